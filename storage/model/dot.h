@@ -1,0 +1,33 @@
+// Dots: the names of writes.
+#pragma once
+
+#include <compare>
+#include <cstdint>
+
+#include "storage/base/ids.h"
+
+namespace grapevine::model {
+
+// Names one write within one partition. An actor's counters run 1, 2, 3, …; a dot is never issued twice. Value.
+struct Dot {
+  ActorId actor;
+  std::uint64_t counter = 0;
+
+  friend auto operator<=>(const Dot&, const Dot&) = default;
+  template <typename H>
+  friend H AbslHashValue(H state, const Dot& dot) {
+    return H::combine(std::move(state), dot.actor, dot.counter);
+  }
+};
+
+// The dots first..last of one actor; 1 <= first <= last. Value.
+struct DotRange {
+  ActorId actor;
+  std::uint64_t first = 1;
+  std::uint64_t last = 1;
+
+  std::uint64_t count() const { return last - first + 1; }
+  friend auto operator<=>(const DotRange&, const DotRange&) = default;
+};
+
+}  // namespace grapevine::model
