@@ -2,14 +2,14 @@
 
 #include <charconv>
 
-#include "absl/strings/str_format.h"
+#include <fmt/format.h>
 
 namespace grapevine {
 
-std::string to_string(NodeId id) { return absl::StrFormat("%011x", id.value); }
+std::string to_string(NodeId id) { return fmt::format("{:011x}", id.value); }
 
 std::string to_string(ActorId id) {
-  return absl::StrFormat("%s.%d", to_string(id.node()), id.epoch());
+  return fmt::format("{}.{}", to_string(id.node()), id.epoch());
 }
 
 std::optional<NodeId> parse_node_id(std::string_view text) {

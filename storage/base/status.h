@@ -12,17 +12,23 @@
 // A text is one line that names the thing, the value and the remedy.
 #pragma once
 
+#include <string>
 #include <string_view>
+#include <utility>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "absl/strings/str_cat.h"
 
 namespace grapevine {
 
 // A write whose consistency was not reached: it is not rolled back, and may spread.
-inline absl::Status outcome_unknown_error(std::string_view text) { return absl::UnknownError(text); }
+inline absl::Status outcome_unknown_error(const std::string& text) { return absl::UnknownError(text); }
 inline bool is_outcome_unknown(const absl::Status& status) { return absl::IsUnknown(status); }
+
+// The text of a status. (Abseil's string_view is a type of its own in Debian's build.) Valid as long as `status`.
+inline std::string_view text_of(const absl::Status& status) {
+  return {status.message().data(), status.message().size()};
+}
 
 }  // namespace grapevine
 

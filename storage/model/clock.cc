@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <limits>
 
+#include <fmt/format.h>
 #include <xxhash.h>
 
-#include "absl/strings/str_cat.h"
 #include "storage/base/check.h"
 
 namespace grapevine::model {
@@ -215,10 +215,10 @@ std::uint64_t count_dots(const std::vector<DotRange>& ranges) {
 std::string to_string(const Clock& clock) {
   std::string text = "{";
   for (const auto& [actor, counters] : clock.actors()) {
-    absl::StrAppend(&text, text.size() > 1 ? ", " : "", grapevine::to_string(actor), ":");
-    if (counters.base() > 0) absl::StrAppend(&text, " 1-", counters.base());
+    text += fmt::format("{}{}:", text.size() > 1 ? ", " : "", grapevine::to_string(actor));
+    if (counters.base() > 0) text += fmt::format(" 1-{}", counters.base());
     for (const auto& interval : counters.above()) {
-      absl::StrAppend(&text, " ", interval.first, "-", interval.last);
+      text += fmt::format(" {}-{}", interval.first, interval.last);
     }
   }
   return text + "}";

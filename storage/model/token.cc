@@ -34,10 +34,10 @@ TokenRange TokenRange::part(std::uint32_t index, int bits) const {
 }
 
 int TokenRange::size_bits() const {
-  return std::bit_width(last.value - first.value);
+  return static_cast<int>(std::bit_width(last.value - first.value));
 }
 
-Partitioning::Partitioning(std::uint32_t count) : bits_(std::bit_width(count) - 1) {
+Partitioning::Partitioning(std::uint32_t count) : bits_(static_cast<int>(std::bit_width(count)) - 1) {
   GRAPEVINE_CHECK(std::has_single_bit(count) && count <= kPartitionsMax,
                   "partitions must be a power of two within the limit");
 }

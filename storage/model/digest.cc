@@ -1,0 +1,57 @@
+#include "storage/model/digest.h"
+
+
+#include <xxhash.h>
+
+
+namespace grapevine::model {
+
+DigestSum& DigestSum::operator+=(const DigestSum& other) {
+  low += other.low;
+  high += other.high + (low < other.low ? 1 : 0);
+  return *this;
+}
+
+DigestSum& DigestSum::operator-=(const DigestSum& other) {
+  high -= other.high + (low < other.low ? 1 : 0);
+  low -= other.low;
+  return *this;
+}
+
+DigestSum Digester::digest(std::string_view key, const Entry& entry) const {
+  DigestSum sum;
+  if (entry.versions.empty()) return sum;
+  const XXH128_hash_t of_key = XXH3_128bits_withSeed(key.data(), key.size(), seed_);
+  for (const Version& version : entry.versions) {
+    const std::uint64_t words[] = {of_key.low64, of_key.high64, version.dot.actor.value,
+                                   version.dot.counter, version.checksum};
+    const XXH128_hash_t hash = XXH3_128bits_withSeed(words, sizeof words, seed_);
+    sum += DigestSum{hash.low64, hash.high64};
+  }
+  return sum;
+}
+
+std::uint64_t Digester::key_hash(std::string_view key) const {
+  return XXH3_64bits_withSeed(key.data(), key.size(), seed_);
+}
+
+DigestShare& DigestShare::operator+=(const DigestShare& other) {
+  sum += other.sum;
+  keys += other.keys;
+  unquiet += other.unquiet;
+  return *this;
+}
+
+DigestShare& DigestShare::operator-=(const DigestShare& other) {
+  sum -= other.sum;
+  keys -= other.keys;
+  unquiet -= other.unquiet;
+  return *this;
+}
+
+DigestShare share_of(const Digester& digester, std::string_view key, const Entry& stored) {
+  if (stored.void_of_all()) return {};
+  return {digester.digest(key, stored), 1, stored.quiet() ? 0U : 1U};
+}
+
+}  // namespace grapevine::model

@@ -1,0 +1,53 @@
+// Digests that add up: any range of tokens has one, and a write changes it by a difference.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+#include "storage/model/entry.h"
+
+namespace grapevine::model {
+
+// A sum modulo 2^128 of the hashes of live versions. Value.
+struct DigestSum {
+  std::uint64_t low = 0;
+  std::uint64_t high = 0;
+
+  DigestSum& operator+=(const DigestSum& other);
+  DigestSum& operator-=(const DigestSum& other);
+  friend DigestSum operator+(DigestSum a, const DigestSum& b) { return a += b; }
+  friend DigestSum operator-(DigestSum a, const DigestSum& b) { return a -= b; }
+  friend bool operator==(const DigestSum&, const DigestSum&) = default;
+};
+
+// Hashes live versions under a seed that all nodes of a cluster share. Value.
+class Digester {
+ public:
+  explicit Digester(std::uint64_t cluster_seed) : seed_(cluster_seed) {}
+
+  // The sum over the live versions of xxh3-128(key, dot, checksum); zero for an entry without any. The vector is left out:
+  // what it adds to a quiet replica is nothing.
+  DigestSum digest(std::string_view key, const Entry& entry) const;
+  // Names a key within a leaf of the digest tree; 64 bits.
+  std::uint64_t key_hash(std::string_view key) const;
+
+ private:
+  std::uint64_t seed_;
+};
+
+// What a range of tokens, or one key, adds to a digest tree. Value.
+struct DigestShare {
+  DigestSum sum;
+  std::uint32_t keys = 0;     // stored entries
+  std::uint32_t unquiet = 0;  // of them, those that carry a version vector
+
+  DigestShare& operator+=(const DigestShare& other);
+  DigestShare& operator-=(const DigestShare& other);
+  friend DigestShare operator+(DigestShare a, const DigestShare& b) { return a += b; }
+  friend bool operator==(const DigestShare&, const DigestShare&) = default;
+};
+
+// The share of a stored (stripped) entry; nothing for one that is void of all.
+DigestShare share_of(const Digester& digester, std::string_view key, const Entry& stored);
+
+}  // namespace grapevine::model

@@ -1,0 +1,61 @@
+#include "storage/model/version_vector.h"
+
+#include <algorithm>
+
+namespace grapevine::model {
+namespace {
+
+template <typename Items>
+auto find_place(Items& items, ActorId actor) {
+  return std::lower_bound(items.begin(), items.end(), actor,
+                          [](const VersionVector::Item& item, ActorId wanted) {
+                            return item.first < wanted;
+                          });
+}
+
+}  // namespace
+
+std::uint64_t VersionVector::of(ActorId actor) const {
+  const auto place = find_place(items_, actor);
+  return place == items_.end() || place->first != actor ? 0 : place->second;
+}
+
+void VersionVector::raise(ActorId actor, std::uint64_t counter) {
+  if (counter == 0) return;
+  const auto place = find_place(items_, actor);
+  if (place == items_.end() || place->first != actor) {
+    items_.insert(place, Item{actor, counter});
+  } else {
+    place->second = std::max(place->second, counter);
+  }
+}
+
+void VersionVector::raise(const VersionVector& other) {
+  for (const auto& [actor, counter] : other.items_) raise(actor, counter);
+}
+
+void VersionVector::encode(std::string& out) const {
+  put_varint(out, items_.size());
+  for (const auto& [actor, counter] : items_) {
+    put_fixed64(out, actor.value);
+    put_varint(out, counter);
+  }
+}
+
+absl::StatusOr<VersionVector> VersionVector::decode(ByteReader& in) {
+  VersionVector vector;
+  const std::uint64_t item_count = in.varint();
+  for (std::uint64_t i = 0; i < item_count && in.ok(); ++i) {
+    const ActorId actor{in.fixed64()};
+    const std::uint64_t counter = in.varint();
+    if (!in.ok()) break;
+    if (counter == 0 || (i > 0 && actor <= vector.items_.back().first)) {
+      return absl::DataLossError("version vector: items empty or out of order");
+    }
+    vector.items_.emplace_back(actor, counter);
+  }
+  if (!in.ok()) return absl::DataLossError("version vector: cut short");
+  return vector;
+}
+
+}  // namespace grapevine::model
