@@ -1,0 +1,145 @@
+@0xa3f5d2c1e7b64980;
+# Grapevine's client protocol. Any Cap'n Proto RPC implementation is a client: connect to a node's client port
+# (4740), bootstrap a Login, log in, and use what it hands out.
+
+using Cxx = import "/capnp/c++.capnp";
+using Common = import "common.capnp";
+$Cxx.namespace("grapevine::rpc::wire");
+
+const protocolVersion :UInt32 = 1;
+
+interface Login {
+  login @0 (protocol :UInt32, clientName :Text) -> (status :Common.Status, reader :Reader, writer :Writer,
+      admin :Admin, node :NodeInfo);
+  # Hands out what this connection may do; a capability that is not granted is null.
+}
+
+struct NodeInfo {
+  id @0 :UInt64;
+  name @1 :Text;
+  cluster @2 :Text;
+  version @3 :Text;
+  partitions @4 :UInt32;
+  replicationFactor @5 :UInt32;
+}
+
+enum Consistency {
+  quorum @0;   # a majority of the key's owners
+  one @1;      # any one owner
+  all @2;      # every owner
+}
+
+struct Operation {
+  key @0 :Data;               # 1 byte to 32 KiB
+  consistency @1 :Consistency;
+  union {
+    get @2 :Void;
+    put @3 :Write;
+    remove @4 :Write;         # a delete that keeps concurrent writes alive
+  }
+
+  struct Write {
+    value @0 :Data;           # of a put: 0 bytes to 16 MiB
+    writeId @1 :UInt64;       # random; the same when the write is retried
+    context :union {
+      current @2 :Void;       # supersedes what the coordinator knows: a plain overwrite
+      seen @3 :Data;          # supersedes exactly what this context has seen; empty: nothing
+    }
+  }
+}
+
+struct Sibling {
+  value @0 :Data;
+  dot @1 :Common.Dot;
+  writtenUnixMs @2 :Int64;
+}
+
+struct Result {
+  union {
+    error @0 :Common.Status;
+    read @1 :Read;
+    written @2 :Written;
+  }
+  struct Read {
+    siblings @0 :List(Sibling);  # none: not found. Several: concurrent writes. Sorted by dot.
+    context @1 :Data;            # for the next write
+  }
+  struct Written {
+    dot @0 :Common.Dot;
+    context @1 :Data;            # covers this write and all that it superseded
+  }
+}
+
+struct ScanItem {
+  key @0 :Data;
+  siblings @1 :List(Sibling);    # without values unless they were asked for
+}
+
+interface Reader {
+  read @0 (operations :List(Operation), timeoutMs :UInt32) -> (results :List(Result));
+  # Gets only; a write among them is refused. One result an operation, in order.
+
+  scan @1 (prefix :Data, limit :UInt32, cursor :Data, values :Bool, timeoutMs :UInt32)
+      -> (status :Common.Status, items :List(ScanItem), cursor :Data);
+  # Keys that begin with `prefix`, in token order; keys that share a hash tag in key order. At most `limit` (1 to
+  # 10,000) of them. Go on with the cursor of the answer; an empty one is the end. Keys that stay put while others change
+  # are neither skipped nor repeated. Reads one owner of each partition.
+}
+
+interface Writer extends(Reader) {
+  execute @0 (operations :List(Operation), timeoutMs :UInt32) -> (results :List(Result));
+  # Any operations, at most 65,536 and 64 MiB. Each succeeds or fails alone; operations on one key are done in order.
+}
+
+struct Reachability {
+  node @0 :UInt64;
+  reachable @1 :Bool;
+  sinceMs @2 :UInt64;               # for how long it has been so
+  provenEqualAgoMs @3 :Int64;       # since the pair was last proven equal; -1: never since this node started
+}
+
+struct NodeStatus {
+  info @0 :NodeInfo;
+  ready @1 :Bool;
+  notReadyBecause @2 :Text;
+  uptimeMs @3 :UInt64;
+  epoch @4 :UInt64;
+  keys @5 :UInt64;                  # stored entries
+  diskBytes @6 :UInt64;
+  partitionsOwned @7 :UInt32;
+  unquiet @8 :UInt64;               # entries that carry a version vector
+  dotLogEntries @9 :UInt64;
+  peers @10 :List(Reachability);
+  counters @11 :List(Counter);
+}
+
+struct Counter {
+  name @0 :Text;
+  value @1 :UInt64;
+}
+
+interface Admin {
+  status @0 () -> (status :NodeStatus);
+  members @1 () -> (members :List(Common.Member), peers :List(Reachability));
+
+  states @2 () -> (states :List(PartitionOwners));
+  # Of every partition that this node owns: clock, root digest, owners.
+
+  openView @3 (partition :UInt32) -> (status :Common.Status, view :Common.ReplicaView, state :Common.PartitionState);
+  # For comparing replicas from outside.
+
+  repair @4 (timeoutMs :UInt32) -> (status :Common.Status, report :RepairReport);
+  # Runs anti-entropy with every reachable member now, to the end, and says what this node pulled.
+
+  struct PartitionOwners {
+    state @0 :Common.PartitionState;
+    owners @1 :List(UInt64);        # node ids
+  }
+  struct RepairReport {
+    peers @0 :UInt32;
+    unreachable @1 :UInt32;
+    provenEqual @2 :UInt32;
+    keysPulled @3 :UInt64;
+    bytesPulled @4 :UInt64;
+  }
+}

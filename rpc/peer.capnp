@@ -1,0 +1,67 @@
+@0xc86e0f94a1d75b23;
+# What nodes say to each other, on the peer port (4741). A connection bootstraps a Greeting; after a mutual hello
+# it hands out the Peer.
+
+using Cxx = import "/capnp/c++.capnp";
+using Common = import "common.capnp";
+using Client = import "client.capnp";
+$Cxx.namespace("grapevine::rpc::wire");
+
+struct Hello {
+  cluster @0 :Text;
+  partitions @1 :UInt32;
+  replicationFactor @2 :UInt32;
+  member @3 :Common.Member;
+}
+
+interface Greeting {
+  hello @0 (me :Hello) -> (status :Common.Status, you :Hello, peer :Peer);
+  # Refused, with a status that says why on both sides, when cluster name, partitions, replication factor or protocol
+  # version do not fit.
+}
+
+interface Peer {
+  sync @0 (members :List(Common.Member)) -> (members :List(Common.Member));
+  # Push-pull of the whole member list; also the probe of failure detection.
+
+  actorTops @1 (actor :UInt64) -> (tops :List(UInt64));
+  # The highest counter of this actor that each partition's clock here holds (0: none), by partition: lets a node that
+  # starts see whether it forgot dots it issued.
+
+  replicate @2 (entries :List(Common.KeyedEntry)) -> (statuses :List(Common.Status));
+  # Joins the entries; answered when they are durable here. An empty list of statuses: all ok. Else one an entry.
+
+  read @3 (keys :List(Data), headsOnly :Bool) -> (results :List(ReadResult));
+  # The filled entries of these keys, in order.
+
+  forward @4 (operations :List(Client.Operation), timeoutMs :UInt32) -> (results :List(Client.Result));
+  # Coordinates operations of a node that does not own their keys. Never forwarded again.
+
+  forwardScan @5 (partition :UInt32, prefix :Data, limit :UInt32, afterKey :Data, resumes :Bool, values :Bool)
+      -> (status :Common.Status, items :List(Client.ScanItem), more :Bool);
+
+  summary @6 (summary :Summary) -> (equal :Bool, fingerprints :List(Fingerprint));
+  states @7 (states :List(Common.PartitionState)) -> (states :List(Common.PartitionState));
+  delta @8 (partition :UInt32, dots :List(Common.DotRange)) -> (status :Common.Status,
+      entries :List(Common.KeyedEntry), inFlight :UInt64, logReaches :Bool, more :Bool);
+  openView @9 (partition :UInt32) -> (status :Common.Status, view :Common.ReplicaView,
+      state :Common.PartitionState);
+
+  struct ReadResult {
+    status @0 :Common.Status;
+    entry @1 :Common.Entry;
+  }
+  struct Summary {
+    partitionsHash @0 :UInt64;
+    rootsLow @1 :UInt64;
+    rootsHigh @2 :UInt64;
+    clocksHash @3 :UInt64;
+    quiet @4 :Bool;
+  }
+  struct Fingerprint {
+    partition @0 :UInt32;
+    root @1 :UInt64;
+    clock @2 :UInt64;
+    quiet @3 :Bool;
+  }
+}
