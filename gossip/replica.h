@@ -18,23 +18,8 @@
 
 namespace grapevine::gossip {
 
-// One stored key as two replicas compare it: 17 bytes on the wire without the key. Value.
-struct Item {
-  std::string key;              // left out where only the hashes travel
-  std::uint64_t key_hash = 0;   // Digester::key_hash
-  std::uint64_t digest = 0;     // low half of the digest of its live versions; 0 for none
-  bool unquiet = false;         // the entry carries a version vector
-
-  friend bool operator==(const Item&, const Item&) = default;
-};
-
-// An entry that travels from one replica to another, filled, with those of its events that the receiver is to count as
-// seen beside the live dots. Value.
-struct KeyedEntry {
-  std::string key;
-  model::Entry entry;
-  std::vector<model::Dot> events;
-};
+using model::Item;
+using model::KeyedEntry;
 
 // One partition at one moment. `live` views change between calls, frozen ones never.
 class PartitionView {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <string_view>
 
 #include "storage/model/entry.h"
@@ -45,6 +46,16 @@ struct DigestShare {
   DigestShare& operator-=(const DigestShare& other);
   friend DigestShare operator+(DigestShare a, const DigestShare& b) { return a += b; }
   friend bool operator==(const DigestShare&, const DigestShare&) = default;
+};
+
+// One stored key as two replicas compare it; 17 bytes when it travels without the key. Value.
+struct Item {
+  std::string key;             // left out where only the hashes travel
+  std::uint64_t key_hash = 0;  // Digester::key_hash
+  std::uint64_t digest = 0;    // low half of the digest of its live versions; 0 for none
+  bool unquiet = false;        // the entry carries a version vector
+
+  friend bool operator==(const Item&, const Item&) = default;
 };
 
 // The share of a stored (stripped) entry; nothing for one that is void of all.

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "absl/container/inlined_vector.h"
 #include "storage/base/time.h"
@@ -52,6 +53,14 @@ struct Entry {
   bool same_dots(const Entry& other) const;
 
   friend bool operator==(const Entry&, const Entry&) = default;
+};
+
+// An entry that travels from one replica to another, filled, with those of its events that the receiver is to count as
+// seen beside the live dots. Value.
+struct KeyedEntry {
+  std::string key;
+  Entry entry;
+  std::vector<Dot> events;
 };
 
 // Adds to the vector what `clock`'s bases and the live dots imply. (A live dot (a, n) implies n: whoever brought it knew all
