@@ -1,0 +1,46 @@
+#include "storage/dot_log.h"
+
+namespace grapevine::storage {
+
+void DotLog::add(model::Dot dot, std::string_view key, Instant now) {
+  const auto [place, is_new] = records_.try_emplace(dot, Record{std::string(key), now});
+  if (!is_new) return;
+  order_.push_back(dot);
+  bytes_ += cost(place->second);
+  while (bytes_ > bytes_max_ && !order_.empty()) {
+    const auto oldest = records_.find(order_.front());
+    order_.pop_front();
+    bytes_ -= cost(oldest->second);
+    records_.erase(oldest);
+  }
+}
+
+void DotLog::clear() {
+  records_.clear();
+  order_.clear();
+  bytes_ = 0;
+}
+
+NamedDots DotLog::name(const std::vector<model::DotRange>& dots, Instant settled_before,
+                       std::size_t limit) const {
+  NamedDots answer;
+  for (const model::DotRange& range : dots) {
+    auto record = records_.lower_bound(model::Dot{range.actor, range.first});
+    for (std::uint64_t counter = range.first; counter <= range.last; ++counter, ++record) {
+      if (record == records_.end() || record->first != model::Dot{range.actor, counter}) {
+        answer.complete = false;
+        return answer;
+      }
+      if (record->second.at > settled_before) {
+        ++answer.in_flight;
+      } else if (answer.named.size() < limit) {
+        answer.named.push_back({record->first, record->second.key});
+      } else {
+        return answer;
+      }
+    }
+  }
+  return answer;
+}
+
+}  // namespace grapevine::storage
