@@ -9,6 +9,18 @@ namespace grapevine::model {
 DigestTree::DigestTree(TokenRange range)
     : range_(range), range_bits_(range.size_bits()), leaves_(1) {}
 
+DigestTree DigestTree::build(TokenRange range,
+                             const std::vector<std::pair<Token, DigestShare>>& shares) {
+  DigestTree tree(range);
+  while ((shares.size() >> tree.leaf_bits_) > kKeysPerLeafMax &&
+         tree.leaf_bits_ + kGrowthBits <= std::min(kLeafBitsMax, tree.range_bits_)) {
+    tree.leaf_bits_ += kGrowthBits;
+  }
+  tree.leaves_.resize(std::size_t{1} << tree.leaf_bits_);
+  for (const auto& [token, share] : shares) tree.change(token, {}, share);
+  return tree;
+}
+
 std::size_t DigestTree::leaf_of(Token token, int leaf_bits) const {
   if (leaf_bits == 0) return 0;
   return (token.value - range_.first.value) >> (range_bits_ - leaf_bits);

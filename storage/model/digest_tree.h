@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "storage/model/digest.h"
@@ -28,6 +29,9 @@ class DigestTree {
   static constexpr int kLeafBitsMax = 24;
 
   explicit DigestTree(TokenRange range);
+  // The tree over `shares`, as deep as they need.
+  static DigestTree build(TokenRange range,
+                          const std::vector<std::pair<Token, DigestShare>>& shares);
 
   // A key at `token` had the share `before` and has `after`.
   void change(Token token, const DigestShare& before, const DigestShare& after);

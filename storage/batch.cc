@@ -1,0 +1,167 @@
+#include "storage/batch.h"
+
+#include <algorithm>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "storage/base/check.h"
+#include "storage/engine_rocksdb.h"
+#include "storage/store.h"
+
+namespace grapevine::storage {
+
+Batch::~Batch() { undo(); }
+
+void Batch::undo() {
+  for (const AddedDot& added : added_) {
+    store_->partitions_[added.placed.partition.value]->clock.remove(added.placed.dot);
+  }
+  for (Adopted& adopted : adopted_) adopted.partition->clock = std::move(adopted.before);
+  added_.clear();
+  adopted_.clear();
+  store_->batch_open_ = false;
+}
+
+absl::StatusOr<Batch::Pending*> Batch::pending(std::string_view key) {
+  const auto found = by_key_.find(std::string(key));
+  if (found != by_key_.end()) return found->second;
+  auto fresh = std::make_unique<Pending>();
+  GRAPEVINE_ASSIGN_OR_RETURN(auto stored,
+                             store_->engine_->get(key, model::Values::kWithout, nullptr));
+  fresh->key = std::string(key);
+  fresh->token = model::token_of(key);
+  fresh->partition = &store_->partition_of(fresh->token);
+  if (stored.has_value()) {
+    fresh->entry = *std::move(stored);
+    fresh->before = model::share_of(store_->digester_, key, fresh->entry);
+  }
+  Pending* const placed = fresh.get();
+  by_key_.emplace(placed->key, placed);
+  pending_.push_back(std::move(fresh));
+  return placed;
+}
+
+absl::Status Batch::need_values(const std::string& key, model::Entry& entry) {
+  const auto lacks_value = [](const model::Version& version) { return !version.has_value; };
+  if (std::none_of(entry.versions.begin(), entry.versions.end(), lacks_value)) {
+    return absl::OkStatus();
+  }
+  GRAPEVINE_ASSIGN_OR_RETURN(auto stored,
+                             store_->engine_->get(key, model::Values::kWith, nullptr));
+  for (model::Version& version : entry.versions) {
+    if (version.has_value) continue;
+    const model::Version* full = stored.has_value() ? stored->find(version.dot) : nullptr;
+    if (full == nullptr) {
+      return absl::InvalidArgumentError(
+          fmt::format("a version of a key of {} bytes came without its value", key.size()));
+    }
+    version = *full;
+  }
+  return absl::OkStatus();
+}
+
+void Batch::add_dot(Partition& partition, model::Dot dot, std::string_view key) {
+  GRAPEVINE_CHECK(adopted_.empty(), "a batch that adopts does nothing else");
+  if (!partition.clock.add(dot)) return;
+  added_.push_back({{partition.id, dot}, std::string(key)});
+}
+
+absl::StatusOr<WriteOutcome> Batch::write(WriteRequest request) {
+  GRAPEVINE_ASSIGN_OR_RETURN(Pending * pending, this->pending(request.key));
+  Partition& partition = *pending->partition;
+  model::Entry entry = pending->entry;
+  model::fill(entry, partition.clock);
+  for (const model::Version& version : entry.versions) {
+    if (request.write_id == 0 || version.write_id != request.write_id) continue;
+    // An earlier attempt was written here, perhaps not elsewhere.
+    GRAPEVINE_RETURN_IF_ERROR(need_values(pending->key, pending->entry));
+    pending->replicate = true;
+    return WriteOutcome{version.dot, entry.vector};
+  }
+
+  const model::VersionVector seen = request.context.value_or(entry.vector);
+  if (seen.of(store_->actor_) > partition.clock.top(store_->actor_)) {
+    return absl::InvalidArgumentError(fmt::format(
+        "context: has seen write {} of node {}, which never made it; read the key again",
+        seen.of(store_->actor_), to_string(store_->node())));
+  }
+  const auto superseded = [&](const model::Version& version) { return seen.covers(version.dot); };
+  entry.versions.erase(
+      std::remove_if(entry.versions.begin(), entry.versions.end(), superseded),
+      entry.versions.end());
+  GRAPEVINE_RETURN_IF_ERROR(need_values(pending->key, entry));
+  entry.vector.raise(seen);
+
+  const model::Dot dot{store_->actor_, partition.clock.top(store_->actor_) + 1};
+  if (request.value.has_value()) {
+    model::Version version;
+    version.dot = dot;
+    version.written = request.written;
+    version.write_id = request.write_id;
+    version.checksum = model::value_checksum(*request.value);
+    version.value_bytes = request.value->size();
+    version.value = *std::move(request.value);
+    entry.insert(std::move(version));
+  }
+  entry.vector.raise(dot);
+  add_dot(partition, dot, request.key);
+
+  WriteOutcome outcome{dot, seen};
+  outcome.seen.raise(dot);
+  pending->entry = std::move(entry);
+  pending->changed = true;
+  pending->replicate = true;
+  pending->events.push_back(dot);
+  return outcome;
+}
+
+absl::Status Batch::receive(model::KeyedEntry received) {
+  GRAPEVINE_ASSIGN_OR_RETURN(Pending * pending, this->pending(received.key));
+  Partition& partition = *pending->partition;
+  if (received.entry.vector.of(store_->actor_) > partition.clock.top(store_->actor_)) {
+    return absl::FailedPreconditionError(fmt::format(
+        "a peer has seen write {} of node {}, which this node does not remember",
+        received.entry.vector.of(store_->actor_), to_string(store_->node())));
+  }
+  for (const model::Version& version : received.entry.versions) {
+    received.events.push_back(version.dot);
+  }
+  for (const model::Dot dot : received.events) {
+    if (dot.counter == 0 || !received.entry.vector.covers(dot)) {
+      return absl::InvalidArgumentError(fmt::format(
+          "entry of a peer: its vector does not cover its own event ({}, {})",
+          to_string(dot.actor), dot.counter));
+    }
+  }
+  model::Entry local = pending->entry;
+  model::fill(local, partition.clock);
+  model::Entry joined = model::join(std::move(local), std::move(received.entry));
+  GRAPEVINE_RETURN_IF_ERROR(need_values(pending->key, joined));
+  pending->entry = std::move(joined);
+  pending->changed = true;
+  for (const model::Dot dot : received.events) add_dot(partition, dot, received.key);
+  return absl::OkStatus();
+}
+
+absl::Status Batch::adopt(PartitionId id, const model::Clock& clock) {
+  Partition& partition = *store_->partitions_[id.value];
+  if (clock.top(store_->actor_) > partition.clock.top(store_->actor_)) {
+    return absl::FailedPreconditionError(
+        fmt::format("a peer's clock holds write {} of node {}, which this node does not remember",
+                    clock.top(store_->actor_), to_string(store_->node())));
+  }
+  GRAPEVINE_CHECK(pending_.empty(), "a batch that adopts does nothing else");
+  adopted_.push_back({&partition, partition.clock});
+  partition.clock.merge(clock);
+  return absl::OkStatus();
+}
+
+absl::Status Batch::strip_again(std::string_view key) {
+  GRAPEVINE_ASSIGN_OR_RETURN(Pending * pending, this->pending(key));
+  GRAPEVINE_RETURN_IF_ERROR(need_values(pending->key, pending->entry));
+  pending->changed = true;
+  return absl::OkStatus();
+}
+
+}  // namespace grapevine::storage

@@ -1,0 +1,100 @@
+// What one turn of the loop changes in a store, as one atomic write: the rules R1, R3 and the ends of R5 and R6.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "storage/base/ids.h"
+#include "storage/base/status.h"
+#include "storage/base/time.h"
+#include "storage/clock_journal.h"
+#include "storage/model/clock.h"
+#include "storage/model/entry.h"
+#include "storage/model/entry_codec.h"
+#include "storage/partition.h"
+
+namespace grapevine::storage {
+
+class Store;
+
+// A write to coordinate.
+struct WriteRequest {
+  std::string_view key;
+  std::optional<std::string> value;  // nullopt deletes
+  // What the writer has seen and so supersedes; nullopt: all that this replica knows.
+  std::optional<model::VersionVector> context;
+  WallTime written;
+  std::uint64_t write_id = 0;
+};
+
+struct WriteOutcome {
+  model::Dot dot;               // of this write, or of the live version that an earlier attempt with its id left
+  model::VersionVector seen;    // for the writer's next context: covers this write and all it superseded
+};
+
+// Resource: collects changes; Store::commit writes them all or none. Reads within the batch see what it has done so far.
+//
+// At most one batch is open at a time, within one turn of the loop. Dots are added to the clocks at once and taken out again
+// if the batch is dropped or cannot be written. Costs: a point read a key without values; values are read again only where
+// concurrent versions survive.
+class Batch {
+ public:
+  ~Batch();
+  Batch(const Batch&) = delete;
+  Batch& operator=(const Batch&) = delete;
+
+  // R1. On an error nothing of this write is in the batch. REQUIRES: limits were checked.
+  absl::StatusOr<WriteOutcome> write(WriteRequest request);
+  // R3. `received.entry` is filled. On an error nothing of it is in the batch: InvalidArgument when it contradicts itself,
+  // FailedPrecondition when it has seen a write of this node's actor that this node does not remember (R7: renew the
+  // actor, then receive it again).
+  absl::Status receive(model::KeyedEntry received);
+  // The end of R5 and R6: adds a peer's clock. REQUIRES: a batch of its own.
+  absl::Status adopt(PartitionId partition, const model::Clock& clock);
+  // Stores an entry once more, stripped under today's clock.
+  absl::Status strip_again(std::string_view key);
+
+  bool empty() const { return pending_.empty() && adopted_.empty(); }
+
+ private:
+  friend class Store;
+
+  struct Pending {
+    std::string key;
+    model::Token token;
+    Partition* partition;
+    model::DigestShare before;  // what the tree holds of it
+    model::Entry entry;         // as stored, or as the rules have made it; with values once changed
+    bool changed = false;
+    bool replicate = false;  // written here: to be sent to the other owners
+    std::vector<model::Dot> events;
+  };
+  struct Adopted {
+    Partition* partition;
+    model::Clock before;
+  };
+
+  explicit Batch(Store& store) : store_(&store) {}
+  absl::StatusOr<Pending*> pending(std::string_view key);
+  absl::Status need_values(const std::string& key, model::Entry& entry);
+  void add_dot(Partition& partition, model::Dot dot, std::string_view key);
+  void undo();
+
+  struct AddedDot {
+    PlacedDot placed;
+    std::string key;
+  };
+
+  Store* store_;
+  std::vector<std::unique_ptr<Pending>> pending_;  // in order of first touch
+  absl::flat_hash_map<std::string, Pending*> by_key_;  // looked up only, never walked
+  std::vector<AddedDot> added_;
+  std::vector<Adopted> adopted_;
+};
+
+}  // namespace grapevine::storage

@@ -1,0 +1,47 @@
+// The keys of the engine's two column families. The whole layout stands in storage/README.md.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "storage/base/ids.h"
+#include "storage/model/bytes.h"
+#include "storage/model/token.h"
+
+namespace grapevine::storage {
+
+inline constexpr std::uint32_t kFormatVersion = 1;
+
+inline constexpr std::string_view kMetaIdentity = "identity";  // what the directory is
+inline constexpr std::string_view kMetaLife = "life";          // whose last life it remembers
+inline constexpr char kMetaClock = 'c';    // + partition, 8 bytes big-endian: checkpoint of its clock
+inline constexpr char kMetaJournal = 'j';  // + slot, 8 bytes big-endian: journal record
+inline constexpr char kMetaNote = 'n';     // + name: bytes that the node keeps for itself
+
+inline std::string meta_key(char kind, std::uint64_t number) {
+  std::string key(1, kind);
+  model::put_ordered64(key, number);
+  return key;
+}
+
+// Data: token, then the user's key; so entries lie in token order, and in key order within a token.
+inline std::string data_key(model::Token token, std::string_view key) {
+  std::string out;
+  out.reserve(8 + key.size());
+  model::put_ordered64(out, token.value);
+  out.append(key);
+  return out;
+}
+
+struct DataKey {
+  model::Token token;
+  std::string_view key;
+};
+// nullopt for what data_key cannot have written.
+inline std::optional<DataKey> parse_data_key(std::string_view bytes) {
+  if (bytes.size() <= 8) return std::nullopt;
+  return DataKey{{model::ordered64(bytes)}, bytes.substr(8)};
+}
+
+}  // namespace grapevine::storage

@@ -1,0 +1,200 @@
+#include "storage/store.h"
+
+#include <utility>
+
+#include <xxhash.h>
+
+#include "storage/base/check.h"
+#include "storage/engine_rocksdb.h"
+#include "storage/identity.h"
+
+namespace grapevine::storage {
+
+Store::Store(StoreOptions options, std::unique_ptr<Engine> engine, Executor& executor,
+             const TimeSource& time, std::function<void(absl::Status)> on_fatal)
+    : options_(std::move(options)),
+      partitioning_(options_.partitions),
+      digester_(XXH3_64bits(options_.cluster_name.data(), options_.cluster_name.size())),
+      executor_(executor),
+      time_(time),
+      on_fatal_(std::move(on_fatal)),
+      engine_(std::move(engine)) {
+  const std::size_t log_bytes = options_.dot_log_bytes / options_.partitions;
+  for (std::uint32_t i = 0; i < partitioning_.count(); ++i) {
+    const PartitionId id{i};
+    partitions_.push_back(std::make_unique<Partition>(id, partitioning_.range(id), log_bytes));
+    views_.push_back(std::make_unique<View>(*engine_, digester_, *partitions_.back()));
+  }
+}
+
+Store::~Store() = default;
+
+std::vector<std::uint64_t> Store::tops(ActorId actor) const {
+  std::vector<std::uint64_t> tops;
+  for (const auto& partition : partitions_) tops.push_back(partition->clock.top(actor));
+  return tops;
+}
+
+absl::StatusOr<model::Entry> Store::load(std::string_view key, model::Values values) const {
+  return live(partitioning_.of(key)).load(key, values);
+}
+
+NamedDots Store::name_dots(PartitionId partition, const std::vector<model::DotRange>& dots,
+                           bool with_young, std::size_t limit) const {
+  const Instant now = time_.now();
+  return partitions_[partition.value]->log.name(
+      dots, with_young ? now : now - options_.in_flight_grace, limit);
+}
+
+void Store::forget_dot_logs() {
+  for (const auto& partition : partitions_) partition->log.clear();
+}
+
+absl::StatusOr<std::unique_ptr<Batch>> Store::begin() {
+  GRAPEVINE_CHECK(!batch_open_, "one batch at a time");
+  if (write_failed_) GRAPEVINE_RETURN_IF_ERROR(recover_from_failed_write());
+  batch_open_ = true;
+  return std::unique_ptr<Batch>(new Batch(*this));
+}
+
+// The failed batch may or may not stand in the log. What it would have done was undone here and was promised to nobody; its
+// dots must not be issued again, so the node goes on as a new actor.
+absl::Status Store::recover_from_failed_write() {
+  GRAPEVINE_RETURN_IF_ERROR(engine_->resume());
+  GRAPEVINE_RETURN_IF_ERROR(renew_actor());
+  write_failed_ = false;
+  return absl::OkStatus();
+}
+
+absl::StatusOr<Committed> Store::commit(std::unique_ptr<Batch> batch) {
+  rocksdb::WriteBatch writes;
+  struct Change {
+    Batch::Pending* pending;
+    model::DigestShare after;
+  };
+  std::vector<Change> changes;
+  changes.reserve(batch->pending_.size());
+  Committed committed;
+  for (const auto& pending : batch->pending_) {
+    if (pending->replicate) {
+      model::KeyedEntry keyed{pending->key, pending->entry, pending->events};
+      model::fill(keyed.entry, pending->partition->clock);
+      committed.to_replicate.push_back(std::move(keyed));
+    }
+    if (!pending->changed) continue;
+    model::strip(pending->entry, pending->partition->clock);
+    const model::DigestShare after = model::share_of(digester_, pending->key, pending->entry);
+    if (after.keys > 0 || pending->before.keys > 0) {
+      engine_->put_entry(writes, pending->token, pending->key, pending->entry);
+    }
+    changes.push_back({pending.get(), after});
+  }
+  if (!batch->added_.empty()) {
+    JournalRecord record;
+    record.sequence = journal_sequence_ + 1;
+    for (const Batch::AddedDot& added : batch->added_) {
+      partitions_[added.placed.partition.value]->clock_changed = true;
+      record.dots.push_back(added.placed);
+    }
+    engine_->put_meta(writes, meta_key(kMetaJournal, record.sequence % JournalRecord::kSlots),
+                      record.encode());
+  }
+  for (const Batch::Adopted& adopted : batch->adopted_) adopted.partition->clock_changed = true;
+  const bool journaled = !batch->added_.empty();
+  const bool checkpoint =
+      !batch->adopted_.empty() ||
+      (journaled && (journal_sequence_ + 1) % JournalRecord::kCheckpointEvery == 0);
+  if (checkpoint) write_changed_clocks(writes);
+
+  if (const absl::Status status = engine_->write(writes); !status.ok()) {
+    write_failed_ = true;
+    return status;  // the batch undoes itself
+  }
+  if (journaled) ++journal_sequence_;
+  if (checkpoint) {
+    for (const auto& partition : partitions_) partition->clock_changed = false;
+  }
+  for (const Change& change : changes) {
+    change.pending->partition->tree.change(change.pending->token, change.pending->before,
+                                           change.after);
+  }
+  const Instant now = time_.now();
+  for (const Batch::AddedDot& added : batch->added_) {
+    Partition& partition = *partitions_[added.placed.partition.value];
+    partition.log.add(added.placed.dot, added.key, now);
+    ++partition.clock_version;
+  }
+  for (const Batch::Adopted& adopted : batch->adopted_) ++adopted.partition->clock_version;
+  batch->added_.clear();
+  batch->adopted_.clear();
+  committed.number = ++committed_;
+  return committed;
+}
+
+void Store::write_changed_clocks(rocksdb::WriteBatch& writes) const {
+  for (const auto& partition : partitions_) {
+    if (!partition->clock_changed) continue;
+    std::string bytes;
+    partition->clock.encode(bytes);
+    engine_->put_meta(writes, meta_key(kMetaClock, partition->id.value), bytes);
+  }
+}
+
+void Store::when_durable(CommitNumber number, std::function<void()> done) {
+  if (options_.durability == Durability::kOs || number <= durable_) {
+    done();
+    return;
+  }
+  waiters_.push_back({number, std::move(done)});
+  if (!syncing_) start_sync();
+}
+
+void Store::start_sync() {
+  syncing_ = true;
+  const auto outcome = std::make_shared<absl::Status>();
+  executor_.run([this, outcome] { *outcome = engine_->sync(); },
+                [this, outcome, reached = committed_] {
+                  syncing_ = false;
+                  if (!outcome->ok()) {
+                    on_fatal_(*outcome);
+                    return;
+                  }
+                  durable_ = reached;
+                  while (!waiters_.empty() && waiters_.front().number <= durable_) {
+                    const auto done = std::move(waiters_.front().done);
+                    waiters_.pop_front();
+                    done();
+                  }
+                  if (!waiters_.empty() && !syncing_) start_sync();
+                });
+}
+
+absl::Status Store::put_note(std::string_view name, std::string_view bytes) {
+  rocksdb::WriteBatch writes;
+  engine_->put_meta(writes, kMetaNote + std::string(name), bytes);
+  return engine_->write(writes);
+}
+
+absl::StatusOr<std::optional<std::string>> Store::note(std::string_view name) const {
+  return engine_->get_meta(kMetaNote + std::string(name));
+}
+
+StoreStatistics Store::statistics() const {
+  StoreStatistics statistics;
+  for (const auto& partition : partitions_) {
+    statistics.keys += partition->tree.root().keys;
+    statistics.unquiet += partition->tree.root().unquiet;
+    statistics.dot_log_entries += partition->log.size();
+  }
+  statistics.disk_bytes = engine_->disk_bytes();
+  return statistics;
+}
+
+absl::Status Store::close() {
+  GRAPEVINE_CHECK(!batch_open_ && !syncing_, "nothing is under way when the store closes");
+  GRAPEVINE_RETURN_IF_ERROR(write_identity(actor_, /*stopped_cleanly=*/true));
+  engine_.reset();
+  return absl::OkStatus();
+}
+
+}  // namespace grapevine::storage

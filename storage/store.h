@@ -1,0 +1,154 @@
+// A node's partitions on its disk: the storage engine.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "storage/base/ids.h"
+#include "storage/base/random.h"
+#include "storage/base/status.h"
+#include "storage/base/time.h"
+#include "storage/batch.h"
+#include "storage/executor.h"
+#include "storage/model/digest.h"
+#include "storage/model/entry.h"
+#include "storage/model/token.h"
+#include "storage/partition.h"
+#include "storage/store_options.h"
+#include "storage/view.h"
+
+namespace rocksdb {
+class WriteBatch;
+}
+
+namespace grapevine::storage {
+
+class Engine;
+
+// A place in the store's history: commits are numbered 1, 2, 3, …
+using CommitNumber = std::uint64_t;
+
+struct Committed {
+  CommitNumber number = 0;
+  // The keys that were written here (R1), filled, with their new dots: what the other owners must get.
+  std::vector<model::KeyedEntry> to_replicate;
+};
+
+struct StoreStatistics {
+  std::uint64_t keys = 0;     // stored entries
+  std::uint64_t unquiet = 0;  // of them, those that carry a version vector
+  std::uint64_t dot_log_entries = 0;
+  std::uint64_t disk_bytes = 0;  // estimated by RocksDB
+};
+
+// All partitions of one node, in one RocksDB. Every partition of the ring exists here; those that the node does not own
+// are merely empty.
+//
+// Resource, loop thread. Only fsync runs elsewhere, through the executor. Changes go through batches, each atomic. A commit is
+// visible and survives kill -9 when commit() returns, and is durable (per options.durability) when the callback of
+// when_durable() comes.
+class Store {
+ public:
+  // Opens the directory, or makes it anew. Recovers clocks and rebuilds the digest trees by one scan (about a second for a
+  // million keys). Errors: FailedPrecondition (another process has it, other cluster, other number of partitions, newer
+  // format), DataLoss (damaged), ResourceExhausted (disk full); the text names directory and remedy.
+  // `executor`, `time` and `random` must outlive the store. on_fatal is called, once, when a sync failed: what was written may
+  // be lost, nothing more can be promised, and the process must end.
+  static absl::StatusOr<std::unique_ptr<Store>> open(
+      StoreOptions options, Executor& executor, const TimeSource& time, Random& random,
+      std::function<void(absl::Status)> on_fatal);
+  // Without close() this is a crash, as far as the directory can tell. REQUIRES: no view is left, the executor is idle.
+  ~Store();
+
+  NodeId node() const { return actor_.node(); }
+  // Who this node writes as.
+  ActorId actor() const { return actor_; }
+  // R7: from now on a new actor. Durable when it returns.
+  absl::Status renew_actor();
+  // The highest counter of the current actor in each partition.
+  std::vector<std::uint64_t> tops(ActorId actor) const;
+
+  const model::Partitioning& partitioning() const { return partitioning_; }
+  const View& live(PartitionId partition) const { return *views_[partition.value]; }
+  std::unique_ptr<View> freeze(PartitionId partition) const { return View::freeze(live(partition)); }
+  const model::Digester& digester() const { return digester_; }
+  // The filled entry of a key; one without versions when it is not stored.
+  absl::StatusOr<model::Entry> load(std::string_view key, model::Values values) const;
+  // From the dot log; young dots are counted as in flight unless `with_young`.
+  NamedDots name_dots(PartitionId partition, const std::vector<model::DotRange>& dots,
+                      bool with_young, std::size_t limit) const;
+  void forget_dot_logs();
+
+  // An error when the disk is still in the state in which the last commit failed. REQUIRES: no other batch is open.
+  absl::StatusOr<std::unique_ptr<Batch>> begin();
+  // Writes the batch. On an error nothing of it has happened, in memory or on disk, and its dots will never be used again.
+  absl::StatusOr<Committed> commit(std::unique_ptr<Batch> batch);
+  // Calls back when everything up to `number` is durable: at once when it is, else later, in order. Commits that wait
+  // together share one fsync.
+  void when_durable(CommitNumber number, std::function<void()> done);
+
+  // A little of the work that can wait: makes trees finer, strips entries that the clock has come to imply. Reads at most
+  // about `keys_budget` keys. True when more is left to do now.
+  absl::StatusOr<bool> upkeep(std::size_t keys_budget);
+
+  // Bytes that the node keeps beside the data, by name. Durable with the next sync.
+  absl::Status put_note(std::string_view name, std::string_view bytes);
+  absl::StatusOr<std::optional<std::string>> note(std::string_view name) const;
+
+  StoreStatistics statistics() const;
+
+  // A clean stop: everything durable, and the directory knows it. Nothing may be called afterwards. REQUIRES: the executor is
+  // idle, no batch is open.
+  absl::Status close();
+
+ private:
+  friend class Batch;
+
+  Store(StoreOptions options, std::unique_ptr<Engine> engine, Executor& executor,
+        const TimeSource& time, std::function<void(absl::Status)> on_fatal);
+  absl::Status recover(Random& random);
+  absl::Status recover_identity(Random& random);
+  absl::Status recover_clocks();
+  absl::Status rebuild_trees();
+  absl::Status write_identity(ActorId actor, bool stopped_cleanly);
+  absl::Status recover_from_failed_write();
+  Partition& partition_of(model::Token token) { return *partitions_[partitioning_.of(token).value]; }
+  void write_changed_clocks(rocksdb::WriteBatch& writes) const;
+  void start_sync();
+  absl::StatusOr<std::size_t> grow_tree(Partition& partition, std::size_t keys_budget);
+  absl::StatusOr<std::size_t> strip_some(Partition& partition, std::size_t keys_budget);
+
+  StoreOptions options_;
+  model::Partitioning partitioning_;
+  model::Digester digester_;
+  Executor& executor_;
+  const TimeSource& time_;
+  std::function<void(absl::Status)> on_fatal_;
+  ActorId actor_;
+
+  std::unique_ptr<Engine> engine_;
+  std::vector<std::unique_ptr<Partition>> partitions_;
+  std::vector<std::unique_ptr<View>> views_;  // live, one a partition
+
+  bool batch_open_ = false;
+  bool write_failed_ = false;  // the last write failed: before the next one, see whether the disk recovered
+  CommitNumber committed_ = 0;
+  std::uint64_t journal_sequence_ = 0;
+
+  struct Waiter {
+    CommitNumber number;
+    std::function<void()> done;
+  };
+  CommitNumber durable_ = 0;
+  bool syncing_ = false;
+  std::deque<Waiter> waiters_;  // by number
+  std::size_t upkeep_next_ = 0;  // the partition whose turn it is
+};
+
+}  // namespace grapevine::storage

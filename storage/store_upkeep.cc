@@ -1,0 +1,132 @@
+// The work of a store that can wait for a quiet moment.
+#include <algorithm>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "storage/engine_rocksdb.h"
+#include "storage/store.h"
+
+namespace grapevine::storage {
+namespace {
+
+bool wants_strip(const Partition& partition) {
+  return partition.tree.root().unquiet > 0 &&
+         (partition.strip_cursor > partition.tree.token_range().first ||
+          partition.strip_after.has_value() ||
+          partition.stripped_version != partition.clock_version);
+}
+
+bool wants_growth(const Partition& partition) {
+  return partition.tree.growing() || partition.tree.wants_to_grow();
+}
+
+}  // namespace
+
+absl::StatusOr<bool> Store::upkeep(std::size_t keys_budget) {
+  std::size_t idle = 0;
+  while (idle < partitions_.size()) {
+    Partition& partition = *partitions_[upkeep_next_];
+    std::size_t done = 0;
+    if (wants_growth(partition)) {
+      GRAPEVINE_ASSIGN_OR_RETURN(done, grow_tree(partition, keys_budget));
+    } else if (wants_strip(partition)) {
+      GRAPEVINE_ASSIGN_OR_RETURN(done, strip_some(partition, keys_budget));
+    } else {
+      ++idle;
+      upkeep_next_ = (upkeep_next_ + 1) % partitions_.size();
+      continue;
+    }
+    idle = 0;
+    // A step costs something even where it meets no key.
+    const std::size_t spent = done + 1;
+    if (spent >= keys_budget) return true;
+    keys_budget -= spent;
+  }
+  return false;
+}
+
+absl::StatusOr<std::size_t> Store::grow_tree(Partition& partition, std::size_t keys_budget) {
+  model::DigestTree& tree = partition.tree;
+  if (!tree.growing()) tree.begin_growth();
+  std::size_t met = 0;
+  bool through = true;
+  model::Token cursor = tree.growth_cursor();
+  GRAPEVINE_RETURN_IF_ERROR(engine_->scan(
+      {cursor, tree.token_range().last}, std::nullopt, model::Values::kWithout, nullptr,
+      /*fill_cache=*/false,
+      [&](model::Token token, std::string_view key, const model::Entry& stored) {
+        if (met >= keys_budget && token != cursor) {
+          through = false;
+          cursor = token;
+          return false;
+        }
+        cursor = token;
+        ++met;
+        tree.grow(token, model::share_of(digester_, key, stored));
+        return true;
+      }));
+  if (through) {
+    tree.finish_growth();
+  } else {
+    tree.advance_growth(cursor);
+  }
+  return met;
+}
+
+absl::StatusOr<std::size_t> Store::strip_some(Partition& partition, std::size_t keys_budget) {
+  const model::TokenRange range = partition.tree.token_range();
+  if (partition.strip_cursor <= range.first && !partition.strip_after.has_value()) {
+    partition.strip_cursor = range.first;
+    partition.passing_version = partition.clock_version;
+  }
+  const auto leaf = partition.tree.next_unquiet(partition.strip_cursor);
+  if (!leaf.has_value()) {
+    partition.strip_cursor = range.first;
+    partition.strip_after.reset();
+    partition.stripped_version = partition.passing_version;
+    return 0;
+  }
+  if (leaf->first > partition.strip_cursor) partition.strip_after.reset();
+
+  std::size_t met = 0;
+  bool through = true;
+  std::string last;
+  std::vector<std::string> to_strip;
+  GRAPEVINE_RETURN_IF_ERROR(engine_->scan(
+      *leaf, partition.strip_after, model::Values::kWithout, nullptr, /*fill_cache=*/true,
+      [&](model::Token, std::string_view key, const model::Entry& stored) {
+        if (met == keys_budget) {
+          through = false;
+          return false;
+        }
+        ++met;
+        last = key;
+        model::Entry stripped = stored;
+        model::strip(stripped, partition.clock);
+        if (stripped.vector != stored.vector) to_strip.push_back(last);
+        return true;
+      }));
+  if (!to_strip.empty()) {
+    GRAPEVINE_ASSIGN_OR_RETURN(auto batch, begin());
+    for (const std::string& key : to_strip) {
+      GRAPEVINE_RETURN_IF_ERROR(batch->strip_again(key));
+    }
+    const auto committed = commit(std::move(batch));
+    if (!committed.ok()) return committed.status();
+  }
+  if (!through) {
+    partition.strip_cursor = leaf->first;
+    partition.strip_after = last;
+  } else if (leaf->last == range.last) {
+    partition.strip_cursor = range.first;
+    partition.strip_after.reset();
+    partition.stripped_version = partition.passing_version;
+  } else {
+    partition.strip_cursor = model::Token{leaf->last.value + 1};
+    partition.strip_after.reset();
+  }
+  return met;
+}
+
+}  // namespace grapevine::storage
