@@ -1,0 +1,284 @@
+#include "server/coordinator.h"
+
+#include <algorithm>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "storage/base/check.h"
+#include "storage/model/token.h"
+
+namespace grapevine::server {
+
+absl::StatusOr<RequestId> Coordinator::execute(std::vector<Operation> operations, bool may_forward,
+                                               Instant deadline, WallTime wall_now) {
+  if (requests_.size() >= kRequestsMax) {
+    return absl::ResourceExhaustedError(fmt::format(
+        "overloaded: {} requests are under way; try again in a moment", requests_.size()));
+  }
+  auto fresh = std::make_unique<Request>();
+  Request& request = *fresh;
+  request.id = {++last_request_};
+  request.operations = std::move(operations);
+  request.states.resize(request.operations.size());
+  request.answers.resize(request.operations.size());
+  request.waves = cut_into_waves(request.operations);
+  request.may_forward = may_forward;
+  request.deadline = deadline;
+  request.wall = wall_now;
+  const RequestId id = request.id;
+  requests_.emplace(id, std::move(fresh));
+  deadlines_.emplace(deadline, id);
+  start_wave(request);
+  finish_if_done(request);
+  return id;
+}
+
+// A wave holds no write of a key that an earlier operation of the same wave reads, and no read of one that it writes: those are
+// done one after the other.
+std::vector<std::vector<std::size_t>> Coordinator::cut_into_waves(
+    const std::vector<Operation>& ops) {
+  std::vector<std::vector<std::size_t>> waves;
+  absl::flat_hash_map<std::string, bool> writes;  // key -> whether this wave writes it
+  for (std::size_t i = 0; i < ops.size(); ++i) {
+    const auto [place, is_new] = writes.try_emplace(ops[i].key, ops[i].writes());
+    const bool clash = !is_new && place->second != ops[i].writes();
+    if (waves.empty() || clash) {
+      waves.emplace_back();
+      if (clash) {
+        writes.clear();
+        writes.emplace(ops[i].key, ops[i].writes());
+      }
+    }
+    waves.back().push_back(i);
+  }
+  return waves;
+}
+
+void Coordinator::start_wave(Request& request) {
+  if (request.wave == request.waves.size()) return;
+  const std::vector<std::size_t>& wave = request.waves[request.wave];
+  request.unresolved = wave.size();
+  std::vector<std::size_t> reads;
+  std::vector<std::size_t> writes;
+  std::vector<std::size_t> elsewhere;
+  for (const std::size_t index : wave) {
+    const Operation& operation = request.operations[index];
+    if (absl::Status status = check_limits(operation); !status.ok()) {
+      resolve(request, index, std::move(status));
+      continue;
+    }
+    OperationState& state = request.states[index];
+    state.partition = store_.partitioning().of(operation.key);
+    const std::vector<NodeId>& owners = ring_.owners(state.partition);
+    state.owners.assign(owners.begin(), owners.end());
+    state.needed = owners_needed(operation.consistency, owners.size());
+    if (!owned_here(state)) {
+      elsewhere.push_back(index);
+    } else if (reachable_owners(state) < state.needed) {
+      resolve(request, index,
+              absl::UnavailableError(fmt::format(
+                  "{} of {} owners of the key must answer and {} can be reached: nothing was {}; "
+                  "try again later, or with a lower consistency",
+                  state.needed, owners.size(), reachable_owners(state),
+                  operation.writes() ? "written" : "read")));
+    } else {
+      (operation.writes() ? writes : reads).push_back(index);
+    }
+  }
+  if (!elsewhere.empty()) forward(request, elsewhere);
+  if (!writes.empty()) start_writes(request, writes);
+  if (!reads.empty()) start_reads(request, reads);
+}
+
+// Answers the request when every wave is through; starts the next one when this one is. May destroy the request.
+void Coordinator::finish_if_done(Request& request) {
+  while (request.unresolved == 0) {
+    if (request.wave + 1 < request.waves.size()) {
+      ++request.wave;
+      start_wave(request);
+      continue;
+    }
+    const RequestId id = request.id;
+    output_.answers.push_back({id, std::move(request.answers)});
+    const auto [begin, end] = deadlines_.equal_range(request.deadline);
+    deadlines_.erase(std::find_if(begin, end, [&](const auto& due) { return due.second == id; }));
+    requests_.erase(id);
+    return;
+  }
+}
+
+void Coordinator::resolve(Request& request, std::size_t index, OperationAnswer answer) {
+  OperationState& state = request.states[index];
+  if (state.resolved) return;
+  state.resolved = true;
+  if (std::holds_alternative<absl::Status>(answer)) ++counters_.failed;
+  request.answers[index] = std::move(answer);
+  --request.unresolved;
+}
+
+CallId Coordinator::send(NodeId to, std::variant<ReplicateCall, ReadCall, ForwardCall> body,
+                         Call call) {
+  const CallId id{++last_call_};
+  calls_.emplace(id, std::move(call));
+  output_.calls.push_back({id, to, std::move(body)});
+  return id;
+}
+
+std::size_t Coordinator::reachable_owners(const OperationState& state) const {
+  return static_cast<std::size_t>(
+      std::count_if(state.owners.begin(), state.owners.end(),
+                    [&](NodeId owner) { return ring_.reachable(owner); }));
+}
+
+bool Coordinator::owned_here(const OperationState& state) const {
+  return std::find(state.owners.begin(), state.owners.end(), ring_.self()) != state.owners.end();
+}
+
+void Coordinator::forward(Request& request, const std::vector<std::size_t>& indices) {
+  absl::btree_map<NodeId, std::vector<std::size_t>> by_owner;
+  for (const std::size_t index : indices) {
+    const OperationState& state = request.states[index];
+    const auto owner = std::find_if(state.owners.begin(), state.owners.end(),
+                                    [&](NodeId node) { return ring_.reachable(node); });
+    if (!request.may_forward || owner == state.owners.end()) {
+      resolve(request, index,
+              absl::UnavailableError("no owner of the key can be reached: nothing was written; "
+                                     "try again later"));
+      continue;
+    }
+    by_owner[*owner].push_back(index);
+  }
+  for (auto& [owner, group] : by_owner) {
+    ForwardCall body;
+    body.deadline = request.deadline;
+    for (const std::size_t index : group) body.operations.push_back(request.operations[index]);
+    counters_.forwarded += group.size();
+    send(owner, std::move(body), {request.id, owner, Call::Kind::kForward, std::move(group), {}});
+  }
+}
+
+void Coordinator::on_reply(CallId id, PeerReply reply) {
+  const auto found = calls_.find(id);
+  if (found == calls_.end()) return;
+  const Call call = std::move(found->second);
+  calls_.erase(found);
+  const auto owner_request = requests_.find(call.request);
+  Request* const request =
+      owner_request == requests_.end() ? nullptr : owner_request->second.get();
+  if (auto* replicated = std::get_if<ReplicateReply>(&reply)) {
+    on_replicated(request, call, *replicated);
+  } else if (request != nullptr) {
+    if (auto* read = std::get_if<ReadReply>(&reply)) {
+      on_read(*request, call, std::move(*read));
+    } else {
+      on_forwarded(*request, call, std::get<ForwardReply>(std::move(reply)));
+    }
+  }
+  if (request != nullptr) finish_if_done(*request);
+}
+
+void Coordinator::on_forwarded(Request& request, const Call& call, ForwardReply reply) {
+  for (std::size_t i = 0; i < call.operations.size(); ++i) {
+    resolve(request, call.operations[i],
+            i < reply.answers.size()
+                ? std::move(reply.answers[i])
+                : OperationAnswer(outcome_unknown_error(
+                      "the owner that the operation was forwarded to answered incompletely: the "
+                      "write may or may not have happened; read the key")));
+  }
+}
+
+void Coordinator::on_failure(CallId id, const absl::Status& status) {
+  const auto found = calls_.find(id);
+  if (found == calls_.end()) return;
+  const Call call = std::move(found->second);
+  calls_.erase(found);
+  if (call.kind == Call::Kind::kReplicate) output_.lagging.push_back(call.to);
+  const auto owner_request = requests_.find(call.request);
+  if (owner_request == requests_.end()) return;
+  Request& request = *owner_request->second;
+  switch (call.kind) {
+    case Call::Kind::kReplicate:
+      for (const std::size_t index : call.operations) write_answered(request, index, false);
+      break;
+    case Call::Kind::kRead:
+      for (const std::size_t index : call.operations) --request.states[index].outstanding;
+      ask_more_owners(request, call.operations);
+      break;
+    case Call::Kind::kFetch:
+      for (const std::size_t index : call.operations) {
+        resolve(request, index,
+                absl::UnavailableError(fmt::format(
+                    "the owner that holds a version of the key stopped answering ({}); read again",
+                    text_of(status))));
+      }
+      break;
+    case Call::Kind::kForward:
+      for (const std::size_t index : call.operations) {
+        const std::string text = fmt::format(
+            "the owner that the operation was forwarded to stopped answering ({})",
+            text_of(status));
+        resolve(request, index,
+                request.operations[index].writes()
+                    ? outcome_unknown_error(text + ": the write may or may not have happened; "
+                                                   "read the key before writing again")
+                    : absl::UnavailableError(text + "; read again"));
+      }
+      break;
+    case Call::Kind::kRepair:
+      break;
+  }
+  finish_if_done(request);
+}
+
+void Coordinator::on_durable(storage::CommitNumber number) {
+  std::vector<RequestId> touched;
+  while (!not_durable_.empty() && not_durable_.begin()->first <= number) {
+    const auto [id, index] = not_durable_.begin()->second;
+    not_durable_.erase(not_durable_.begin());
+    const auto found = requests_.find(id);
+    if (found == requests_.end()) continue;
+    write_answered(*found->second, index, true);
+    if (touched.empty() || touched.back() != id) touched.push_back(id);
+  }
+  for (const RequestId id : touched) {
+    const auto found = requests_.find(id);
+    if (found != requests_.end()) finish_if_done(*found->second);
+  }
+}
+
+void Coordinator::tick(Instant now) {
+  while (!deadlines_.empty() && deadlines_.begin()->first <= now) {
+    Request& request = *requests_.find(deadlines_.begin()->second)->second;
+    for (; request.wave < request.waves.size(); ++request.wave) {
+      for (const std::size_t index : request.waves[request.wave]) {
+        const OperationState& state = request.states[index];
+        if (state.resolved) continue;
+        const bool under_way = state.outstanding > 0 || state.confirmed > 0 ||
+                               (!state.owners.empty() && !owned_here(state));  // forwarded
+        if (request.operations[index].writes() && under_way) {
+          resolve(request, index,
+                  outcome_unknown_error(fmt::format(
+                      "{} of {} owners confirmed the write in time: it is not rolled back and may "
+                      "spread; read the key before writing again",
+                      state.confirmed, state.needed)));
+        } else {
+          resolve(request, index,
+                  absl::UnavailableError("the owners did not answer in time: nothing was written; "
+                                         "try again, or with a longer timeout"));
+        }
+      }
+    }
+    request.wave = request.waves.size();
+    request.unresolved = 0;
+    finish_if_done(request);
+  }
+}
+
+std::optional<Instant> Coordinator::next_deadline() const {
+  if (deadlines_.empty()) return std::nullopt;
+  return deadlines_.begin()->first;
+}
+
+}  // namespace grapevine::server

@@ -1,0 +1,201 @@
+// Coordinates clients' operations: the owners of each key, how many must answer, what was read, what lags behind.
+//
+// A machine: it does no I/O but on the store, reads no clock and never waits. The caller feeds it what happened, then carries out
+// take_output() before the next call.
+//
+//   write: here first (one batch, R1), then to all other owners at once; acknowledged when W of them, this node among
+//          them, have it durably. Not enough reachable owners: refused, nothing written. Not enough answers: outcome unknown.
+//   read:  the entry from here, its versions alone from R - 1 others; joined; values fetched where only another owner has
+//          them. Owners that lag get the joined entry (read repair).
+//   a key that this node does not own is forwarded to one that does.
+//
+// Operations of a request on one key are done in order; a request is cut into waves for that. Bounds: requests_max requests at
+// once; a request ends at its deadline. Not promised: that a write that was not confirmed did not happen.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "absl/container/btree_map.h"
+#include "absl/container/inlined_vector.h"
+#include "server/operation.h"
+#include "server/ring.h"
+#include "storage/base/status.h"
+#include "storage/base/time.h"
+#include "storage/store.h"
+
+namespace grapevine::server {
+
+struct RequestId {
+  std::uint64_t value = 0;
+  friend auto operator<=>(const RequestId&, const RequestId&) = default;
+};
+struct CallId {
+  std::uint64_t value = 0;
+  friend auto operator<=>(const CallId&, const CallId&) = default;
+};
+
+// What the coordinator asks of other nodes.
+struct ReplicateCall {
+  std::vector<std::shared_ptr<const model::KeyedEntry>> entries;
+};
+struct ReadCall {
+  std::vector<std::string> keys;
+  bool heads_only = true;
+};
+struct ForwardCall {
+  std::vector<Operation> operations;
+  Instant deadline;
+};
+struct PeerCall {
+  CallId id;
+  NodeId to;
+  std::variant<ReplicateCall, ReadCall, ForwardCall> body;
+};
+
+// Their answers.
+struct ReplicateReply {
+  std::vector<absl::Status> statuses;  // empty: all durable; else one an entry
+};
+struct ReadReply {
+  std::vector<absl::StatusOr<model::Entry>> entries;  // filled, one a key
+};
+struct ForwardReply {
+  std::vector<OperationAnswer> answers;
+};
+using PeerReply = std::variant<ReplicateReply, ReadReply, ForwardReply>;
+
+struct CoordinatorOutput {
+  std::vector<PeerCall> calls;
+  struct Answer {
+    RequestId request;
+    std::vector<OperationAnswer> answers;  // one an operation, in order
+  };
+  std::vector<Answer> answers;
+  // on_durable is wanted when the store's commits up to here are durable; 0: nothing to wait for.
+  storage::CommitNumber wait_durable = 0;
+  std::vector<NodeId> lagging;     // did not get a write: anti-entropy with them should not wait for its timer
+  bool must_renew_actor = false;   // R7: somebody has seen writes of this actor that this store does not remember
+};
+
+struct CoordinatorCounters {
+  std::uint64_t reads = 0;
+  std::uint64_t writes = 0;
+  std::uint64_t failed = 0;        // operations answered with an error
+  std::uint64_t forwarded = 0;
+  std::uint64_t read_repairs = 0;  // entries sent or stored because an owner lagged
+};
+
+class Coordinator {
+ public:
+  static constexpr std::size_t kRequestsMax = 20'000;
+
+  Coordinator(storage::Store& store, const Ring& ring) : store_(store), ring_(ring) {}
+
+  // Until the node has compared clocks with a peer (R7) writes are refused with `why`; empty: they are taken.
+  void refuse_writes(std::string why) { writes_refused_because_ = std::move(why); }
+
+  // ResourceExhausted when too many requests are under way. `may_forward` is false for what another node forwarded.
+  absl::StatusOr<RequestId> execute(std::vector<Operation> operations, bool may_forward,
+                                    Instant deadline, WallTime wall_now);
+  void on_reply(CallId call, PeerReply reply);
+  void on_failure(CallId call, const absl::Status& status);
+  void on_durable(storage::CommitNumber number);
+  void tick(Instant now);
+  // When tick is wanted; nullopt: nothing is under way.
+  std::optional<Instant> next_deadline() const;
+
+  CoordinatorOutput take_output() { return std::exchange(output_, {}); }
+  const CoordinatorCounters& counters() const { return counters_; }
+
+ private:
+  using Owners = absl::InlinedVector<NodeId, 3>;
+
+  struct OperationState {
+    PartitionId partition;
+    Owners owners;
+    std::size_t needed = 0;
+    bool resolved = false;
+    std::size_t outstanding = 0;  // nodes that may still answer; for a write this one too, until its log is durable
+    std::size_t confirmed = 0;    // writes: who has it durably
+    WriteAnswer written;
+    // Reads: what has answered, self first.
+    struct Answered {
+      NodeId owner;
+      model::Entry entry;
+    };
+    std::vector<Answered> answered;
+    Owners asked;
+    bool fetching = false;  // has what it needs, but for values that only others have
+  };
+
+  struct Request {
+    RequestId id;
+    std::vector<Operation> operations;
+    std::vector<OperationState> states;
+    std::vector<OperationAnswer> answers;
+    std::vector<std::vector<std::size_t>> waves;  // indices of operations; done one after another
+    std::size_t wave = 0;                         // the one under way
+    std::size_t unresolved = 0;                   // in it
+    bool may_forward = true;
+    Instant deadline;
+    WallTime wall;
+  };
+
+  struct Call {
+    RequestId request;
+    NodeId to;
+    enum class Kind { kReplicate, kRead, kFetch, kForward, kRepair } kind;
+    std::vector<std::size_t> operations;   // of the request, one a key asked for, in the order of the call
+    std::vector<std::size_t> entry_index;  // kReplicate: which entry of the call each of them is in
+  };
+
+  // Common to all.
+  static std::vector<std::vector<std::size_t>> cut_into_waves(const std::vector<Operation>& ops);
+  void start_wave(Request& request);
+  void finish_if_done(Request& request);
+  void resolve(Request& request, std::size_t index, OperationAnswer answer);
+  CallId send(NodeId to, std::variant<ReplicateCall, ReadCall, ForwardCall> body, Call call);
+  std::size_t reachable_owners(const OperationState& state) const;
+  bool owned_here(const OperationState& state) const;
+
+  // coordinator_write.cc
+  void start_writes(Request& request, const std::vector<std::size_t>& indices);
+  absl::Status write_here(Request& request, std::vector<std::size_t>& indices,
+                          storage::Committed& committed);
+  void replicate(Request& request, const std::vector<std::size_t>& indices,
+                 std::vector<model::KeyedEntry> entries);
+  void write_answered(Request& request, std::size_t index, bool confirmed);
+
+  // coordinator_read.cc
+  void start_reads(Request& request, const std::vector<std::size_t>& indices);
+  void ask_more_owners(Request& request, const std::vector<std::size_t>& indices);
+  void read_answered(Request& request, std::size_t index);
+  void fetch_values(Request& request, std::size_t index, const model::Entry& joined);
+  void finish_read(Request& request, std::size_t index, model::Entry joined);
+  void repair(Request& request, std::size_t index, const model::Entry& joined);
+
+  void forward(Request& request, const std::vector<std::size_t>& indices);
+
+  void on_replicated(Request* request, const Call& call, const ReplicateReply& reply);
+  void on_read(Request& request, const Call& call, ReadReply reply);
+  void on_forwarded(Request& request, const Call& call, ForwardReply reply);
+
+  storage::Store& store_;
+  const Ring& ring_;
+  std::string writes_refused_because_;
+  std::uint64_t last_request_ = 0;
+  std::uint64_t last_call_ = 0;
+  absl::btree_map<RequestId, std::unique_ptr<Request>> requests_;
+  absl::btree_map<CallId, Call> calls_;  // may outlive their request
+  std::multimap<storage::CommitNumber, std::pair<RequestId, std::size_t>> not_durable_;
+  std::multimap<Instant, RequestId> deadlines_;
+  CoordinatorOutput output_;
+  CoordinatorCounters counters_;
+};
+
+}  // namespace grapevine::server

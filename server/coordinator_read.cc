@@ -1,0 +1,175 @@
+// Reads: join what R owners hold, and repair those that lag.
+#include <algorithm>
+#include <utility>
+
+#include "server/coordinator.h"
+#include "storage/model/context.h"
+#include "storage/model/entry_codec.h"
+
+namespace grapevine::server {
+namespace {
+
+bool lacks_value(const model::Version& version) { return !version.has_value; }
+
+// Versions that one retried write left under several dots are shown as one: the first.
+std::vector<model::Version> as_shown(model::Entry entry) {
+  std::vector<model::Version> shown;
+  for (model::Version& version : entry.versions) {
+    const bool again = version.write_id != 0 &&
+                       std::any_of(shown.begin(), shown.end(), [&](const model::Version& earlier) {
+                         return earlier.write_id == version.write_id;
+                       });
+    if (!again) shown.push_back(std::move(version));
+  }
+  return shown;
+}
+
+}  // namespace
+
+void Coordinator::start_reads(Request& request, const std::vector<std::size_t>& indices) {
+  counters_.reads += indices.size();
+  std::vector<std::size_t> wanting;
+  for (const std::size_t index : indices) {
+    OperationState& state = request.states[index];
+    auto entry = store_.load(request.operations[index].key, model::Values::kWith);
+    if (!entry.ok()) {
+      resolve(request, index, entry.status());
+      continue;
+    }
+    state.asked.push_back(ring_.self());
+    state.answered.push_back({ring_.self(), *std::move(entry)});
+    if (state.answered.size() >= state.needed) {
+      read_answered(request, index);
+    } else {
+      wanting.push_back(index);
+    }
+  }
+  if (!wanting.empty()) ask_more_owners(request, wanting);
+}
+
+// Asks as many owners more as each of the reads still needs; a read that can never have enough ends.
+void Coordinator::ask_more_owners(Request& request, const std::vector<std::size_t>& indices) {
+  struct ForPeer {
+    ReadCall body;
+    std::vector<std::size_t> operations;
+  };
+  absl::btree_map<NodeId, ForPeer> peers;
+  for (const std::size_t index : indices) {
+    OperationState& state = request.states[index];
+    if (state.resolved || state.fetching) continue;
+    std::size_t hoped_for = state.answered.size() + state.outstanding;
+    for (const NodeId owner : state.owners) {
+      if (hoped_for >= state.needed) break;
+      if (!ring_.reachable(owner) ||
+          std::find(state.asked.begin(), state.asked.end(), owner) != state.asked.end()) {
+        continue;
+      }
+      state.asked.push_back(owner);
+      ++state.outstanding;
+      peers[owner].body.keys.push_back(request.operations[index].key);
+      peers[owner].operations.push_back(index);
+      ++hoped_for;
+    }
+    if (hoped_for < state.needed) {
+      resolve(request, index,
+              absl::UnavailableError("too few owners of the key answered; try again later, or "
+                                     "with a lower consistency"));
+    }
+  }
+  for (auto& [owner, peer] : peers) {
+    send(owner, std::move(peer.body),
+         {request.id, owner, Call::Kind::kRead, std::move(peer.operations), {}});
+  }
+}
+
+void Coordinator::on_read(Request& request, const Call& call, ReadReply reply) {
+  std::vector<std::size_t> failed;
+  for (std::size_t i = 0; i < call.operations.size(); ++i) {
+    const std::size_t index = call.operations[i];
+    OperationState& state = request.states[index];
+    --state.outstanding;
+    if (state.resolved) continue;
+    if (i >= reply.entries.size() || !reply.entries[i].ok()) {
+      failed.push_back(index);
+      continue;
+    }
+    state.answered.push_back({call.to, *std::move(reply.entries[i])});
+    if (state.answered.size() >= state.needed) read_answered(request, index);
+  }
+  if (failed.empty()) return;
+  if (call.kind == Call::Kind::kRead) {
+    ask_more_owners(request, failed);
+    return;
+  }
+  for (const std::size_t index : failed) {
+    resolve(request, index, absl::UnavailableError("an owner could not read a version of the key "
+                                                   "that only it holds; try again later"));
+  }
+}
+
+void Coordinator::read_answered(Request& request, std::size_t index) {
+  OperationState& state = request.states[index];
+  model::Entry joined = state.answered.front().entry;
+  for (std::size_t i = 1; i < state.answered.size(); ++i) {
+    joined = model::join(std::move(joined), state.answered[i].entry);
+  }
+  if (std::any_of(joined.versions.begin(), joined.versions.end(), lacks_value)) {
+    fetch_values(request, index, joined);
+  } else {
+    finish_read(request, index, std::move(joined));
+  }
+}
+
+// Asks an owner that holds a version whose value is missing for its whole entry.
+void Coordinator::fetch_values(Request& request, std::size_t index, const model::Entry& joined) {
+  OperationState& state = request.states[index];
+  state.fetching = true;
+  const auto wanted =
+      std::find_if(joined.versions.begin(), joined.versions.end(), lacks_value);
+  const auto holder = std::find_if(
+      state.answered.begin(), state.answered.end(), [&](const OperationState::Answered& answer) {
+        const model::Version* version = answer.entry.find(wanted->dot);
+        return version != nullptr && !version->has_value;
+      });
+  ReadCall body;
+  body.keys.push_back(request.operations[index].key);
+  body.heads_only = false;
+  const NodeId owner = holder->owner;
+  // Its answer with values replaces the one without.
+  state.answered.erase(holder);
+  ++state.outstanding;
+  send(owner, std::move(body), {request.id, owner, Call::Kind::kFetch, {index}, {}});
+}
+
+void Coordinator::finish_read(Request& request, std::size_t index, model::Entry joined) {
+  repair(request, index, joined);
+  ReadAnswer answer;
+  answer.context = model::encode_context(request.operations[index].key, joined.vector);
+  answer.siblings = as_shown(std::move(joined));
+  resolve(request, index, std::move(answer));
+}
+
+void Coordinator::repair(Request& request, std::size_t index, const model::Entry& joined) {
+  const OperationState& state = request.states[index];
+  std::shared_ptr<const model::KeyedEntry> shared;
+  for (const auto& [owner, entry] : state.answered) {
+    if (entry.same_dots(joined)) continue;
+    ++counters_.read_repairs;
+    if (shared == nullptr) {
+      shared = std::make_shared<const model::KeyedEntry>(
+          model::KeyedEntry{request.operations[index].key, joined, {}});
+    }
+    if (owner != ring_.self()) {
+      send(owner, ReplicateCall{{shared}}, {request.id, owner, Call::Kind::kRepair, {}, {}});
+      continue;
+    }
+    auto batch = store_.begin();
+    if (!batch.ok()) continue;
+    const absl::Status received = (*batch)->receive(*shared);
+    if (absl::IsFailedPrecondition(received)) output_.must_renew_actor = true;
+    // What cannot be stored now anti-entropy brings later: the read itself is answered.
+    if (received.ok()) static_cast<void>(store_.commit(*std::move(batch)));
+  }
+}
+
+}  // namespace grapevine::server
