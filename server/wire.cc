@@ -83,7 +83,7 @@ void write(const model::Entry& entry, wire::Entry::Builder out) {
     to.setChecksum(version.checksum);
     to.setValueBytes(version.value_bytes);
     to.setHasValue(version.has_value);
-    if (version.has_value) to.setValue(data(version.value));
+    if (version.has_value) to.setValue(bytes_of(version.value));
   }
   auto items = out.initVector().initItems(count(entry.vector.items()));
   for (unsigned i = 0; i < items.size(); ++i) {
@@ -110,7 +110,7 @@ absl::StatusOr<model::Entry> read(wire::Entry::Reader in) {
 }
 
 void write(const model::KeyedEntry& keyed, wire::KeyedEntry::Builder out) {
-  out.setKey(data(keyed.key));
+  out.setKey(bytes_of(keyed.key));
   write(keyed.entry, out.initEntry());
   auto events = out.initEvents(count(keyed.events));
   for (unsigned i = 0; i < events.size(); ++i) write(keyed.events[i], events[i]);
@@ -167,7 +167,7 @@ model::DigestShare read(wire::DigestShare::Reader in) {
 }
 
 void write(const model::Item& item, wire::Item::Builder out) {
-  if (!item.key.empty()) out.setKey(data(item.key));
+  if (!item.key.empty()) out.setKey(bytes_of(item.key));
   out.setKeyHash(item.key_hash);
   out.setDigest(item.digest);
   out.setUnquiet(item.unquiet);
@@ -181,7 +181,7 @@ void write(const gossip::PartitionState& state, wire::PartitionState::Builder ou
   out.setPartition(state.partition.value);
   std::string clock;
   state.clock.encode(clock);
-  out.setClock(data(clock));
+  out.setClock(bytes_of(clock));
   write(state.root, out.initRoot());
 }
 
@@ -233,7 +233,7 @@ gossip::MemberRecord read(wire::Member::Reader in) {
 }
 
 void write(const Operation& operation, wire::Operation::Builder out) {
-  out.setKey(data(operation.key));
+  out.setKey(bytes_of(operation.key));
   out.setConsistency(operation.consistency == Consistency::kOne   ? wire::Consistency::ONE
                      : operation.consistency == Consistency::kAll ? wire::Consistency::ALL
                                                                   : wire::Consistency::QUORUM);
@@ -242,10 +242,10 @@ void write(const Operation& operation, wire::Operation::Builder out) {
     return;
   }
   auto to = operation.kind == OperationKind::kPut ? out.initPut() : out.initRemove();
-  to.setValue(data(operation.value));
+  to.setValue(bytes_of(operation.value));
   to.setWriteId(operation.write_id);
   if (operation.context.has_value()) {
-    to.getContext().setSeen(data(*operation.context));
+    to.getContext().setSeen(bytes_of(*operation.context));
   } else {
     to.getContext().setCurrent();
   }
@@ -267,7 +267,7 @@ Operation read(wire::Operation::Reader in) {
 }
 
 void write(const model::Version& version, wire::Sibling::Builder out) {
-  if (version.has_value) out.setValue(data(version.value));
+  if (version.has_value) out.setValue(bytes_of(version.value));
   write(version.dot, out.initDot());
   out.setWrittenUnixMs(version.written.unix_ms);
 }
@@ -279,12 +279,12 @@ void write(const OperationAnswer& answer, wire::Result::Builder out) {
     auto to = out.initRead();
     auto siblings = to.initSiblings(count(found->siblings));
     for (unsigned i = 0; i < siblings.size(); ++i) write(found->siblings[i], siblings[i]);
-    to.setContext(data(found->context));
+    to.setContext(bytes_of(found->context));
   } else {
     const auto& written = std::get<WriteAnswer>(answer);
     auto to = out.initWritten();
     write(written.dot, to.initDot());
-    to.setContext(data(written.context));
+    to.setContext(bytes_of(written.context));
   }
 }
 

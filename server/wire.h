@@ -24,10 +24,9 @@ inline std::string_view view(capnp::Data::Reader bytes) {
   return {reinterpret_cast<const char*>(bytes.begin()), bytes.size()};
 }
 inline std::string_view view(capnp::Text::Reader text) { return {text.begin(), text.size()}; }
-inline capnp::Data::Reader data(std::string_view bytes) {
+inline capnp::Data::Reader bytes_of(std::string_view bytes) {
   return {reinterpret_cast<const kj::byte*>(bytes.data()), bytes.size()};
 }
-inline capnp::Text::Reader text(const std::string& text) { return {text.c_str(), text.size()}; }
 
 void write(const absl::Status& status, wire::Status::Builder out);
 absl::Status read(wire::Status::Reader in);
