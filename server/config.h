@@ -1,0 +1,53 @@
+// How a node is told what to be: flags, environment variables and a TOML file, all with the same names.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "rpc/address.h"
+#include "storage/base/status.h"
+#include "storage/base/time.h"
+#include "storage/store_options.h"
+
+namespace grapevine::server {
+
+// Value. What `grapevined --help` explains; every name there is also a key of the file and, in capitals after GRAPEVINE_, an
+// environment variable. A flag beats the environment, which beats the file.
+struct Config {
+  std::string data_dir = "./grapevine-data";
+  std::string name;  // default: the host's name
+  std::string cluster_name = "grapevine";
+  std::string zone;
+  rpc::Address client_listen{"127.0.0.1", 4740};
+  rpc::Address peer_listen{"127.0.0.1", 4741};
+  rpc::Address http_listen{"127.0.0.1", 4742};
+  std::string advertise;          // HOST[:PORT] under which peers reach this node; default: what it listens on
+  std::vector<std::string> join;  // HOST:PORT of peers
+  std::uint32_t replication_factor = 3;
+  std::uint32_t partitions = 64;
+  storage::Durability durability = storage::Durability::kSync;
+  Duration gossip_interval = std::chrono::seconds(1);
+  std::size_t cache_bytes = std::size_t{256} << 20;
+  std::size_t dot_log_bytes = std::size_t{64} << 20;
+  std::string log_level = "info";
+  bool insecure = false;
+};
+
+struct CommandLine {
+  Config config;
+  bool check_config = false;  // --check-config: only say whether all is well
+};
+
+// What parsing ended in when the program is not to go on: --help and --version (status 0), or an error (status 2). The text
+// is for standard output or standard error.
+struct Exit {
+  int status = 0;
+  std::string text;
+};
+
+// Reads and checks everything. Nothing is opened or listened on.
+std::variant<CommandLine, Exit> parse_command_line(int argc, const char* const* argv);
+
+}  // namespace grapevine::server

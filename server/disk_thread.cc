@@ -1,0 +1,45 @@
+#include "server/disk_thread.h"
+
+#include <utility>
+
+namespace grapevine::server {
+
+DiskThread::DiskThread(rpc::Loop& loop) : loop_(loop), thread_([this] { serve(); }) {}
+
+DiskThread::~DiskThread() {
+  {
+    const std::lock_guard lock(mutex_);
+    stopping_ = true;
+    waiting_.clear();
+  }
+  wake_.notify_one();
+  thread_.join();
+}
+
+void DiskThread::run(std::function<void()> work, std::function<void()> done) {
+  ++unreported_;
+  {
+    const std::lock_guard lock(mutex_);
+    waiting_.push_back({std::move(work), std::move(done)});
+  }
+  wake_.notify_one();
+}
+
+void DiskThread::serve() {
+  std::unique_lock lock(mutex_);
+  for (;;) {
+    wake_.wait(lock, [&] { return stopping_ || !waiting_.empty(); });
+    if (stopping_) return;
+    Work next = std::move(waiting_.front());
+    waiting_.pop_front();
+    lock.unlock();
+    next.work();
+    loop_.post([this, done = std::move(next.done)] {
+      --unreported_;
+      done();
+    });
+    lock.lock();
+  }
+}
+
+}  // namespace grapevine::server

@@ -1,0 +1,42 @@
+// The thread that waits for the disk so that the loop does not.
+#pragma once
+
+#include <condition_variable>
+#include <deque>
+#include <functional>
+#include <mutex>
+#include <thread>
+
+#include "rpc/loop.h"
+#include "storage/executor.h"
+
+namespace grapevine::server {
+
+// Resource. Works are done one after another. The destructor finishes the work under way and drops the rest; what was done
+// but not yet reported is reported to nobody.
+class DiskThread final : public storage::Executor {
+ public:
+  explicit DiskThread(rpc::Loop& loop);
+  ~DiskThread() override;
+
+  void run(std::function<void()> work, std::function<void()> done) override;
+  // Nothing is waiting, under way or unreported. Loop thread.
+  bool idle() const { return unreported_ == 0; }
+
+ private:
+  struct Work {
+    std::function<void()> work;
+    std::function<void()> done;
+  };
+  void serve();
+
+  rpc::Loop& loop_;
+  std::size_t unreported_ = 0;  // loop thread only
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  std::deque<Work> waiting_;  // guarded by mutex_
+  bool stopping_ = false;     // guarded by mutex_
+  std::thread thread_;
+};
+
+}  // namespace grapevine::server

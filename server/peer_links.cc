@@ -1,0 +1,113 @@
+#include "server/peer_links.h"
+
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "rpc/connect.h"
+#include "rpc/errors.h"
+
+namespace grapevine::server {
+
+PeerLinks::PeerLinks(rpc::Loop& loop, rpc::Address from, Handlers handlers)
+    : loop_(loop), from_(std::move(from)), handlers_(std::move(handlers)) {}
+
+kj::Promise<wire::Peer::Client> PeerLinks::reach(const std::string& address,
+                                                 std::optional<NodeId> expected) {
+  std::unique_ptr<Link>& link = links_[address];
+  if (link == nullptr) {
+    link = std::make_unique<Link>();
+    link->number = ++last_number_;
+    const std::uint64_t number = link->number;
+    auto timeout = loop_.after(kGreetTime).then([address]() -> void {
+      kj::throwFatalException(rpc::to_exception(
+          absl::UnavailableError(fmt::format("node at {} does not answer", address))));
+    });
+    link->greeting = dial(address, number)
+                         .exclusiveJoin(kj::mv(timeout))
+                         .catch_([this, address, number](kj::Exception&& exception) {
+                           forget(address, number);
+                           kj::throwFatalException(kj::mv(exception));
+                         })
+                         .fork();
+  }
+  const std::uint64_t number = link->number;
+  const auto take = [this, address, number, expected]() -> wire::Peer::Client {
+    Link* ready = find(address, number);
+    if (ready == nullptr || !ready->peer.has_value()) {
+      kj::throwFatalException(rpc::to_exception(
+          absl::UnavailableError(fmt::format("lost the connection to the node at {}", address))));
+    }
+    if (expected.has_value() && ready->node != expected) {
+      kj::throwFatalException(rpc::to_exception(absl::FailedPreconditionError(
+          fmt::format("node {} answers at {}, not node {}", to_string(*ready->node), address,
+                      to_string(*expected)))));
+    }
+    return *ready->peer;
+  };
+  if (link->peer.has_value()) return kj::evalNow(take);
+  return KJ_ASSERT_NONNULL(link->greeting).addBranch().then(take);
+}
+
+kj::Promise<void> PeerLinks::dial(const std::string& address, std::uint64_t number) {
+  auto target = rpc::parse_address(address);
+  if (!target.ok()) return rpc::to_exception(target.status());
+  rpc::ConnectOptions options;
+  options.timeout = kGreetTime;
+  options.from = from_;
+  return rpc::connect(loop_, *target, options)
+      .then([this, address, number](kj::Own<kj::AsyncIoStream> stream) {
+        return greet(address, number, kj::mv(stream));
+      });
+}
+
+kj::Promise<void> PeerLinks::greet(const std::string& address, std::uint64_t number,
+                                   kj::Own<kj::AsyncIoStream> stream) {
+  Link* const link = find(address, number);
+  if (link == nullptr) return rpc::connection_lost("the link was dropped");
+  auto target = rpc::parse_address(address);
+  link->connection = kj::heap<rpc::Connection>(
+      loop_, kj::mv(stream), rpc::PeerInfo{target.ok() ? *target : rpc::Address{}},
+      rpc::Connection::Side::kClient, nullptr, rpc::ConnectionOptions{});
+  link->watch = link->connection->on_disconnect().then(
+      [this, address, number] { forget(address, number); });
+  link->watch = link->watch.eagerlyEvaluate(nullptr);
+  auto hello = link->connection->bootstrap<wire::Greeting>().helloRequest();
+  handlers_.fill_hello(hello.initMe());
+  return hello.send().then([this, address, number](auto&& reply) {
+    Link* const greeted = find(address, number);
+    if (greeted == nullptr) return;
+    absl::Status status = read(reply.getStatus());
+    if (status.ok()) status = handlers_.check_hello(reply.getYou());
+    if (!status.ok()) {
+      kj::throwFatalException(rpc::to_exception(
+          {status.code(), fmt::format("node at {}: {}", address, text_of(status))}));
+    }
+    greeted->node = NodeId{reply.getYou().getMember().getId()};
+    greeted->peer = reply.getPeer();
+  });
+}
+
+PeerLinks::Link* PeerLinks::find(const std::string& address, std::uint64_t number) {
+  const auto found = links_.find(address);
+  return found != links_.end() && found->second->number == number ? found->second.get() : nullptr;
+}
+
+// A link must not be destroyed within one of its own promises: it goes in a turn of its own.
+void PeerLinks::forget(const std::string& address, std::uint64_t number) {
+  loop_.post([this, address, number] {
+    Link* const link = find(address, number);
+    if (link == nullptr) return;
+    const std::optional<NodeId> node = link->node;
+    links_.erase(address);
+    if (node.has_value()) handlers_.on_lost(*node);
+  });
+}
+
+void PeerLinks::drop(NodeId node) {
+  for (const auto& [address, link] : links_) {
+    if (link->node == node) forget(address, link->number);
+  }
+}
+
+}  // namespace grapevine::server

@@ -1,0 +1,77 @@
+#include "server/store_replica.h"
+
+#include <utility>
+
+namespace grapevine::server {
+
+std::optional<model::DigestShare> StoreView::share(const model::TokenRange& range) const {
+  if (!view_.tree().resolves(range)) return std::nullopt;
+  return view_.tree().range(range);
+}
+
+absl::StatusOr<std::vector<model::Item>> StoreView::items(
+    const model::TokenRange& range, std::size_t limit,
+    const std::optional<std::string>& after_key) const {
+  return view_.items(range, limit, after_key);
+}
+
+absl::StatusOr<model::Entry> StoreView::load(std::string_view key) const {
+  return view_.load(key, model::Values::kWith);
+}
+
+StoreReplica::StoreReplica(storage::Store& store, std::function<absl::Status()> on_forgotten_dots)
+    : store_(store), on_forgotten_dots_(std::move(on_forgotten_dots)) {
+  for (std::uint32_t i = 0; i < store_.partitioning().count(); ++i) {
+    live_.push_back(std::make_unique<StoreView>(store_.live(PartitionId{i})));
+  }
+}
+
+std::unique_ptr<gossip::PartitionView> StoreReplica::freeze(PartitionId partition) const {
+  return std::make_unique<StoreView>(store_.freeze(partition));
+}
+
+gossip::Replica::NamedDots StoreReplica::name_dots(PartitionId partition,
+                                                   const std::vector<model::DotRange>& dots,
+                                                   bool with_young, std::size_t limit) const {
+  storage::NamedDots found = store_.name_dots(partition, dots, with_young, limit);
+  NamedDots named;
+  named.in_flight = found.in_flight;
+  named.complete = found.complete;
+  named.named.reserve(found.named.size());
+  for (auto& [dot, key] : found.named) named.named.push_back({dot, std::move(key)});
+  return named;
+}
+
+absl::Status StoreReplica::merge_once(const std::vector<model::KeyedEntry>& entries) {
+  GRAPEVINE_ASSIGN_OR_RETURN(auto batch, store_.begin());
+  for (const model::KeyedEntry& entry : entries) {
+    GRAPEVINE_RETURN_IF_ERROR(batch->receive(entry));
+  }
+  return store_.commit(std::move(batch)).status();
+}
+
+absl::Status StoreReplica::merge(PartitionId partition, std::vector<model::KeyedEntry> entries) {
+  for (const model::KeyedEntry& entry : entries) {
+    if (store_.partitioning().of(entry.key) != partition) {
+      return absl::InvalidArgumentError("entry of a peer: its key is not of this partition");
+    }
+  }
+  absl::Status status = merge_once(entries);
+  if (absl::IsFailedPrecondition(status) && on_forgotten_dots_().ok()) {
+    status = merge_once(entries);
+  }
+  return status;
+}
+
+absl::Status StoreReplica::adopt(PartitionId partition, const model::Clock& clock) {
+  const auto once = [&]() -> absl::Status {
+    GRAPEVINE_ASSIGN_OR_RETURN(auto batch, store_.begin());
+    GRAPEVINE_RETURN_IF_ERROR(batch->adopt(partition, clock));
+    return store_.commit(std::move(batch)).status();
+  };
+  absl::Status status = once();
+  if (absl::IsFailedPrecondition(status) && on_forgotten_dots_().ok()) status = once();
+  return status;
+}
+
+}  // namespace grapevine::server

@@ -1,0 +1,60 @@
+// The store behind anti-entropy's ports.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "gossip/replica.h"
+#include "storage/store.h"
+
+namespace grapevine::server {
+
+// A storage view, borrowed (live) or owned (frozen), as an exchange sees it.
+class StoreView final : public gossip::PartitionView {
+ public:
+  explicit StoreView(const storage::View& live) : view_(live) {}
+  explicit StoreView(std::unique_ptr<storage::View> frozen)
+      : owned_(std::move(frozen)), view_(*owned_) {}
+
+  const model::Clock& clock() const override { return view_.clock(); }
+  const model::TokenRange& range() const override { return view_.range(); }
+  std::optional<model::DigestShare> share(const model::TokenRange& range) const override;
+  absl::StatusOr<std::vector<model::Item>> items(
+      const model::TokenRange& range, std::size_t limit,
+      const std::optional<std::string>& after_key) const override;
+  absl::StatusOr<model::Entry> load(std::string_view key) const override;
+
+ private:
+  std::unique_ptr<storage::View> owned_;
+  const storage::View& view_;
+};
+
+// Loop thread; the store must outlive it.
+class StoreReplica final : public gossip::Replica {
+ public:
+  // `on_forgotten_dots` is called when a peer has seen writes of this node's actor that the store does not remember (R7): it
+  // renews the actor.
+  StoreReplica(storage::Store& store, std::function<absl::Status()> on_forgotten_dots);
+
+  const gossip::PartitionView& live(PartitionId partition) const override {
+    return *live_[partition.value];
+  }
+  std::unique_ptr<gossip::PartitionView> freeze(PartitionId partition) const override;
+  NamedDots name_dots(PartitionId partition, const std::vector<model::DotRange>& dots,
+                      bool with_young, std::size_t limit) const override;
+  absl::Status merge(PartitionId partition, std::vector<model::KeyedEntry> entries) override;
+  absl::Status adopt(PartitionId partition, const model::Clock& clock) override;
+
+ private:
+  absl::Status merge_once(const std::vector<model::KeyedEntry>& entries);
+
+  storage::Store& store_;
+  const std::function<absl::Status()> on_forgotten_dots_;
+  std::vector<std::unique_ptr<StoreView>> live_;
+};
+
+}  // namespace grapevine::server
