@@ -28,8 +28,8 @@ interface Peer {
   # The highest counter of this actor that each partition's clock here holds (0: none), by partition: lets a node that
   # starts see whether it forgot dots it issued.
 
-  replicate @2 (entries :List(Common.KeyedEntry)) -> (statuses :List(Common.Status));
-  # Joins the entries; answered when they are durable here. An empty list of statuses: all ok. Else one an entry.
+  replicate @2 (entries :List(Common.KeyedEntry)) -> ();
+  # Joins the entries, all or none; answered when they are durable here.
 
   read @3 (keys :List(Data), headsOnly :Bool) -> (results :List(ReadResult));
   # The filled entries of these keys, in order.

@@ -154,7 +154,7 @@ void Coordinator::forward(Request& request, const std::vector<std::size_t>& indi
     body.deadline = request.deadline;
     for (const std::size_t index : group) body.operations.push_back(request.operations[index]);
     counters_.forwarded += group.size();
-    send(owner, std::move(body), {request.id, owner, Call::Kind::kForward, std::move(group), {}});
+    send(owner, std::move(body), {request.id, owner, Call::Kind::kForward, std::move(group)});
   }
 }
 
@@ -164,18 +164,16 @@ void Coordinator::on_reply(CallId id, PeerReply reply) {
   const Call call = std::move(found->second);
   calls_.erase(found);
   const auto owner_request = requests_.find(call.request);
-  Request* const request =
-      owner_request == requests_.end() ? nullptr : owner_request->second.get();
-  if (auto* replicated = std::get_if<ReplicateReply>(&reply)) {
-    on_replicated(request, call, *replicated);
-  } else if (request != nullptr) {
-    if (auto* read = std::get_if<ReadReply>(&reply)) {
-      on_read(*request, call, std::move(*read));
-    } else {
-      on_forwarded(*request, call, std::get<ForwardReply>(std::move(reply)));
-    }
+  if (owner_request == requests_.end()) return;
+  Request& request = *owner_request->second;
+  if (auto* read = std::get_if<ReadReply>(&reply)) {
+    on_read(request, call, std::move(*read));
+  } else if (auto* forwarded = std::get_if<ForwardReply>(&reply)) {
+    on_forwarded(request, call, std::move(*forwarded));
+  } else {
+    for (const std::size_t index : call.operations) write_answered(request, index, true);
   }
-  if (request != nullptr) finish_if_done(*request);
+  finish_if_done(request);
 }
 
 void Coordinator::on_forwarded(Request& request, const Call& call, ForwardReply reply) {

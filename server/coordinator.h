@@ -58,9 +58,7 @@ struct PeerCall {
 };
 
 // Their answers.
-struct ReplicateReply {
-  std::vector<absl::Status> statuses;  // empty: all durable; else one an entry
-};
+struct ReplicateReply {};  // all of them durable
 struct ReadReply {
   std::vector<absl::StatusOr<model::Entry>> entries;  // filled, one a key
 };
@@ -150,8 +148,7 @@ class Coordinator {
     RequestId request;
     NodeId to;
     enum class Kind { kReplicate, kRead, kFetch, kForward, kRepair } kind;
-    std::vector<std::size_t> operations;   // of the request, one a key asked for, in the order of the call
-    std::vector<std::size_t> entry_index;  // kReplicate: which entry of the call each of them is in
+    std::vector<std::size_t> operations;  // of the request; of a read, one a key, in the order of the call
   };
 
   // Common to all.
@@ -181,7 +178,6 @@ class Coordinator {
 
   void forward(Request& request, const std::vector<std::size_t>& indices);
 
-  void on_replicated(Request* request, const Call& call, const ReplicateReply& reply);
   void on_read(Request& request, const Call& call, ReadReply reply);
   void on_forwarded(Request& request, const Call& call, ForwardReply reply);
 

@@ -78,7 +78,7 @@ void Coordinator::ask_more_owners(Request& request, const std::vector<std::size_
   }
   for (auto& [owner, peer] : peers) {
     send(owner, std::move(peer.body),
-         {request.id, owner, Call::Kind::kRead, std::move(peer.operations), {}});
+         {request.id, owner, Call::Kind::kRead, std::move(peer.operations)});
   }
 }
 
@@ -138,7 +138,7 @@ void Coordinator::fetch_values(Request& request, std::size_t index, const model:
   // Its answer with values replaces the one without.
   state.answered.erase(holder);
   ++state.outstanding;
-  send(owner, std::move(body), {request.id, owner, Call::Kind::kFetch, {index}, {}});
+  send(owner, std::move(body), {request.id, owner, Call::Kind::kFetch, {index}});
 }
 
 void Coordinator::finish_read(Request& request, std::size_t index, model::Entry joined) {
@@ -160,7 +160,7 @@ void Coordinator::repair(Request& request, std::size_t index, const model::Entry
           model::KeyedEntry{request.operations[index].key, joined, {}});
     }
     if (owner != ring_.self()) {
-      send(owner, ReplicateCall{{shared}}, {request.id, owner, Call::Kind::kRepair, {}, {}});
+      send(owner, ReplicateCall{{shared}}, {request.id, owner, Call::Kind::kRepair, {}});
       continue;
     }
     auto batch = store_.begin();

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
 #include "server/coordinator.h"
 #include "storage/model/context.h"
 
@@ -71,8 +72,7 @@ void Coordinator::replicate(Request& request, const std::vector<std::size_t>& in
                             std::vector<model::KeyedEntry> entries) {
   struct ForPeer {
     ReplicateCall body;
-    Call call;
-    absl::flat_hash_map<const model::KeyedEntry*, std::size_t> place;
+    std::vector<std::size_t> operations;
   };
   absl::flat_hash_map<std::string, std::shared_ptr<const model::KeyedEntry>> by_key;
   for (model::KeyedEntry& entry : entries) {
@@ -80,39 +80,23 @@ void Coordinator::replicate(Request& request, const std::vector<std::size_t>& in
     by_key.emplace(shared->key, shared);
   }
   absl::btree_map<NodeId, ForPeer> peers;
+  absl::flat_hash_set<const model::KeyedEntry*> sent;
   for (const std::size_t index : indices) {
     OperationState& state = request.states[index];
     const auto& entry = by_key.at(request.operations[index].key);
+    const bool is_new = sent.insert(entry.get()).second;
     for (const NodeId owner : state.owners) {
       if (owner == ring_.self() || !ring_.reachable(owner)) continue;
       ForPeer& peer = peers[owner];
-      const auto [place, is_new] = peer.place.try_emplace(entry.get(), peer.body.entries.size());
       if (is_new) peer.body.entries.push_back(entry);
-      peer.call.operations.push_back(index);
-      peer.call.entry_index.push_back(place->second);
+      peer.operations.push_back(index);
       ++state.outstanding;
     }
   }
   for (auto& [owner, peer] : peers) {
-    peer.call.request = request.id;
-    peer.call.to = owner;
-    peer.call.kind = Call::Kind::kReplicate;
-    send(owner, std::move(peer.body), std::move(peer.call));
+    send(owner, std::move(peer.body),
+         {request.id, owner, Call::Kind::kReplicate, std::move(peer.operations)});
   }
-}
-
-void Coordinator::on_replicated(Request* request, const Call& call, const ReplicateReply& reply) {
-  const auto confirmed = [&](std::size_t entry) {
-    return reply.statuses.empty() ||
-           (entry < reply.statuses.size() && reply.statuses[entry].ok());
-  };
-  bool lags = false;
-  for (std::size_t i = 0; i < call.entry_index.size(); ++i) {
-    const bool done = confirmed(call.entry_index[i]);
-    lags = lags || !done;
-    if (request != nullptr) write_answered(*request, call.operations[i], done);
-  }
-  if (lags) output_.lagging.push_back(call.to);
 }
 
 void Coordinator::write_answered(Request& request, std::size_t index, bool confirmed) {

@@ -42,12 +42,22 @@ gossip::Replica::NamedDots StoreReplica::name_dots(PartitionId partition,
   return named;
 }
 
-absl::Status StoreReplica::merge_once(const std::vector<model::KeyedEntry>& entries) {
+absl::StatusOr<storage::CommitNumber> StoreReplica::receive_once(
+    const std::vector<model::KeyedEntry>& entries) {
   GRAPEVINE_ASSIGN_OR_RETURN(auto batch, store_.begin());
   for (const model::KeyedEntry& entry : entries) {
     GRAPEVINE_RETURN_IF_ERROR(batch->receive(entry));
   }
-  return store_.commit(std::move(batch)).status();
+  GRAPEVINE_ASSIGN_OR_RETURN(const auto committed, store_.commit(std::move(batch)));
+  return committed.number;
+}
+
+absl::StatusOr<storage::CommitNumber> StoreReplica::receive(
+    const std::vector<model::KeyedEntry>& entries) {
+  auto received = receive_once(entries);
+  if (!absl::IsFailedPrecondition(received.status())) return received;
+  GRAPEVINE_RETURN_IF_ERROR(on_forgotten_dots_());
+  return receive_once(entries);
 }
 
 absl::Status StoreReplica::merge(PartitionId partition, std::vector<model::KeyedEntry> entries) {
@@ -56,11 +66,7 @@ absl::Status StoreReplica::merge(PartitionId partition, std::vector<model::Keyed
       return absl::InvalidArgumentError("entry of a peer: its key is not of this partition");
     }
   }
-  absl::Status status = merge_once(entries);
-  if (absl::IsFailedPrecondition(status) && on_forgotten_dots_().ok()) {
-    status = merge_once(entries);
-  }
-  return status;
+  return receive(entries).status();
 }
 
 absl::Status StoreReplica::adopt(PartitionId partition, const model::Clock& clock) {

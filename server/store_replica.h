@@ -46,11 +46,14 @@ class StoreReplica final : public gossip::Replica {
   std::unique_ptr<gossip::PartitionView> freeze(PartitionId partition) const override;
   NamedDots name_dots(PartitionId partition, const std::vector<model::DotRange>& dots,
                       bool with_young, std::size_t limit) const override;
+  // Joins entries of any partitions as one batch; the commit is to be waited for.
+  absl::StatusOr<storage::CommitNumber> receive(const std::vector<model::KeyedEntry>& entries);
   absl::Status merge(PartitionId partition, std::vector<model::KeyedEntry> entries) override;
   absl::Status adopt(PartitionId partition, const model::Clock& clock) override;
 
  private:
-  absl::Status merge_once(const std::vector<model::KeyedEntry>& entries);
+  absl::StatusOr<storage::CommitNumber> receive_once(
+      const std::vector<model::KeyedEntry>& entries);
 
   storage::Store& store_;
   const std::function<absl::Status()> on_forgotten_dots_;

@@ -1,0 +1,133 @@
+#include "server/coordination.h"
+
+#include <utility>
+
+#include "rpc/errors.h"
+
+namespace grapevine::server {
+namespace {
+
+std::uint32_t timeout_ms(Instant deadline, Instant now) {
+  const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - now).count();
+  return static_cast<std::uint32_t>(std::max<std::int64_t>(left, 1));
+}
+
+}  // namespace
+
+Coordination::Coordination(rpc::Loop& loop, storage::Store& store, const Ring& ring,
+                           PeerLinks& links, Handlers handlers)
+    : loop_(loop),
+      store_(store),
+      links_(links),
+      handlers_(std::move(handlers)),
+      coordinator_(store, ring) {}
+
+kj::Promise<Coordination::Answers> Coordination::execute(std::vector<Operation> operations,
+                                                         bool may_forward, Duration timeout) {
+  const auto request = coordinator_.execute(std::move(operations), may_forward,
+                                            loop_.now() + timeout, loop_.time().wall_now());
+  if (!request.ok()) return rpc::to_exception(request.status());
+  auto answer = kj::newPromiseAndFulfiller<Answers>();
+  waiting_.emplace(*request, kj::mv(answer.fulfiller));
+  drain();
+  return kj::mv(answer.promise);
+}
+
+// Carries out what the coordinator wants until it wants no more. What it hears meanwhile only adds to that.
+void Coordination::drain() {
+  if (draining_) return;
+  draining_ = true;
+  for (;;) {
+    CoordinatorOutput output = coordinator_.take_output();
+    if (output.calls.empty() && output.answers.empty() && output.wait_durable == 0 &&
+        output.lagging.empty() && !output.must_renew_actor) {
+      break;
+    }
+    for (PeerCall& call : output.calls) make(std::move(call));
+    if (output.wait_durable != 0) {
+      store_.when_durable(output.wait_durable, [this, number = output.wait_durable] {
+        coordinator_.on_durable(number);
+        drain();
+      });
+    }
+    for (auto& answer : output.answers) {
+      const auto waiting = waiting_.find(answer.request);
+      waiting->second->fulfill(std::move(answer.answers));
+      waiting_.erase(waiting);
+    }
+    for (const NodeId node : output.lagging) handlers_.on_lagging(node);
+    if (output.must_renew_actor) handlers_.renew_actor();
+  }
+  draining_ = false;
+  arm();
+}
+
+void Coordination::make(PeerCall call) {
+  const CallId id = call.id;
+  const NodeId to = call.to;
+  loop_.spawn(links_.reach(handlers_.peer_address(to), to)
+                  .then([this, call = std::move(call)](wire::Peer::Client peer) {
+                    return carry_out(kj::mv(peer), call);
+                  })
+                  .then(
+                      [this, id](PeerReply reply) {
+                        coordinator_.on_reply(id, std::move(reply));
+                        drain();
+                      },
+                      [this, id](kj::Exception&& exception) {
+                        coordinator_.on_failure(id, rpc::to_status(exception));
+                        drain();
+                      }));
+}
+
+kj::Promise<PeerReply> Coordination::carry_out(wire::Peer::Client peer, const PeerCall& call) {
+  if (const auto* replicate = std::get_if<ReplicateCall>(&call.body)) {
+    auto request = peer.replicateRequest();
+    auto entries = request.initEntries(static_cast<unsigned>(replicate->entries.size()));
+    for (unsigned i = 0; i < entries.size(); ++i) write(*replicate->entries[i], entries[i]);
+    return request.send().then([](auto&&) -> PeerReply { return ReplicateReply{}; });
+  }
+  if (const auto* read_call = std::get_if<ReadCall>(&call.body)) {
+    auto request = peer.readRequest();
+    auto keys = request.initKeys(static_cast<unsigned>(read_call->keys.size()));
+    for (unsigned i = 0; i < keys.size(); ++i) keys.set(i, bytes_of(read_call->keys[i]));
+    request.setHeadsOnly(read_call->heads_only);
+    return request.send().then([](auto&& reply) -> PeerReply {
+      ReadReply answer;
+      for (const auto result : reply.getResults()) {
+        const absl::Status status = read(result.getStatus());
+        answer.entries.push_back(status.ok() ? read(result.getEntry())
+                                             : absl::StatusOr<model::Entry>(status));
+      }
+      return answer;
+    });
+  }
+  const auto& forward = std::get<ForwardCall>(call.body);
+  auto request = peer.forwardRequest();
+  auto operations = request.initOperations(static_cast<unsigned>(forward.operations.size()));
+  for (unsigned i = 0; i < operations.size(); ++i) write(forward.operations[i], operations[i]);
+  request.setTimeoutMs(timeout_ms(forward.deadline, loop_.now()));
+  return request.send().then([](auto&& reply) -> PeerReply {
+    ForwardReply answer;
+    for (const auto result : reply.getResults()) answer.answers.push_back(read(result));
+    return answer;
+  });
+}
+
+void Coordination::arm() {
+  const std::optional<Instant> next = coordinator_.next_deadline();
+  if (!next.has_value() || (armed_for_.has_value() && *armed_for_ <= *next)) return;
+  armed_for_ = next;
+  timer_ = loop_.after(*next - loop_.now())
+               .then([this] {
+                 loop_.post([this] {  // arm() replaces timer_, which must not be done from within it
+                   armed_for_.reset();
+                   coordinator_.tick(loop_.now());
+                   drain();
+                   arm();
+                 });
+               })
+               .eagerlyEvaluate(nullptr);
+}
+
+}  // namespace grapevine::server
