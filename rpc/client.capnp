@@ -52,6 +52,7 @@ struct Sibling {
   value @0 :Data;
   dot @1 :Common.Dot;
   writtenUnixMs @2 :Int64;
+  valueBytes @3 :UInt64;      # also where the value itself is left out
 }
 
 struct Result {

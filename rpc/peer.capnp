@@ -38,7 +38,7 @@ interface Peer {
   # Coordinates operations of a node that does not own their keys. Never forwarded again.
 
   forwardScan @5 (partition :UInt32, prefix :Data, limit :UInt32, afterKey :Data, resumes :Bool, values :Bool)
-      -> (status :Common.Status, items :List(Client.ScanItem), more :Bool);
+      -> (status :Common.Status, items :List(Client.ScanItem), more :Bool, lastSeen :Data);
 
   summary @6 (summary :Summary) -> (equal :Bool, fingerprints :List(Fingerprint));
   states @7 (states :List(Common.PartitionState)) -> (states :List(Common.PartitionState));

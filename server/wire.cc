@@ -270,6 +270,17 @@ void write(const model::Version& version, wire::Sibling::Builder out) {
   if (version.has_value) out.setValue(bytes_of(version.value));
   write(version.dot, out.initDot());
   out.setWrittenUnixMs(version.written.unix_ms);
+  out.setValueBytes(version.value_bytes);
+}
+
+model::Version read(wire::Sibling::Reader in) {
+  model::Version version;
+  version.dot = read(in.getDot());
+  version.written.unix_ms = in.getWrittenUnixMs();
+  version.value_bytes = in.getValueBytes();
+  version.has_value = in.hasValue();
+  version.value = view(in.getValue());
+  return version;
 }
 
 void write(const OperationAnswer& answer, wire::Result::Builder out) {
@@ -295,11 +306,7 @@ OperationAnswer read(wire::Result::Reader in) {
     case wire::Result::READ: {
       ReadAnswer answer;
       for (const auto from : in.getRead().getSiblings()) {
-        model::Version version;
-        version.dot = read(from.getDot());
-        version.written.unix_ms = from.getWrittenUnixMs();
-        version.value = view(from.getValue());
-        answer.siblings.push_back(std::move(version));
+        answer.siblings.push_back(read(from));
       }
       answer.context = view(in.getRead().getContext());
       return answer;

@@ -53,6 +53,7 @@ gossip::MemberRecord read(wire::Member::Reader in);
 void write(const Operation& operation, wire::Operation::Builder out);
 Operation read(wire::Operation::Reader in);
 void write(const model::Version& version, wire::Sibling::Builder out);
+model::Version read(wire::Sibling::Reader in);
 void write(const OperationAnswer& answer, wire::Result::Builder out);
 // For answers of a peer to which operations were forwarded.
 OperationAnswer read(wire::Result::Reader in);

@@ -1,0 +1,69 @@
+// Pages of a scan over everything, partition by partition.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "rpc/loop.h"
+#include "server/peer_links.h"
+#include "server/ring.h"
+#include "storage/base/status.h"
+#include "storage/model/entry.h"
+#include "storage/store.h"
+
+namespace grapevine::server {
+
+struct ScannedKey {
+  std::string key;
+  std::vector<model::Version> versions;  // heads unless values were asked for
+};
+
+struct ScanRequest {
+  std::string prefix;
+  std::size_t limit = 1;
+  std::string cursor;  // of the page before; empty: from the beginning
+  bool values = false;
+};
+
+struct ScanPage {
+  std::vector<ScannedKey> keys;
+  std::string cursor;  // empty: there is no more
+};
+
+// One partition of this node's own store, after `after_key`: what a page is put together from. At most `limit` keys that begin
+// with `prefix`, at most about 8 MiB of values. `more`: there may be further ones after the last.
+struct PartitionPage {
+  std::vector<ScannedKey> keys;
+  bool more = false;
+  std::string last_seen;  // where to go on when `more`
+};
+absl::StatusOr<PartitionPage> scan_partition(const storage::Store& store, PartitionId partition,
+                                             const std::string& prefix, std::size_t limit,
+                                             const std::optional<std::string>& after_key,
+                                             bool values);
+
+// Resource, loop thread. Scans read one owner of each partition: this node where it is one, else the first that answers. The
+// cursor names the last key looked at; so keys that stay put are neither skipped nor repeated while others change.
+class Scanner {
+ public:
+  Scanner(const storage::Store& store, const Ring& ring, PeerLinks& links,
+          std::function<std::string(NodeId)> peer_address);
+
+  kj::Promise<ScanPage> page(ScanRequest request);
+
+ private:
+  struct Progress;
+  kj::Promise<void> next_partition(Progress& progress);
+  kj::Promise<PartitionPage> one_partition(const Progress& progress);
+  kj::Promise<PartitionPage> from_peer(const Progress& progress);
+
+  const storage::Store& store_;
+  const Ring& ring_;
+  PeerLinks& links_;
+  const std::function<std::string(NodeId)> peer_address_;
+};
+
+}  // namespace grapevine::server
