@@ -10,6 +10,24 @@
 #include "storage/store.h"
 
 namespace grapevine::storage {
+namespace {
+
+// What a writer may claim to have seen after its write `dot`. A vector that covers the dot covers every lower one of its
+// actor; where one of those is a live sibling that the writer has not seen, the dot stays out: its next write then makes
+// one sibling more, and overwrites none unseen.
+model::VersionVector seen_after(model::VersionVector seen, model::Dot dot,
+                                const model::Entry& entry) {
+  for (const model::Version& version : entry.versions) {
+    if (version.dot.actor == dot.actor && version.dot.counter < dot.counter &&
+        !seen.covers(version.dot)) {
+      return seen;
+    }
+  }
+  seen.raise(dot);
+  return seen;
+}
+
+}  // namespace
 
 Batch::~Batch() { undo(); }
 
@@ -77,7 +95,11 @@ absl::StatusOr<WriteOutcome> Batch::write(WriteRequest request) {
     // An earlier attempt was written here, perhaps not elsewhere.
     GRAPEVINE_RETURN_IF_ERROR(need_values(pending->key, pending->entry));
     pending->replicate = true;
-    return WriteOutcome{version.dot, entry.vector};
+    // Siblings may have come since: without its context it cannot be told which of them the writer wanted overwritten.
+    const bool alone = entry.versions.size() == 1;
+    model::VersionVector seen =
+        request.context.value_or(alone ? entry.vector : model::VersionVector{});
+    return WriteOutcome{version.dot, seen_after(std::move(seen), version.dot, entry)};
   }
 
   const model::VersionVector seen = request.context.value_or(entry.vector);
@@ -107,8 +129,7 @@ absl::StatusOr<WriteOutcome> Batch::write(WriteRequest request) {
   entry.vector.raise(dot);
   add_dot(partition, dot, request.key);
 
-  WriteOutcome outcome{dot, seen};
-  outcome.seen.raise(dot);
+  WriteOutcome outcome{dot, seen_after(seen, dot, entry)};
   pending->entry = std::move(entry);
   pending->changed = true;
   pending->replicate = true;

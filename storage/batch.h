@@ -34,7 +34,9 @@ struct WriteRequest {
 
 struct WriteOutcome {
   model::Dot dot;               // of this write, or of the live version that an earlier attempt with its id left
-  model::VersionVector seen;    // for the writer's next context: covers this write and all it superseded
+  // For the writer's next context: all that this write superseded, and the write itself, unless a vector that covers it would
+  // also cover a sibling that the writer has not seen (then it should read before it writes again).
+  model::VersionVector seen;
 };
 
 // Resource: collects changes; Store::commit writes them all or none. Reads within the batch see what it has done so far.

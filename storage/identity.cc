@@ -1,5 +1,7 @@
 #include "storage/identity.h"
 
+#include <bit>
+
 #include <fmt/format.h>
 
 #include "storage/base/limits.h"
@@ -30,7 +32,7 @@ absl::StatusOr<Identity> Identity::decode(std::string_view bytes) {
   const std::uint64_t partitions = in.varint();
   identity.partitions = static_cast<std::uint32_t>(partitions);
   identity.actor.value = in.fixed64();
-  if (!in.done() || partitions == 0 || partitions > kPartitionsMax ||
+  if (!in.done() || !std::has_single_bit(partitions) || partitions > kPartitionsMax ||
       !identity.actor.node().valid()) {
     return absl::DataLossError("the identity record is malformed; move the directory away and "
                                "start with an empty one, the other replicas refill it");
