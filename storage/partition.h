@@ -25,7 +25,7 @@ struct Partition {
   bool clock_changed = false;  // since its last checkpoint
 
   // Upkeep: stripping what the clock has come to imply.
-  std::uint64_t clock_version = 0;     // counts changes of the clock
+  std::uint64_t clock_version = 1;     // counts changes of the clock, the opening included
   std::uint64_t stripped_version = 0;  // the clock's version when the last full pass began
   std::uint64_t passing_version = 0;   // the same, of the pass under way
   model::Token strip_cursor{0};        // the pass under way has done every leaf before it,

@@ -94,7 +94,7 @@ class Store {
   void when_durable(CommitNumber number, std::function<void()> done);
 
   // A little of the work that can wait: makes trees finer, strips entries that the clock has come to imply. Reads at most
-  // about `keys_budget` keys. True when more is left to do now.
+  // about `keys_budget` keys. True when more is left to do now. REQUIRES: keys_budget >= 1, no batch is open.
   absl::StatusOr<bool> upkeep(std::size_t keys_budget);
 
   // Bytes that the node keeps beside the data, by name. Durable with the next sync.

@@ -49,29 +49,27 @@ absl::StatusOr<bool> Store::upkeep(std::size_t keys_budget) {
 absl::StatusOr<std::size_t> Store::grow_tree(Partition& partition, std::size_t keys_budget) {
   model::DigestTree& tree = partition.tree;
   if (!tree.growing()) tree.begin_growth();
-  std::size_t met = 0;
-  bool through = true;
-  model::Token cursor = tree.growth_cursor();
+  std::vector<std::pair<model::Token, model::DigestShare>> met;
+  std::optional<model::Token> next;  // where the scan stopped, between two tokens
   GRAPEVINE_RETURN_IF_ERROR(engine_->scan(
-      {cursor, tree.token_range().last}, std::nullopt, model::Values::kWithout, nullptr,
-      /*fill_cache=*/false,
+      {tree.growth_cursor(), tree.token_range().last}, std::nullopt, model::Values::kWithout,
+      nullptr, /*fill_cache=*/false,
       [&](model::Token token, std::string_view key, const model::Entry& stored) {
-        if (met >= keys_budget && token != cursor) {
-          through = false;
-          cursor = token;
+        if (met.size() >= keys_budget && token != met.back().first) {
+          next = token;
           return false;
         }
-        cursor = token;
-        ++met;
-        tree.grow(token, model::share_of(digester_, key, stored));
+        met.emplace_back(token, model::share_of(digester_, key, stored));
         return true;
       }));
-  if (through) {
-    tree.finish_growth();
+  // Not before the scan went well: what a failed one had met will be met again.
+  for (const auto& [token, share] : met) tree.grow(token, share);
+  if (next.has_value()) {
+    tree.advance_growth(*next);
   } else {
-    tree.advance_growth(cursor);
+    tree.finish_growth();
   }
-  return met;
+  return met.size();
 }
 
 absl::StatusOr<std::size_t> Store::strip_some(Partition& partition, std::size_t keys_budget) {

@@ -35,6 +35,8 @@ struct FailingDisk::State {
   rocksdb::IOStatus log_appends;
   rocksdb::IOStatus log_syncs;
   rocksdb::IOStatus everything;
+  rocksdb::IOStatus reads;
+  std::uint64_t reads_left = 0;
   bool tear = false;
   std::uint64_t log_syncs_done = 0;
 };
@@ -85,6 +87,26 @@ class FailingFile final : public rocksdb::FSWritableFileOwnerWrapper {
   std::shared_ptr<FailingDisk::State> state_;
 };
 
+class UnreadableFile final : public rocksdb::FSRandomAccessFileOwnerWrapper {
+ public:
+  UnreadableFile(std::unique_ptr<rocksdb::FSRandomAccessFile>&& below,
+                 std::shared_ptr<FailingDisk::State> state)
+      : FSRandomAccessFileOwnerWrapper(std::move(below)), state_(std::move(state)) {}
+
+  rocksdb::IOStatus Read(std::uint64_t offset, std::size_t count,
+                         const rocksdb::IOOptions& options, rocksdb::Slice* result, char* scratch,
+                         rocksdb::IODebugContext* context) const override {
+    if (!state_->reads.ok() && state_->reads_left-- == 0) {
+      state_->reads_left = 0;
+      return state_->reads;
+    }
+    return FSRandomAccessFileOwnerWrapper::Read(offset, count, options, result, scratch, context);
+  }
+
+ private:
+  std::shared_ptr<FailingDisk::State> state_;
+};
+
 class FailingFileSystem final : public rocksdb::FileSystemWrapper {
  public:
   FailingFileSystem(const std::shared_ptr<rocksdb::FileSystem>& below,
@@ -101,6 +123,15 @@ class FailingFileSystem final : public rocksdb::FileSystemWrapper {
     if (!status.ok()) return status;
     const bool is_log = std::filesystem::path(name).extension() == ".log";
     *file = std::make_unique<FailingFile>(std::move(below), is_log, state_);
+    return status;
+  }
+  rocksdb::IOStatus NewRandomAccessFile(const std::string& name,
+                                        const rocksdb::FileOptions& options,
+                                        std::unique_ptr<rocksdb::FSRandomAccessFile>* file,
+                                        rocksdb::IODebugContext* context) override {
+    std::unique_ptr<rocksdb::FSRandomAccessFile> below;
+    const rocksdb::IOStatus status = target()->NewRandomAccessFile(name, options, &below, context);
+    if (status.ok()) *file = std::make_unique<UnreadableFile>(std::move(below), state_);
     return status;
   }
 
@@ -122,6 +153,10 @@ void FailingDisk::fail_log_appends(rocksdb::IOStatus status) { state_->log_appen
 void FailingDisk::tear_failing_appends(bool tear) { state_->tear = tear; }
 void FailingDisk::fail_log_syncs(rocksdb::IOStatus status) { state_->log_syncs = status; }
 void FailingDisk::fail_everything(rocksdb::IOStatus status) { state_->everything = status; }
+void FailingDisk::fail_reads_after(std::uint64_t reads, rocksdb::IOStatus status) {
+  state_->reads_left = reads;
+  state_->reads = status;
+}
 std::uint64_t FailingDisk::log_syncs() const { return state_->log_syncs_done; }
 
 Scene::Scene() : memory_(rocksdb::NewMemEnv(rocksdb::Env::Default())), disk(memory_.get()) {
