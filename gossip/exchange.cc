@@ -1,0 +1,138 @@
+#include "gossip/exchange.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "gossip/responder.h"
+
+namespace grapevine::gossip {
+
+Exchange::Exchange(Replica& replica, std::vector<PartitionId> partitions,
+                   const ExchangeOptions& options)
+    : Exchange(replica, options) {
+  partitions_ = std::move(partitions);
+  output_.requests.push_back(
+      {{std::nullopt, ++last_number_}, summarize(replica, partitions_)});
+}
+
+Exchange Exchange::from_states(Replica& replica, std::vector<PartitionState> theirs,
+                               const ExchangeOptions& options) {
+  Exchange exchange(replica, options);
+  exchange.begin_pulls(std::move(theirs));
+  return exchange;
+}
+
+void Exchange::on_summary(const SummaryReply& reply) {
+  if (reply.equal) {
+    report_.proven_equal = true;
+    done_ = true;
+    return;
+  }
+  StatesRequest request;
+  for (const Fingerprint& theirs : reply.fingerprints) {
+    if (!std::binary_search(partitions_.begin(), partitions_.end(), theirs.partition)) continue;
+    PartitionState mine = state_of(*replica_, theirs.partition);
+    if (mine.root.sum.low == theirs.root && mine.clock.hash() == theirs.clock && theirs.quiet &&
+        mine.root.unquiet == 0) {
+      continue;
+    }
+    request.states.push_back(std::move(mine));
+  }
+  if (request.states.empty()) {
+    done_ = true;
+    return;
+  }
+  output_.requests.push_back({{std::nullopt, ++last_number_}, std::move(request)});
+}
+
+void Exchange::begin_pulls(std::vector<PartitionState> theirs) {
+  to_pull_.assign(std::make_move_iterator(theirs.begin()), std::make_move_iterator(theirs.end()));
+  go_on();
+}
+
+// Collects what the pulls want, ends those that are done and begins new ones in their places.
+void Exchange::go_on() {
+  for (auto pull = pulls_.begin(); pull != pulls_.end();) {
+    const PartitionId partition = pull->first;
+    for (auto& request : pull->second.take_requests()) {
+      output_.requests.push_back({{partition, request.number}, std::move(request.body)});
+    }
+    if (pull->second.done()) {
+      account(pull->second.outcome());
+      output_.close_views.push_back(partition);
+      pull = pulls_.erase(pull);
+    } else {
+      ++pull;
+    }
+  }
+  while (!to_pull_.empty() && pulls_.size() < options_.partitions_at_once) {
+    PartitionState theirs = std::move(to_pull_.front());
+    to_pull_.pop_front();
+    const PartitionId partition = theirs.partition;
+    PartitionPull pull(*replica_, std::move(theirs), options_.pull);
+    if (pull.done()) {
+      account(pull.outcome());
+      continue;
+    }
+    for (auto& request : pull.take_requests()) {
+      output_.requests.push_back({{partition, request.number}, std::move(request.body)});
+    }
+    pulls_.emplace(partition, std::move(pull));
+  }
+  done_ = pulls_.empty() && to_pull_.empty();
+}
+
+void Exchange::account(const PullOutcome& outcome) {
+  if (report_.status.ok()) report_.status = outcome.status;
+  report_.delta_pulls += outcome.path == PullPath::kDelta ? 1 : 0;
+  report_.digest_pulls += outcome.path == PullPath::kDigest ? 1 : 0;
+  report_.equal_roots += outcome.path == PullPath::kEqualRoots ? 1 : 0;
+  report_.keys_pulled += outcome.keys_pulled;
+  report_.bytes_pulled += outcome.bytes_pulled;
+  report_.in_flight += outcome.in_flight;
+  report_.clocks_adopted += outcome.adopted ? 1 : 0;
+  report_.damage_suspected += outcome.damage_suspected ? 1 : 0;
+}
+
+Exchange::Output Exchange::take_output() { return std::exchange(output_, {}); }
+
+void Exchange::on_reply(const RequestNumber& number, ExchangeReply reply) {
+  if (done_) return;
+  if (number.partition.has_value()) {
+    const auto pull = pulls_.find(*number.partition);
+    if (pull == pulls_.end()) return;
+    pull->second.on_reply(number.number, std::move(reply));
+    go_on();
+    return;
+  }
+  if (number.number != last_number_) return;
+  if (const auto* summary = std::get_if<SummaryReply>(&reply)) {
+    on_summary(*summary);
+  } else if (auto* states = std::get_if<StatesReply>(&reply)) {
+    std::erase_if(states->states, [&](const PartitionState& state) {
+      return !std::binary_search(partitions_.begin(), partitions_.end(), state.partition);
+    });
+    begin_pulls(std::move(states->states));
+  } else {
+    fail(absl::InternalError("an answer of another kind than the request"));
+  }
+}
+
+void Exchange::on_failure(const RequestNumber& number, const absl::Status& status) {
+  if (done_) return;
+  if (!number.partition.has_value()) {
+    fail(status);
+    return;
+  }
+  const auto pull = pulls_.find(*number.partition);
+  if (pull == pulls_.end()) return;
+  pull->second.on_failure(number.number, status);
+  go_on();
+}
+
+void Exchange::fail(const absl::Status& status) {
+  report_.status = status;
+  done_ = true;
+}
+
+}  // namespace grapevine::gossip

@@ -1,0 +1,93 @@
+// One anti-entropy exchange with one peer, over all partitions that both own.
+//
+//   summary --equal--> done, proven equal
+//      '--not--> states of the partitions whose fingerprints differ --> a pull for each that lacks something --> done
+//
+// Push-pull: the peer takes our states as the beginning of an exchange of its own and pulls what it lacks (from_states).
+//
+// A machine: requests out, replies in; a summary or states request that fails ends the exchange, a failed pull only that pull.
+// Bounds: partitions_at_once pulls under way. Not promised: that the replicas are equal when it is done; writes may have
+// come meanwhile. Only proven_equal is a proof, of the moment when the summary was answered.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <optional>
+#include <vector>
+
+#include "gossip/messages.h"
+#include "gossip/partition_pull.h"
+#include "gossip/replica.h"
+
+namespace grapevine::gossip {
+
+struct ExchangeOptions {
+  std::size_t partitions_at_once = 8;
+  PullOptions pull;
+};
+
+struct ExchangeReport {
+  absl::Status status;        // of the exchange itself, or of the first pull that failed
+  bool proven_equal = false;
+  std::uint64_t delta_pulls = 0;
+  std::uint64_t digest_pulls = 0;
+  std::uint64_t equal_roots = 0;
+  std::uint64_t keys_pulled = 0;
+  std::uint64_t bytes_pulled = 0;
+  std::uint64_t in_flight = 0;
+  std::uint64_t clocks_adopted = 0;
+  std::uint64_t damage_suspected = 0;  // partitions
+  bool progress() const { return keys_pulled > 0 || clocks_adopted > 0; }
+};
+
+class Exchange {
+ public:
+  // Begins with the summary of `partitions`, sorted.
+  Exchange(Replica& replica, std::vector<PartitionId> partitions, const ExchangeOptions& options);
+  // Begins with states that the peer sent: pulls what they have and this replica lacks.
+  static Exchange from_states(Replica& replica, std::vector<PartitionState> theirs,
+                              const ExchangeOptions& options);
+
+  struct RequestNumber {
+    // Of the partition whose pull asks; nullopt: the exchange itself asks. Views belong to it.
+    std::optional<PartitionId> partition;
+    std::uint64_t number = 0;
+    friend auto operator<=>(const RequestNumber&, const RequestNumber&) = default;
+  };
+  struct Output {
+    struct Request {
+      RequestNumber number;
+      ExchangeRequest body;
+    };
+    std::vector<Request> requests;
+    std::vector<PartitionId> close_views;  // what these opened is not needed any more
+  };
+  Output take_output();
+  void on_reply(const RequestNumber& number, ExchangeReply reply);
+  void on_failure(const RequestNumber& number, const absl::Status& status);
+
+  bool done() const { return done_; }
+  const ExchangeReport& report() const { return report_; }
+
+ private:
+  Exchange(Replica& replica, const ExchangeOptions& options)
+      : replica_(&replica), options_(options) {}
+  void on_summary(const SummaryReply& reply);
+  void begin_pulls(std::vector<PartitionState> theirs);
+  void go_on();
+  void account(const PullOutcome& outcome);
+  void fail(const absl::Status& status);
+
+  Replica* replica_;
+  ExchangeOptions options_;
+  std::vector<PartitionId> partitions_;
+  std::deque<PartitionState> to_pull_;
+  std::map<PartitionId, PartitionPull> pulls_;
+  std::uint64_t last_number_ = 0;
+  Output output_;
+  bool done_ = false;
+  ExchangeReport report_;
+};
+
+}  // namespace grapevine::gossip

@@ -1,0 +1,236 @@
+#include "gossip/partition_pull.h"
+
+#include <algorithm>
+#include <iterator>
+#include <set>
+#include <utility>
+
+#include "gossip/responder.h"
+
+namespace grapevine::gossip {
+
+PartitionPull::PartitionPull(Replica& replica, PartitionState theirs, const PullOptions& options)
+    : replica_(replica), theirs_(std::move(theirs)), options_(options) {
+  decide();
+}
+
+void PartitionPull::decide() {
+  const PartitionState mine = state_of(replica_, theirs_.partition);
+  const bool missing = !theirs_.clock.minus(mine.clock).empty();
+  const bool roots_equal = theirs_.root.sum == mine.root.sum;
+  if (missing && !roots_equal) {
+    phase_ = Phase::kDelta;
+    outcome_.path = PullPath::kDelta;
+    ask_delta();
+  } else if (missing) {
+    outcome_.path = PullPath::kEqualRoots;
+    open_view();
+  } else if (!roots_equal && theirs_.clock == mine.clock) {
+    outcome_.path = PullPath::kDigest;
+    outcome_.damage_suspected = theirs_.root.unquiet == 0 && mine.root.unquiet == 0;
+    open_view();
+  }
+}
+
+void PartitionPull::ask_delta() {
+  std::vector<model::DotRange> missing = theirs_.clock.minus(live().clock());
+  if (missing.empty()) return finish(absl::OkStatus());
+  if (missing.size() > options_.delta_ranges_max) missing.resize(options_.delta_ranges_max);
+  send(DeltaRequest{theirs_.partition, std::move(missing)});
+}
+
+void PartitionPull::on_delta(DeltaReply reply) {
+  if (!reply.log_reaches) {
+    outcome_.path = PullPath::kDigest;
+    open_view();
+    return;
+  }
+  outcome_.in_flight = reply.in_flight;
+  const bool progress = !reply.entries.empty();
+  if (!merge(std::move(reply.entries))) return;
+  if (reply.more && progress) {
+    ask_delta();
+  } else {
+    finish(absl::OkStatus());
+  }
+}
+
+void PartitionPull::open_view() {
+  phase_ = Phase::kViewing;
+  clock_at_start_ = live().clock();
+  send(OpenViewRequest{theirs_.partition});
+}
+
+void PartitionPull::on_view(OpenViewReply reply) {
+  theirs_ = std::move(reply.state);
+  phase_ = Phase::kComparing;
+  const PartitionView& mine = live();
+  descent_.emplace(mine.range(), *mine.share(mine.range()), theirs_.root,
+                   RangeDescent::Unquiet::kOnTheRight);
+  ask_more();
+}
+
+void PartitionPull::ask_more() {
+  for (const RangeDescent::Leaf& leaf : descent_->take_leaves()) leaves_.push_back(leaf.range);
+  if (!splitting_ && !descent_->done()) {
+    splitting_ = true;
+    send(SplitRequest{descent_->wanted(options_.ranges_per_split)});
+  }
+  while (!done() && !leaves_.empty() && waiting_.size() < options_.requests_in_flight_max) {
+    const model::TokenRange range = leaves_.back();
+    leaves_.pop_back();
+    ask_leaf(range);
+  }
+  if (!done() && waiting_.empty()) {
+    phase_ = Phase::kRegaining;
+    regain();
+  }
+}
+
+void PartitionPull::on_split(const SplitRequest& request, const SplitReply& reply) {
+  splitting_ = false;
+  constexpr std::size_t kParts = std::size_t{1} << RangeDescent::kSplitBits;
+  if (reply.parts.size() != request.ranges.size()) {
+    return finish(absl::InvalidArgumentError("a peer answered other ranges than were asked for"));
+  }
+  for (std::size_t i = 0; i < request.ranges.size(); ++i) {
+    if (!reply.parts[i].empty() && reply.parts[i].size() != kParts) {
+      return finish(absl::InvalidArgumentError("a peer split a range into other than 16 parts"));
+    }
+    descent_->answer(parts_of(live(), request.ranges[i]), reply.parts[i]);
+  }
+  ask_more();
+}
+
+void PartitionPull::ask_leaf(const model::TokenRange& range) {
+  auto items = live().items(range, ResponderLimits{}.items_max, std::nullopt);
+  if (!items.ok()) return finish(items.status());
+  sort_by_hash(*items);
+  send(PullRequest{range, *std::move(items), std::nullopt});
+}
+
+void PartitionPull::on_pull(const PullRequest& request, PullReply reply) {
+  // A key that the view does not hold: its entry there is empty, and knows what the view's clock implies.
+  const std::set<std::uint64_t> absent(reply.absent.begin(), reply.absent.end());
+  for (const Item& item : request.items) {
+    if (!absent.contains(item.key_hash)) continue;
+    KeyedEntry gone{item.key, {}, {}};
+    model::fill(gone.entry, theirs_.clock);
+    reply.entries.push_back(std::move(gone));
+  }
+  if (!merge(std::move(reply.entries))) return;
+  if (reply.resume_after.has_value()) {
+    PullRequest next = request;
+    next.after_key = std::move(reply.resume_after);
+    send(std::move(next));
+  }
+  ask_more();
+}
+
+// Finds the keys that must be pulled once more, until there are none.
+void PartitionPull::regain() {
+  model::Clock known = clock_at_start_;
+  known.merge(from_view_);
+  known.merge(regained_);
+  const std::vector<model::DotRange> gained =
+      theirs_.clock.intersect(live().clock().minus(known));
+  if (!gained.empty()) {
+    const Replica::NamedDots dots =
+        replica_.name_dots(theirs_.partition, gained, /*with_young=*/true,
+                           model::count_dots(gained));
+    if (!dots.complete) {
+      // Its key is not known any more: no clock may be adopted. The next round compares again.
+      return finish(absl::OkStatus());
+    }
+    std::set<std::string> keys;
+    for (const auto& [dot, key] : dots.named) {
+      keys.insert(key);
+      regained_.add(dot);
+    }
+    regain_keys_.insert(regain_keys_.end(), keys.begin(), keys.end());
+  }
+  if (regain_keys_.empty()) return adopt();
+  FetchRequest request;
+  const std::size_t count = std::min(regain_keys_.size(), options_.keys_per_fetch);
+  const auto from = regain_keys_.end() - static_cast<std::ptrdiff_t>(count);
+  std::move(from, regain_keys_.end(), std::back_inserter(request.keys));
+  regain_keys_.erase(from, regain_keys_.end());
+  send(std::move(request));
+}
+
+void PartitionPull::on_fetch(const FetchRequest& request, FetchReply reply) {
+  if (reply.entries.empty() || reply.entries.size() > request.keys.size()) {
+    return finish(absl::InvalidArgumentError("a peer answered other keys than were asked for"));
+  }
+  for (std::size_t i = reply.entries.size(); i < request.keys.size(); ++i) {
+    regain_keys_.push_back(request.keys[i]);
+  }
+  if (!merge(std::move(reply.entries))) return;
+  regain();
+}
+
+void PartitionPull::adopt() {
+  const absl::Status status = replica_.adopt(theirs_.partition, theirs_.clock);
+  outcome_.adopted = status.ok();
+  finish(status);
+}
+
+// False when the pull has ended.
+bool PartitionPull::merge(std::vector<KeyedEntry> entries) {
+  if (entries.empty()) return true;
+  for (const KeyedEntry& keyed : entries) {
+    ++outcome_.keys_pulled;
+    outcome_.bytes_pulled += wire_bytes(keyed);
+    for (const model::Version& version : keyed.entry.versions) from_view_.add(version.dot);
+  }
+  const absl::Status status = replica_.merge(theirs_.partition, std::move(entries));
+  if (!status.ok()) finish(status);
+  return status.ok();
+}
+
+std::vector<PartitionPull::Request> PartitionPull::take_requests() {
+  return std::exchange(requests_, {});
+}
+
+void PartitionPull::send(ExchangeRequest body) {
+  const RequestNumber number = ++last_number_;
+  waiting_.emplace(number, body);
+  if (auto* pull = std::get_if<PullRequest>(&body)) {
+    for (Item& item : pull->items) item.key.clear();  // only the hashes travel
+  }
+  requests_.push_back({number, std::move(body)});
+}
+
+void PartitionPull::finish(absl::Status status) {
+  phase_ = Phase::kDone;
+  outcome_.status = std::move(status);
+  waiting_.clear();
+  requests_.clear();
+}
+
+void PartitionPull::on_failure(RequestNumber number, const absl::Status& status) {
+  if (waiting_.erase(number) > 0) finish(status);
+}
+
+void PartitionPull::on_reply(RequestNumber number, ExchangeReply reply) {
+  const auto sent = waiting_.find(number);
+  if (sent == waiting_.end()) return;
+  const ExchangeRequest request = std::move(sent->second);
+  waiting_.erase(sent);
+  if (reply.index() != request.index()) {
+    return finish(absl::InternalError("an answer of another kind than the request"));
+  }
+  if (auto* delta = std::get_if<DeltaReply>(&reply)) {
+    on_delta(std::move(*delta));
+  } else if (auto* view = std::get_if<OpenViewReply>(&reply)) {
+    on_view(std::move(*view));
+  } else if (const auto* split = std::get_if<SplitReply>(&reply)) {
+    on_split(std::get<SplitRequest>(request), *split);
+  } else if (auto* pull = std::get_if<PullReply>(&reply)) {
+    on_pull(std::get<PullRequest>(request), std::move(*pull));
+  } else if (auto* fetch = std::get_if<FetchReply>(&reply)) {
+    on_fetch(std::get<FetchRequest>(request), std::move(*fetch));
+  }
+}
+
+}  // namespace grapevine::gossip

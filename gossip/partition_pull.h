@@ -1,0 +1,110 @@
+// One replica catches up with another in one partition: the rules R4 (delta pull), R5 (digest pull) and R6 (equal roots).
+//
+//   deciding --nothing missing--> done
+//      |-----roots differ, dots missing--> delta --log reaches--> done
+//      |                                     '--it does not--.
+//      '-----roots equal, or damage-----------------------> viewing --> comparing --> regaining --> adopting --> done
+//
+//   viewing    the peer freezes a view of its partition
+//   comparing  descent through the digests; what differs or is not quiet over there is pulled and merged (R3)
+//   regaining  keys of dots that came from elsewhere meanwhile and that the view's clock knew are pulled once more: the view may
+//              know them to be superseded
+//   adopting   the view's clock is added to ours
+//
+// A machine: requests out, replies in. A reply may come late or never; a failed one ends the pull, what was merged stays and no
+// clock is adopted. Bounds: requests_in_flight_max requests; their replies are bounded by the responder.
+//
+// Source: causality_model.py's DigestPull and delta_pull are this machine with every reply at once.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "gossip/messages.h"
+#include "gossip/range_descent.h"
+#include "gossip/replica.h"
+
+namespace grapevine::gossip {
+
+struct PullOptions {
+  std::size_t requests_in_flight_max = 4;
+  std::size_t ranges_per_split = 64;
+  std::size_t keys_per_fetch = 1000;
+  std::size_t delta_ranges_max = 10'000;  // dot ranges of one request
+};
+
+enum class PullPath : std::uint8_t { kNone, kDelta, kDigest, kEqualRoots };
+
+struct PullOutcome {
+  PullPath path = PullPath::kNone;
+  absl::Status status;
+  std::uint64_t keys_pulled = 0;
+  std::uint64_t bytes_pulled = 0;
+  std::uint64_t in_flight = 0;      // dots left for the next round: their direct replication is on its way
+  bool adopted = false;             // the peer's clock, by digest pull or equal roots
+  bool damage_suspected = false;    // equal clocks, both quiet, and yet other digests (I3)
+};
+
+class PartitionPull {
+ public:
+  // `theirs` is what the peer said of the partition.
+  PartitionPull(Replica& replica, PartitionState theirs, const PullOptions& options);
+
+  using RequestNumber = std::uint64_t;
+  struct Request {
+    RequestNumber number;
+    ExchangeRequest body;
+  };
+  std::vector<Request> take_requests();
+  void on_reply(RequestNumber number, ExchangeReply reply);
+  void on_failure(RequestNumber number, const absl::Status& status);
+
+  bool done() const { return phase_ == Phase::kDone; }
+  const PullOutcome& outcome() const { return outcome_; }
+  PartitionId partition() const { return theirs_.partition; }
+
+ private:
+  enum class Phase { kDelta, kViewing, kComparing, kRegaining, kDone };
+
+  void decide();
+  void ask_delta();
+  void on_delta(DeltaReply reply);
+  void open_view();
+  void on_view(OpenViewReply reply);
+  void ask_more();
+  void on_split(const SplitRequest& request, const SplitReply& reply);
+  void ask_leaf(const model::TokenRange& range);
+  void on_pull(const PullRequest& request, PullReply reply);
+  void regain();
+  void on_fetch(const FetchRequest& request, FetchReply reply);
+  void adopt();
+
+  bool merge(std::vector<KeyedEntry> entries);
+  void send(ExchangeRequest body);
+  void finish(absl::Status status);
+  const PartitionView& live() const { return replica_.live(theirs_.partition); }
+
+  Replica& replica_;
+  PartitionState theirs_;
+  const PullOptions options_;
+  Phase phase_ = Phase::kDone;
+  PullOutcome outcome_;
+
+  RequestNumber last_number_ = 0;
+  std::vector<Request> requests_;                     // to be taken
+  std::map<RequestNumber, ExchangeRequest> waiting_;  // sent, not answered
+
+  // From kViewing on.
+  model::Clock clock_at_start_;         // ours, when the view was asked for
+  model::Clock from_view_;              // dots that came with entries of the view itself
+  std::optional<RangeDescent> descent_;
+  bool splitting_ = false;              // one split at a time: the descent answers in order
+  std::vector<model::TokenRange> leaves_;  // to be asked for
+  std::vector<std::string> regain_keys_;   // to be asked for
+  model::Clock regained_;                  // gained dots whose keys were, or are being, pulled once more
+};
+
+}  // namespace grapevine::gossip

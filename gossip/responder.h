@@ -1,0 +1,47 @@
+// The answering side of exchanges: functions over a replica, without state of their own.
+//
+// What arrives is hostile: ranges beyond the partition, unsorted lists and lists over a limit end in InvalidArgument. Answers
+// are cut at reply_bytes_max; a single entry may be larger than that and then travels alone.
+#pragma once
+
+#include <cstddef>
+#include <vector>
+
+#include "gossip/messages.h"
+#include "gossip/replica.h"
+#include "storage/base/status.h"
+
+namespace grapevine::gossip {
+
+struct ResponderLimits {
+  std::size_t reply_bytes_max = std::size_t{1} << 20;
+  std::size_t reply_keys_max = 10'000;
+  std::size_t ranges_max = 1024;    // of one split
+  std::size_t items_max = 1 << 20;  // of one pull
+  std::size_t keys_max = 10'000;    // of one fetch
+};
+
+// What this replica holds of `partitions`, in order, for the peer to compare.
+SummaryRequest summarize(const Replica& replica, const std::vector<PartitionId>& partitions);
+SummaryReply answer(const Replica& replica, const std::vector<PartitionId>& partitions,
+                    const SummaryRequest& request);
+PartitionState state_of(const Replica& replica, PartitionId partition);
+
+absl::StatusOr<DeltaReply> answer(const Replica& replica, const DeltaRequest& request,
+                                  const ResponderLimits& limits);
+
+// Against a frozen view.
+absl::StatusOr<SplitReply> answer(const PartitionView& view, const SplitRequest& request,
+                                  const ResponderLimits& limits);
+absl::StatusOr<PullReply> answer(const PartitionView& view, const PullRequest& request,
+                                 const ResponderLimits& limits);
+absl::StatusOr<FetchReply> answer(const PartitionView& view, const FetchRequest& request,
+                                  const ResponderLimits& limits);
+
+// The digests of the 16 parts of `range`, or none where the view's tree does not resolve them.
+std::vector<model::DigestShare> parts_of(const PartitionView& view,
+                                         const model::TokenRange& range);
+// About how many bytes an entry takes on the wire.
+std::size_t wire_bytes(const KeyedEntry& keyed);
+
+}  // namespace grapevine::gossip

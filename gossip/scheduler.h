@@ -1,0 +1,61 @@
+// When to compare with whom.
+//
+// Every gossip interval (± 25 %, so that nodes do not fall into step) the peer that has waited longest. Earlier where something is
+// known to be missing: a peer came back, a write did not reach it, an operator asks, or the last exchange made progress
+// and so may have more to do: then again after kAgainAfter, so that recovery does not wait for the timer.
+//
+// A machine. Bounds: one exchange a peer, exchanges_at_once in all.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <vector>
+
+#include "gossip/exchange.h"
+#include "storage/base/ids.h"
+#include "storage/base/random.h"
+#include "storage/base/time.h"
+
+namespace grapevine::gossip {
+
+struct SchedulerOptions {
+  Duration interval = std::chrono::seconds(1);
+  std::size_t exchanges_at_once = 4;
+};
+
+class Scheduler {
+ public:
+  static constexpr Duration kAgainAfter = std::chrono::milliseconds(50);
+
+  // What is known of one peer.
+  struct Peer {
+    bool reachable = false;
+    bool under_way = false;
+    std::optional<Instant> proven_equal;  // when the pair was last proven equal
+    std::optional<Instant> last_ended;    // the last exchange
+    std::optional<Instant> soon;          // an exchange is wanted at this time, apart from the timer
+  };
+
+  Scheduler(const SchedulerOptions& options, Random& random) : options_(options), random_(random) {}
+
+  void peer_up(NodeId peer, Instant now);    // reachable (again)
+  void peer_down(NodeId peer);
+  void forget(NodeId peer);                  // is no member any more
+  void want(NodeId peer, Instant now);       // something is missing there or here
+  void ended(NodeId peer, const ExchangeReport& report, Instant now);
+
+  // The peers with whom to begin an exchange now.
+  std::vector<NodeId> due(Instant now);
+  Instant next_deadline() const;
+  const std::map<NodeId, Peer>& peers() const { return peers_; }
+
+ private:
+  SchedulerOptions options_;
+  Random& random_;
+  std::map<NodeId, Peer> peers_;
+  std::size_t under_way_ = 0;
+  Instant next_round_;
+};
+
+}  // namespace grapevine::gossip
