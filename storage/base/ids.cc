@@ -13,10 +13,9 @@ std::string to_string(ActorId id) {
 }
 
 std::optional<NodeId> parse_node_id(std::string_view text) {
-  if (text.size() != NodeId::kBits / 4) return std::nullopt;
   NodeId id;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), id.value, 16);
-  if (error != std::errc() || end != text.data() + text.size() || !id.valid()) return std::nullopt;
+  if (error != std::errc() || !id.valid() || to_string(id) != text) return std::nullopt;
   return id;
 }
 
