@@ -285,8 +285,9 @@ void Batcher::expire() {
   pump();
 }
 
-// Nobody waits for the batch any more, but a node that does not answer at all must not keep its place.
+// Nobody waits for the batch any more, and its keys are free; but a node that does not answer at all must not keep its place.
 void Batcher::look_after_overdue(Batch& batch) {
+  drop_ended(batch);
   batch.overdue = true;
   batch.link->requests_overdue += 1;
   tasks_.add(loop_.after(kAnswerGrace).then([this, id = batch.id] {

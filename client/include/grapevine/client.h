@@ -68,15 +68,15 @@ struct Written {
 
 struct ReadOptions {
   Consistency consistency = Consistency::kQuorum;
-  std::optional<std::chrono::milliseconds> timeout;  // ClientOptions::timeout unless given
+  std::optional<std::chrono::milliseconds> timeout = std::nullopt;  // ClientOptions::timeout unless given
 };
 
 struct WriteOptions {
   Consistency consistency = Consistency::kQuorum;
   // Not given: supersede what the coordinating node knows, as a plain overwrite does elsewhere. Given: supersede exactly what
   // this context has seen; the empty string has seen nothing.
-  std::optional<std::string> context;
-  std::optional<std::chrono::milliseconds> timeout;
+  std::optional<std::string> context = std::nullopt;
+  std::optional<std::chrono::milliseconds> timeout = std::nullopt;
 };
 
 struct Get {
@@ -99,11 +99,11 @@ using Operation = std::variant<Get, Put, Remove>;
 using OperationResult = absl::StatusOr<std::variant<Found, Written>>;
 
 struct ScanOptions {
-  std::string prefix;
+  std::string prefix = "";
   std::uint32_t limit = 1000;  // keys a page, 1 to 10,000
-  std::string cursor;          // of the page before; empty: from the beginning
+  std::string cursor = "";     // of the page before; empty: from the beginning
   bool values = false;
-  std::optional<std::chrono::milliseconds> timeout;
+  std::optional<std::chrono::milliseconds> timeout = std::nullopt;
 };
 
 struct ScannedKey {
