@@ -71,6 +71,7 @@ std::vector<NodeId> Scheduler::due(Instant now) {
 
 Instant Scheduler::next_deadline() const {
   Instant next = next_round_;
+  if (under_way_ >= options_.exchanges_at_once) return next;
   for (const auto& [id, peer] : peers_) {
     if (peer.soon.has_value() && peer.reachable && !peer.under_way) {
       next = std::min(next, *peer.soon);

@@ -1,0 +1,41 @@
+// All members, as this node has heard of them.
+#pragma once
+
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "gossip/member.h"
+#include "storage/base/status.h"
+
+namespace grapevine::gossip {
+
+// Value. Invariant: the own record is in it, and nobody's word about this node beats its own: a record of it that is newer
+// than its own, or another one of the same age, makes it raise its incarnation above that (refutation).
+class MemberList {
+ public:
+  static constexpr std::size_t kMembersMax = 10'000;
+
+  explicit MemberList(MemberRecord self);
+
+  const MemberRecord& self() const { return members_.at(self_); }
+  void change_self(const MemberRecord& record);  // raises the incarnation
+  const MemberRecord* find(NodeId id) const;
+  std::vector<MemberRecord> all() const;  // by id
+  std::size_t size() const { return members_.size(); }
+
+  // Takes over what is newer; returns whose records have changed. Records that cannot be (no id, too long) are ignored.
+  std::vector<NodeId> merge(const std::vector<MemberRecord>& records);
+
+  // For keeping the list over a restart: varint format (1), varint count; for each record its fields in the order of member.h,
+  // numbers as varints, the id as 8 bytes, texts with a varint length.
+  std::string encode() const;
+  static absl::StatusOr<std::vector<MemberRecord>> decode(std::string_view bytes);
+
+ private:
+  NodeId self_;
+  std::map<NodeId, MemberRecord> members_;
+};
+
+}  // namespace grapevine::gossip
