@@ -22,6 +22,7 @@ class FailureDetector {
   virtual void forget(NodeId node) = 0;
   virtual void heard_from(NodeId node, Instant now) = 0;  // it answered, or called
   virtual void missed(NodeId node, Instant now) = 0;      // a call failed or a connection was lost
+  virtual void hint(NodeId node, Instant now) = 0;        // a sign of life that proves nothing: probe it at once
 
   // Whom to probe now. A probe has been made until it is reported by heard_from or missed.
   virtual std::vector<NodeId> probes(Instant now) = 0;
@@ -58,6 +59,7 @@ class PingDetector final : public FailureDetector {
   void forget(NodeId node) override { nodes_.erase(node); }
   void heard_from(NodeId node, Instant now) override;
   void missed(NodeId node, Instant now) override;
+  void hint(NodeId node, Instant now) override;
   std::vector<NodeId> probes(Instant now) override;
   bool up(NodeId node) const override;
   Duration since(NodeId node, Instant now) const override;

@@ -86,7 +86,7 @@ std::vector<MemberRecord> Membership::on_call(NodeId from,
                                               Instant now) {
   take_over(records, now);
   // It can call us; whether we can call it the next probe tells. A cut may be open one way.
-  if (!detector_.up(from)) detector_.watch(from, now);
+  detector_.hint(from, now);
   return members_.all();
 }
 

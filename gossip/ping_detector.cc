@@ -36,6 +36,11 @@ void PingDetector::missed(NodeId node, Instant now) {
   verdicts_.push_back({node, false});
 }
 
+void PingDetector::hint(NodeId node, Instant now) {
+  const auto found = nodes_.find(node);
+  if (found != nodes_.end() && !found->second.up) found->second.next_probe = now;
+}
+
 std::vector<NodeId> PingDetector::probes(Instant now) {
   std::vector<NodeId> wanted;
   for (auto& [node, watched] : nodes_) {

@@ -67,8 +67,11 @@ SummaryReply answer(const Replica& replica, const std::vector<PartitionId>& part
 }
 
 PartitionState state_of(const Replica& replica, PartitionId partition) {
-  const PartitionView& live = replica.live(partition);
-  return {partition, live.clock(), *live.share(live.range())};
+  return state_of(replica.live(partition), partition);
+}
+
+PartitionState state_of(const PartitionView& view, PartitionId partition) {
+  return {partition, view.clock(), *view.share(view.range())};
 }
 
 absl::StatusOr<DeltaReply> answer(const Replica& replica, const DeltaRequest& request,

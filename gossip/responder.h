@@ -26,6 +26,7 @@ SummaryRequest summarize(const Replica& replica, const std::vector<PartitionId>&
 SummaryReply answer(const Replica& replica, const std::vector<PartitionId>& partitions,
                     const SummaryRequest& request);
 PartitionState state_of(const Replica& replica, PartitionId partition);
+PartitionState state_of(const PartitionView& view, PartitionId partition);
 
 absl::StatusOr<DeltaReply> answer(const Replica& replica, const DeltaRequest& request,
                                   const ResponderLimits& limits);

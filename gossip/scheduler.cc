@@ -39,6 +39,14 @@ void Scheduler::ended(NodeId peer, const ExchangeReport& report, Instant now) {
   if (report.status.ok() && !report.proven_equal && report.progress()) want(peer, now);
 }
 
+bool Scheduler::claim(NodeId peer) {
+  Peer& known = peers_[peer];
+  if (known.under_way || under_way_ >= options_.exchanges_at_once) return false;
+  known.under_way = true;
+  ++under_way_;
+  return true;
+}
+
 std::vector<NodeId> Scheduler::due(Instant now) {
   std::vector<NodeId> begin;
   const auto may_begin = [&](const Peer& peer) {

@@ -45,6 +45,10 @@ class Scheduler {
   void want(NodeId peer, Instant now);       // something is missing there or here
   void ended(NodeId peer, const ExchangeReport& report, Instant now);
 
+  void proven(NodeId peer, Instant now) { peers_[peer].proven_equal = now; }
+
+  // An exchange with `peer` begins for a reason of the caller's; false when one is under way already or too many are.
+  bool claim(NodeId peer);
   // The peers with whom to begin an exchange now.
   std::vector<NodeId> due(Instant now);
   Instant next_deadline() const;

@@ -33,13 +33,15 @@ Connection::Connection(Loop& loop, kj::Own<kj::AsyncIoStream> stream, PeerInfo p
   if (side == Side::kServer) {
     messages_.pause_reading_while(
         [this, limit = options.queued_bytes_max] { return network_.getCurrentQueueSize() > limit; });
+  } else {
+    remote_ = ask_for_bootstrap();
   }
   // Cap'n Proto says goodbye before it lets go, for which a peer that does not read would make it wait for ever.
   auto given_up = messages_.on_end().then([this] { return loop_.after(kFarewellTime); });
   disconnected_ = network_.onDisconnect().exclusiveJoin(kj::mv(given_up)).then([this] { ended_ = true; }).fork();
 }
 
-capnp::Capability::Client Connection::bootstrap_capability() {
+capnp::Capability::Client Connection::ask_for_bootstrap() {
   capnp::MallocMessageBuilder message(4);
   auto vat = message.getRoot<VatId>();
   vat.setSide(network_.getSide() == capnp::rpc::twoparty::Side::CLIENT ? capnp::rpc::twoparty::Side::SERVER

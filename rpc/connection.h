@@ -49,7 +49,8 @@ class Connection {
   // What the peer offers. Calls may be made on it at once; they fail if the peer turns out to offer nothing.
   template <typename Interface>
   typename Interface::Client bootstrap() {
-    return bootstrap_capability().castAs<Interface>();
+    KJ_IF_MAYBE (remote, remote_) { return remote->castAs<Interface>(); }
+    return ask_for_bootstrap().castAs<Interface>();
   }
 
   // Done when the connection has ended. Any number of times; drop it before the connection.
@@ -60,15 +61,16 @@ class Connection {
   // True when the peer closed it, and between two messages.
   bool ended_in_order() const { return messages_.at_end(); }
 
-  // Done when what was answered so far is sent, or kFarewellTime is over; destroy the connection then. Calls that are
-  // still under way are dropped with it.
+  // Done when what was answered so far is sent, or kFarewellTime is over; destroy the connection then. Calls of the peer that
+  // are still under way are dropped a few events later if they allow cancellation (CallContext::allowCancellation), else they
+  // run to their end and their answers go nowhere.
   kj::Promise<void> close();
 
   const PeerInfo& peer() const { return peer_; }
   std::size_t queued_bytes() { return network_.getCurrentQueueSize(); }
 
  private:
-  capnp::Capability::Client bootstrap_capability();
+  capnp::Capability::Client ask_for_bootstrap();
   kj::Promise<void> when_sent(Instant deadline);
 
   Loop& loop_;
@@ -77,6 +79,7 @@ class Connection {
   MessageStream messages_;
   capnp::TwoPartyVatNetwork network_;
   capnp::RpcSystem<capnp::rpc::twoparty::VatId> rpc_;
+  kj::Maybe<capnp::Capability::Client> remote_;  // of a client: a connection that was never asked notices nothing
   bool ended_ = false;
   kj::ForkedPromise<void> disconnected_;
 };

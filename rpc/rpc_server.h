@@ -29,7 +29,7 @@ class RpcServer {
             FailureHandler on_failure);
 
   // Accepts no more, then lets go of all connections once what they have answered is sent (at most
-  // Connection::kFarewellTime). Calls under way are dropped. The server must outlive the promise.
+  // Connection::kFarewellTime). Calls under way end as in Connection::close. The server must outlive the promise.
   kj::Promise<void> stop();
 
   const Address& address() const { return listener_->address(); }

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 #include <rocksdb/cache.h>
 #include <rocksdb/filter_policy.h>
+#include <rocksdb/listener.h>
 #include <rocksdb/options.h>
 #include <rocksdb/table.h>
 
@@ -32,6 +33,15 @@ rocksdb::ColumnFamilyOptions meta_options() {
   family.write_buffer_size = std::size_t{4} << 20;
   return family;
 }
+
+// Leaves it to us when to go on after an error: RocksDB would try again and again on a thread of its own.
+class NoRecoveryOfItsOwn final : public rocksdb::EventListener {
+ public:
+  void OnErrorRecoveryBegin(rocksdb::BackgroundErrorReason, rocksdb::Status,
+                            bool* auto_recovery) override {
+    *auto_recovery = false;
+  }
+};
 
 absl::Status open_error(const rocksdb::Status& status, const std::string& directory) {
   const std::string text = status.ToString();
@@ -70,6 +80,7 @@ absl::StatusOr<std::unique_ptr<Engine>> Engine::open(const StoreOptions& options
   db_options.max_background_jobs = 2;
   db_options.keep_log_file_num = 3;
   db_options.bytes_per_sync = std::uint64_t{1} << 20;
+  db_options.listeners.push_back(std::make_shared<NoRecoveryOfItsOwn>());
   if (options.environment != nullptr) db_options.env = options.environment->env;
 
   std::vector<rocksdb::ColumnFamilyDescriptor> families;
@@ -175,15 +186,44 @@ void Engine::put_meta(rocksdb::WriteBatch& batch, std::string_view key,
 }
 
 absl::Status Engine::write(rocksdb::WriteBatch& batch) {
-  return from_rocksdb(db_->Write({}, &batch), fmt::format("{}: writing", directory_));
+  const rocksdb::Status status = db_->Write({}, &batch);
+  if (!status.ok() && failed_log_ == 0) failed_log_ = current_log();
+  return from_rocksdb(status, fmt::format("{}: writing", directory_));
 }
 
 absl::Status Engine::sync() {
+  if (failed_log_ != 0) {
+    return absl::UnavailableError(fmt::format("{}: the log failed before it was synced", directory_));
+  }
   return from_rocksdb(db_->SyncWAL(), fmt::format("{}: syncing", directory_));
 }
 
+// A log that failed to take a record must never get another one: RocksDB refuses (its Debian build aborts), and what stood
+// behind a torn record could not be read back. Resume() writes the memtables out and begins a new log; but it keeps the old
+// one when all memtables are empty. So there is always something in one when a write may fail after another.
 absl::Status Engine::resume() {
-  return from_rocksdb(db_->Resume(), fmt::format("{}: writing", directory_));
+  GRAPEVINE_RETURN_IF_ERROR(
+      from_rocksdb(db_->Resume(), fmt::format("{}: writing again", directory_)));
+  GRAPEVINE_RETURN_IF_ERROR(touch_memtable());
+  if (failed_log_ != 0 && current_log() == failed_log_) {
+    GRAPEVINE_RETURN_IF_ERROR(from_rocksdb(db_->Flush({}, meta_),
+                                           fmt::format("{}: beginning a new log", directory_)));
+    GRAPEVINE_RETURN_IF_ERROR(touch_memtable());
+  }
+  failed_log_ = 0;
+  return absl::OkStatus();
+}
+
+absl::Status Engine::touch_memtable() {
+  rocksdb::WriteOptions unlogged;
+  unlogged.disableWAL = true;
+  return from_rocksdb(db_->Put(unlogged, meta_, slice(kMetaTouched), rocksdb::Slice()),
+                      fmt::format("{}: writing again", directory_));
+}
+
+std::uint64_t Engine::current_log() const {
+  std::unique_ptr<rocksdb::LogFile> log;
+  return db_->GetCurrentWalFile(&log).ok() ? log->LogNumber() : 0;
 }
 
 std::shared_ptr<const rocksdb::Snapshot> Engine::snapshot() const {

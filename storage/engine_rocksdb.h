@@ -1,6 +1,8 @@
 // RocksDB as the store uses it: two column families, entries decoded, errors translated. Only storage/*.cc includes this.
 #pragma once
 
+#include <atomic>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -56,10 +58,14 @@ class Engine {
   void put_entry(rocksdb::WriteBatch& batch, model::Token token, std::string_view key,
                  const model::Entry& stored) const;
   void put_meta(rocksdb::WriteBatch& batch, std::string_view key, std::string_view value) const;
-  // Atomic. When it returns, the kernel has it; sync() makes it durable.
+  // Atomic. When it returns, the kernel has it; sync() makes it durable. After an error every further write is refused,
+  // until resume().
   absl::Status write(rocksdb::WriteBatch& batch);
+  // Any thread. Unavailable between a failed write and resume().
   absl::Status sync();
-  // After a failed write: whether the database takes writes again.
+  // After a failed write: makes the database take writes again, in a new log. Everything that was written before is durable
+  // when it returns OK. ResourceExhausted while the disk is still full; after any other error only opening anew may help.
+  // Blocks as long as writing one memtable out takes.
   absl::Status resume();
 
   std::shared_ptr<const rocksdb::Snapshot> snapshot() const;
@@ -69,7 +75,13 @@ class Engine {
   Engine(std::string directory, std::unique_ptr<rocksdb::DB> db,
          rocksdb::ColumnFamilyHandle* data, rocksdb::ColumnFamilyHandle* meta);
 
+  // The number of the write-ahead log that takes the records now.
+  std::uint64_t current_log() const;
+  absl::Status touch_memtable();
+
   std::string directory_;
+  // The log that was current when a write failed; 0 for none. Atomic for sync() alone.
+  std::atomic<std::uint64_t> failed_log_ = 0;
   std::shared_ptr<rocksdb::DB> db_;  // shared with snapshots, which must be released before it closes
   rocksdb::ColumnFamilyHandle* data_;
   rocksdb::ColumnFamilyHandle* meta_;

@@ -57,13 +57,34 @@ absl::StatusOr<std::unique_ptr<Batch>> Store::begin() {
   return std::unique_ptr<Batch>(new Batch(*this));
 }
 
+absl::Status Store::write(rocksdb::WriteBatch& writes) {
+  const absl::Status status = engine_->write(writes);
+  if (!status.ok()) {
+    write_failed_ = true;
+    ++write_failures_;
+  }
+  return status;
+}
+
 // The failed batch may or may not stand in the log. What it would have done was undone here and was promised to nobody; its
 // dots must not be issued again, so the node goes on as a new actor.
 absl::Status Store::recover_from_failed_write() {
-  GRAPEVINE_RETURN_IF_ERROR(engine_->resume());
+  if (failed_) return absl::UnavailableError("the disk failed; restart the node");
+  if (const absl::Status status = engine_->resume(); !status.ok()) {
+    if (!absl::IsResourceExhausted(status)) fail(status);
+    return status;
+  }
   GRAPEVINE_RETURN_IF_ERROR(renew_actor());
   write_failed_ = false;
+  if (!waiters_.empty() && !syncing_) start_sync();
   return absl::OkStatus();
+}
+
+void Store::fail(const absl::Status& status) {
+  if (failed_) return;
+  failed_ = true;
+  write_failed_ = true;
+  on_fatal_(status);
 }
 
 absl::StatusOr<Committed> Store::commit(std::unique_ptr<Batch> batch) {
@@ -106,10 +127,7 @@ absl::StatusOr<Committed> Store::commit(std::unique_ptr<Batch> batch) {
       (journaled && (journal_sequence_ + 1) % JournalRecord::kCheckpointEvery == 0);
   if (checkpoint) write_changed_clocks(writes);
 
-  if (const absl::Status status = engine_->write(writes); !status.ok()) {
-    write_failed_ = true;
-    return status;  // the batch undoes itself
-  }
+  GRAPEVINE_RETURN_IF_ERROR(write(writes));  // on an error the batch undoes itself
   if (journaled) ++journal_sequence_;
   if (checkpoint) {
     for (const auto& partition : partitions_) partition->clock_changed = false;
@@ -150,29 +168,35 @@ void Store::when_durable(CommitNumber number, std::function<void()> done) {
 }
 
 void Store::start_sync() {
+  if (write_failed_) return;  // begun again when the disk has recovered
   syncing_ = true;
   const auto outcome = std::make_shared<absl::Status>();
   executor_.run([this, outcome] { *outcome = engine_->sync(); },
-                [this, outcome, reached = committed_] {
+                [this, outcome, reached = committed_, failures = write_failures_] {
                   syncing_ = false;
-                  if (!outcome->ok()) {
-                    on_fatal_(*outcome);
-                    return;
+                  if (outcome->ok()) {
+                    reach_durable(reached);
+                  } else if (failures == write_failures_) {
+                    fail(*outcome);
                   }
-                  durable_ = reached;
-                  while (!waiters_.empty() && waiters_.front().number <= durable_) {
-                    const auto done = std::move(waiters_.front().done);
-                    waiters_.pop_front();
-                    done();
-                  }
+                  // Else the log had failed under a write; recovering from that made durable what stood in it.
                   if (!waiters_.empty() && !syncing_) start_sync();
                 });
+}
+
+void Store::reach_durable(CommitNumber number) {
+  durable_ = number;
+  while (!waiters_.empty() && waiters_.front().number <= durable_) {
+    const auto done = std::move(waiters_.front().done);
+    waiters_.pop_front();
+    done();
+  }
 }
 
 absl::Status Store::put_note(std::string_view name, std::string_view bytes) {
   rocksdb::WriteBatch writes;
   engine_->put_meta(writes, kMetaNote + std::string(name), bytes);
-  return engine_->write(writes);
+  return write(writes);
 }
 
 absl::StatusOr<std::optional<std::string>> Store::note(std::string_view name) const {

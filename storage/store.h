@@ -58,8 +58,8 @@ class Store {
   // Opens the directory, or makes it anew. Recovers clocks and rebuilds the digest trees by one scan (about a second for a
   // million keys). Errors: FailedPrecondition (another process has it, other cluster, other number of partitions, newer
   // format), DataLoss (damaged), ResourceExhausted (disk full); the text names directory and remedy.
-  // `executor`, `time` and `random` must outlive the store. on_fatal is called, once, when a sync failed: what was written may
-  // be lost, nothing more can be promised, and the process must end.
+  // `executor`, `time` and `random` must outlive the store. on_fatal is called, once, when the disk failed so that what was
+  // written may be lost, or that only opening anew may mend: nothing more is promised, and the process must end.
   static absl::StatusOr<std::unique_ptr<Store>> open(
       StoreOptions options, Executor& executor, const TimeSource& time, Random& random,
       std::function<void(absl::Status)> on_fatal);
@@ -69,6 +69,9 @@ class Store {
   NodeId node() const { return actor_.node(); }
   // Who this node writes as.
   ActorId actor() const { return actor_; }
+  // Whether it began in an earlier life of the directory: then it may have issued dots that this store has forgotten, if
+  // life.h was deceived.
+  bool kept_actor() const { return kept_actor_; }
   // R7: from now on a new actor. Durable when it returns.
   absl::Status renew_actor();
   // The highest counter of the current actor in each partition.
@@ -85,7 +88,8 @@ class Store {
                       bool with_young, std::size_t limit) const;
   void forget_dot_logs();
 
-  // An error when the disk is still in the state in which the last commit failed. REQUIRES: no other batch is open.
+  // An error when the disk is still in the state in which the last commit failed; when it has recovered, the store has, too
+  // (which may block while a memtable is written out). REQUIRES: no other batch is open.
   absl::StatusOr<std::unique_ptr<Batch>> begin();
   // Writes the batch. On an error nothing of it has happened, in memory or on disk, and its dots will never be used again.
   absl::StatusOr<Committed> commit(std::unique_ptr<Batch> batch);
@@ -117,10 +121,13 @@ class Store {
   absl::Status recover_clocks();
   absl::Status rebuild_trees();
   absl::Status write_identity(ActorId actor, bool stopped_cleanly);
+  absl::Status write(rocksdb::WriteBatch& writes);
   absl::Status recover_from_failed_write();
+  void fail(const absl::Status& status);
   Partition& partition_of(model::Token token) { return *partitions_[partitioning_.of(token).value]; }
   void write_changed_clocks(rocksdb::WriteBatch& writes) const;
   void start_sync();
+  void reach_durable(CommitNumber number);
   absl::StatusOr<std::size_t> grow_tree(Partition& partition, std::size_t keys_budget);
   absl::StatusOr<std::size_t> strip_some(Partition& partition, std::size_t keys_budget);
 
@@ -131,6 +138,7 @@ class Store {
   const TimeSource& time_;
   std::function<void(absl::Status)> on_fatal_;
   ActorId actor_;
+  bool kept_actor_ = false;
 
   std::unique_ptr<Engine> engine_;
   std::vector<std::unique_ptr<Partition>> partitions_;
@@ -138,6 +146,8 @@ class Store {
 
   bool batch_open_ = false;
   bool write_failed_ = false;  // the last write failed: before the next one, see whether the disk recovered
+  std::uint64_t write_failures_ = 0;
+  bool failed_ = false;        // on_fatal was called: nothing is written or called durable any more
   CommitNumber committed_ = 0;
   std::uint64_t journal_sequence_ = 0;
 

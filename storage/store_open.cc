@@ -57,17 +57,17 @@ absl::Status Store::recover_identity(Random& random) {
         identity.partitions, options_.partitions, identity.partitions));
   }
   GRAPEVINE_ASSIGN_OR_RETURN(auto life_bytes, engine_->get_meta(kMetaLife));
-  bool keeps = false;
   if (life_bytes.has_value()) {
     GRAPEVINE_ASSIGN_OR_RETURN(const LifeRecord last, LifeRecord::decode(*life_bytes));
-    keeps = keeps_actor(last, options_.life);
+    kept_actor_ = keeps_actor(last, options_.life);
   }
   const ActorId actor =
-      keeps ? identity.actor : ActorId::of(identity.actor.node(), identity.actor.epoch() + 1);
+      kept_actor_ ? identity.actor : ActorId::of(identity.actor.node(), identity.actor.epoch() + 1);
   return write_identity(actor, /*stopped_cleanly=*/false);
 }
 
 absl::Status Store::renew_actor() {
+  kept_actor_ = false;
   return write_identity(ActorId::of(actor_.node(), actor_.epoch() + 1),
                         /*stopped_cleanly=*/false);
 }
@@ -79,7 +79,7 @@ absl::Status Store::write_identity(ActorId actor, bool stopped_cleanly) {
       writes, kMetaIdentity,
       Identity{options_.cluster_name, options_.partitions, actor}.encode());
   engine_->put_meta(writes, kMetaLife, LifeRecord{options_.life, stopped_cleanly}.encode());
-  GRAPEVINE_RETURN_IF_ERROR(engine_->write(writes));
+  GRAPEVINE_RETURN_IF_ERROR(write(writes));
   GRAPEVINE_RETURN_IF_ERROR(engine_->sync());
   actor_ = actor;
   return absl::OkStatus();

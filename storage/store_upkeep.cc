@@ -24,6 +24,7 @@ bool wants_growth(const Partition& partition) {
 }  // namespace
 
 absl::StatusOr<bool> Store::upkeep(std::size_t keys_budget) {
+  if (write_failed_) GRAPEVINE_RETURN_IF_ERROR(recover_from_failed_write());
   std::size_t idle = 0;
   while (idle < partitions_.size()) {
     Partition& partition = *partitions_[upkeep_next_];

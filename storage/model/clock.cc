@@ -1,7 +1,6 @@
 #include "storage/model/clock.h"
 
 #include <algorithm>
-#include <limits>
 
 #include <fmt/format.h>
 #include <xxhash.h>
@@ -174,7 +173,6 @@ absl::StatusOr<Clock> Clock::decode(std::string_view bytes) {
 }
 
 absl::StatusOr<Clock> Clock::decode(ByteReader& in) {
-  constexpr std::uint64_t kCounterMax = std::numeric_limits<std::uint64_t>::max() / 2;
   Clock clock;
   const std::uint64_t actor_count = in.varint();
   ActorId before{0};
@@ -188,7 +186,9 @@ absl::StatusOr<Clock> Clock::decode(ByteReader& in) {
     for (std::uint64_t j = 0; j < interval_count && in.ok(); ++j) {
       const std::uint64_t gap = in.varint();
       const std::uint64_t length = in.varint();
-      if (gap > kCounterMax || length > kCounterMax || end + gap + length > kCounterMax) {
+      // Each step by itself: a sum of hostile numbers could wrap around.
+      const std::uint64_t room = kCounterMax - end;
+      if (gap > room || length > room - gap || room - gap - length < 2) {
         return absl::DataLossError("clock: counter out of range");
       }
       const std::uint64_t first = end + gap + 2;

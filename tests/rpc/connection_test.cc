@@ -143,7 +143,7 @@ TEST_F(ConnectionTest, OrderlyEndIsNoticedAndFailsWhatIsUnderWay) {
   run_while_not([&] { return state_.waiting.size() == 1; });
   loop_.run_until(served->close());
   served = nullptr;
-  EXPECT_EQ(state_.calls_dropped, 1);
+  run_while_not([&] { return state_.calls_dropped == 1; });
   EXPECT_TRUE(is_connection_lost(failure_of(kj::mv(call))));
   loop_.run_until(connection->on_disconnect());
   EXPECT_TRUE(connection->ended_in_order());

@@ -48,7 +48,9 @@ class EchoServer final : public Echo::Server {
     context.allowCancellation();
     auto gate = kj::newPromiseAndFulfiller<void>();
     state_.waiting.push_back(kj::mv(gate.fulfiller));
-    return gate.promise.attach(kj::heap<Dropped>(state_, *state_.waiting.back()));
+    auto watch = kj::heap<Watch>(state_);
+    auto& done = watch->done;
+    return gate.promise.then([&done] { done = true; }).attach(kj::mv(watch));
   }
 
   kj::Promise<void> produce(ProduceContext context) override {
@@ -58,16 +60,14 @@ class EchoServer final : public Echo::Server {
   }
 
  private:
-  class Dropped {
-   public:
-    Dropped(EchoState& state, kj::PromiseFulfiller<void>& fulfiller) : state_(state), fulfiller_(fulfiller) {}
-    ~Dropped() {
-      if (fulfiller_.isWaiting()) ++state_.calls_dropped;
+  // Lives as long as a waiting call.
+  struct Watch {
+    explicit Watch(EchoState& the_state) : state(the_state) {}
+    ~Watch() {
+      if (!done) ++state.calls_dropped;
     }
-
-   private:
-    EchoState& state_;
-    kj::PromiseFulfiller<void>& fulfiller_;
+    EchoState& state;
+    bool done = false;
   };
 
   EchoState& state_;

@@ -124,6 +124,9 @@ TEST_F(ListenerTest, StopsAcceptingButKeepsItsStreams) {
 }
 
 TEST_F(ListenerTest, OutlastsALackOfDescriptors) {
+#ifdef __SANITIZE_ADDRESS__
+  GTEST_SKIP() << "the undefined-behaviour sanitizer, built with this one, needs descriptors for its own checks";
+#endif
   auto listener = listen();
   keep(*listener);
   auto waiting = dial(listener->address());
