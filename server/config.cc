@@ -10,7 +10,7 @@
 #include <toml++/toml.h>
 
 #include "absl/time/time.h"
-#include "server/version.h"
+#include "storage/base/version.h"
 #include "storage/base/limits.h"
 
 namespace grapevine::server {

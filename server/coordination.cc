@@ -20,7 +20,11 @@ Coordination::Coordination(rpc::Loop& loop, storage::Store& store, const Ring& r
       store_(store),
       links_(links),
       handlers_(std::move(handlers)),
-      coordinator_(store, ring) {}
+      coordinator_(store, ring),
+      alarm_(loop, [this] {
+        coordinator_.tick(loop_.now());
+        drain();
+      }) {}
 
 kj::Promise<Coordination::Answers> Coordination::execute(std::vector<Operation> operations,
                                                          bool may_forward, Duration timeout) {
@@ -59,13 +63,13 @@ void Coordination::drain() {
     if (output.must_renew_actor) handlers_.renew_actor();
   }
   draining_ = false;
-  arm();
+  if (const auto next = coordinator_.next_deadline()) alarm_.set(*next);
 }
 
 void Coordination::make(PeerCall call) {
   const CallId id = call.id;
   const NodeId to = call.to;
-  loop_.spawn(links_.reach(handlers_.peer_address(to), to)
+  tasks_.spawn(links_.reach(handlers_.peer_address(to), to)
                   .then([this, call = std::move(call)](wire::Peer::Client peer) {
                     return carry_out(kj::mv(peer), call);
                   })
@@ -112,22 +116,6 @@ kj::Promise<PeerReply> Coordination::carry_out(wire::Peer::Client peer, const Pe
     for (const auto result : reply.getResults()) answer.answers.push_back(read(result));
     return answer;
   });
-}
-
-void Coordination::arm() {
-  const std::optional<Instant> next = coordinator_.next_deadline();
-  if (!next.has_value() || (armed_for_.has_value() && *armed_for_ <= *next)) return;
-  armed_for_ = next;
-  timer_ = loop_.after(*next - loop_.now())
-               .then([this] {
-                 loop_.post([this] {  // arm() replaces timer_, which must not be done from within it
-                   armed_for_.reset();
-                   coordinator_.tick(loop_.now());
-                   drain();
-                   arm();
-                 });
-               })
-               .eagerlyEvaluate(nullptr);
 }
 
 }  // namespace grapevine::server

@@ -7,8 +7,10 @@
 #include <vector>
 
 #include "rpc/loop.h"
+#include "server/alarm.h"
 #include "server/coordinator.h"
 #include "server/peer_links.h"
+#include "server/tasks.h"
 #include "storage/store.h"
 
 namespace grapevine::server {
@@ -36,7 +38,6 @@ class Coordination {
   void drain();
   void make(PeerCall call);
   kj::Promise<PeerReply> carry_out(wire::Peer::Client peer, const PeerCall& call);
-  void arm();
 
   rpc::Loop& loop_;
   storage::Store& store_;
@@ -45,8 +46,8 @@ class Coordination {
   Coordinator coordinator_;
   std::map<RequestId, kj::Own<kj::PromiseFulfiller<Answers>>> waiting_;
   bool draining_ = false;
-  std::optional<Instant> armed_for_;
-  kj::Promise<void> timer_ = kj::READY_NOW;
+  Alarm alarm_;
+  Tasks tasks_;
 };
 
 }  // namespace grapevine::server

@@ -6,7 +6,7 @@ namespace grapevine::server {
 
 DiskThread::DiskThread(rpc::Loop& loop) : loop_(loop), thread_([this] { serve(); }) {}
 
-DiskThread::~DiskThread() {
+DiskThread::~DiskThread() noexcept {
   {
     const std::lock_guard lock(mutex_);
     stopping_ = true;
@@ -34,12 +34,25 @@ void DiskThread::serve() {
     waiting_.pop_front();
     lock.unlock();
     next.work();
-    loop_.post([this, done = std::move(next.done)] {
-      --unreported_;
-      done();
-    });
+    loop_.post([this, done = std::move(next.done)] { report(done); });
     lock.lock();
   }
+}
+
+void DiskThread::report(const std::function<void()>& done) {
+  done();
+  if (--unreported_ > 0) return;
+  KJ_IF_MAYBE(fulfiller, wants_idle_) {
+    (*fulfiller)->fulfill();
+    wants_idle_ = nullptr;
+  }
+}
+
+kj::Promise<void> DiskThread::when_idle() {
+  if (unreported_ == 0) return kj::READY_NOW;
+  auto idle = kj::newPromiseAndFulfiller<void>();
+  wants_idle_ = kj::mv(idle.fulfiller);
+  return kj::mv(idle.promise);
 }
 
 }  // namespace grapevine::server

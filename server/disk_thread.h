@@ -17,11 +17,11 @@ namespace grapevine::server {
 class DiskThread final : public storage::Executor {
  public:
   explicit DiskThread(rpc::Loop& loop);
-  ~DiskThread() override;
+  ~DiskThread() noexcept override;
 
   void run(std::function<void()> work, std::function<void()> done) override;
-  // Nothing is waiting, under way or unreported. Loop thread.
-  bool idle() const { return unreported_ == 0; }
+  // Done when nothing is waiting, under way or unreported. Loop thread; one caller at a time.
+  kj::Promise<void> when_idle();
 
  private:
   struct Work {
@@ -29,9 +29,11 @@ class DiskThread final : public storage::Executor {
     std::function<void()> done;
   };
   void serve();
+  void report(const std::function<void()>& done);
 
   rpc::Loop& loop_;
-  std::size_t unreported_ = 0;  // loop thread only
+  std::size_t unreported_ = 0;                                      // loop thread only
+  kj::Maybe<kj::Own<kj::PromiseFulfiller<void>>> wants_idle_;       // loop thread only
   std::mutex mutex_;
   std::condition_variable wake_;
   std::deque<Work> waiting_;  // guarded by mutex_

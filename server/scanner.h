@@ -10,16 +10,12 @@
 #include "rpc/loop.h"
 #include "server/peer_links.h"
 #include "server/ring.h"
+#include "server/scanned_key.h"
 #include "storage/base/status.h"
 #include "storage/model/entry.h"
 #include "storage/store.h"
 
 namespace grapevine::server {
-
-struct ScannedKey {
-  std::string key;
-  std::vector<model::Version> versions;  // heads unless values were asked for
-};
 
 struct ScanRequest {
   std::string prefix;

@@ -283,6 +283,11 @@ model::Version read(wire::Sibling::Reader in) {
   return version;
 }
 
+void write(const ScannedKey& key, wire::ScanItem::Builder out) {
+  out.setKey(bytes_of(key.key));
+  write(key.versions, [&](unsigned count) { return out.initSiblings(count); });
+}
+
 void write(const OperationAnswer& answer, wire::Result::Builder out) {
   if (const auto* error = std::get_if<absl::Status>(&answer)) {
     write(*error, out.initError());

@@ -12,6 +12,7 @@
 #include "rpc/common.capnp.h"
 #include "rpc/peer.capnp.h"
 #include "server/operation.h"
+#include "server/scanned_key.h"
 #include "storage/base/status.h"
 #include "storage/model/digest.h"
 #include "storage/model/entry.h"
@@ -54,8 +55,16 @@ void write(const Operation& operation, wire::Operation::Builder out);
 Operation read(wire::Operation::Reader in);
 void write(const model::Version& version, wire::Sibling::Builder out);
 model::Version read(wire::Sibling::Reader in);
+void write(const ScannedKey& key, wire::ScanItem::Builder out);
 void write(const OperationAnswer& answer, wire::Result::Builder out);
 // For answers of a peer to which operations were forwarded.
 OperationAnswer read(wire::Result::Reader in);
+
+// A list of any of these: `init(count)` makes the builder.
+template <typename T, typename Init>
+void write(const std::vector<T>& values, Init init) {
+  auto out = init(static_cast<unsigned>(values.size()));
+  for (unsigned i = 0; i < out.size(); ++i) write(values[i], out[i]);
+}
 
 }  // namespace grapevine::server

@@ -1,0 +1,290 @@
+#include "server/anti_entropy.h"
+
+#include <utility>
+
+#include <spdlog/spdlog.h>
+
+#include "rpc/errors.h"
+#include "server/wire.h"
+
+namespace grapevine::server {
+namespace {
+
+[[noreturn]] void fail(const absl::Status& status) {
+  kj::throwFatalException(rpc::to_exception(status));
+}
+
+std::vector<model::KeyedEntry> read_entries(capnp::List<wire::KeyedEntry>::Reader in) {
+  std::vector<model::KeyedEntry> entries;
+  entries.reserve(in.size());
+  for (const auto from : in) {
+    auto entry = read(from);
+    if (!entry.ok()) fail(entry.status());
+    entries.push_back(*std::move(entry));
+  }
+  return entries;
+}
+
+gossip::PartitionState read_state(wire::PartitionState::Reader in) {
+  auto state = read(in);
+  if (!state.ok()) fail(state.status());
+  return *std::move(state);
+}
+
+}  // namespace
+
+AntiEntropy::AntiEntropy(rpc::Loop& loop, gossip::Replica& replica, Cluster& cluster,
+                         PeerLinks& links, Random& random,
+                         const gossip::SchedulerOptions& options)
+    : loop_(loop),
+      replica_(replica),
+      cluster_(cluster),
+      links_(links),
+      scheduler_(options, random),
+      alarm_(loop, [this] { tick(); }) {}
+
+void AntiEntropy::peer_up(NodeId peer) {
+  scheduler_.peer_up(peer, loop_.now());
+  alarm_.set(scheduler_.next_deadline());
+}
+
+void AntiEntropy::peer_down(NodeId peer) { scheduler_.peer_down(peer); }
+
+void AntiEntropy::want(NodeId peer) {
+  scheduler_.want(peer, loop_.now());
+  alarm_.set(scheduler_.next_deadline());
+}
+
+void AntiEntropy::tick() {
+  for (const NodeId peer : scheduler_.due(loop_.now())) begin(peer, std::nullopt);
+  alarm_.set(scheduler_.next_deadline());
+}
+
+void AntiEntropy::on_states(NodeId peer, std::vector<gossip::PartitionState> theirs) {
+  if (!scheduler_.claim(peer)) return;
+  begin(peer, std::move(theirs));
+}
+
+void AntiEntropy::begin(NodeId peer, std::optional<std::vector<gossip::PartitionState>> theirs) {
+  const std::uint64_t number = ++last_number_;
+  tasks_.spawn(links_.reach(cluster_.peer_address(peer), peer)
+                  .then(
+                      [this, peer, number, theirs = std::move(theirs)](
+                          wire::Peer::Client link) mutable {
+                        auto exchange =
+                            theirs.has_value()
+                                ? gossip::Exchange::from_states(replica_, *std::move(theirs), {})
+                                : gossip::Exchange(replica_, cluster_.shared_with(peer), {});
+                        running_[peer] = std::make_unique<Running>(
+                            Running{peer, number, std::move(exchange), kj::mv(link), {}});
+                        drain(peer, number);
+                      },
+                      [this, peer](kj::Exception&& exception) {
+                        gossip::ExchangeReport report;
+                        report.status = rpc::to_status(exception);
+                        end(peer, report);
+                      }));
+}
+
+AntiEntropy::Running* AntiEntropy::find(NodeId peer, std::uint64_t number) {
+  const auto found = running_.find(peer);
+  return found != running_.end() && found->second->number == number ? found->second.get()
+                                                                     : nullptr;
+}
+
+// Carries out what an exchange wants; when it is done, lets go of it.
+void AntiEntropy::drain(NodeId peer, std::uint64_t number) {
+  Running* const running = find(peer, number);
+  if (running == nullptr) return;
+  gossip::Exchange::Output output = running->exchange.take_output();
+  for (const auto& request : output.requests) {
+    tasks_.spawn(ask(*running, request.number.partition, request.body)
+                    .then(
+                        [this, peer, number, to = request.number](gossip::ExchangeReply reply) {
+                          Running* const asked = find(peer, number);
+                          if (asked == nullptr) return;
+                          asked->exchange.on_reply(to, std::move(reply));
+                          drain(peer, number);
+                        },
+                        [this, peer, number, to = request.number](kj::Exception&& exception) {
+                          Running* const asked = find(peer, number);
+                          if (asked == nullptr) return;
+                          asked->exchange.on_failure(to, rpc::to_status(exception));
+                          drain(peer, number);
+                        }));
+  }
+  for (const PartitionId partition : output.close_views) running->views.erase(partition);
+  if (!running->exchange.done()) return;
+  const gossip::ExchangeReport report = running->exchange.report();
+  running_.erase(peer);
+  end(peer, report);
+}
+
+void AntiEntropy::end(NodeId peer, const gossip::ExchangeReport& report) {
+  scheduler_.ended(peer, report, loop_.now());
+  ++counters_.exchanges;
+  counters_.failed += report.status.ok() ? 0 : 1;
+  counters_.proven_equal += report.proven_equal ? 1 : 0;
+  counters_.delta_pulls += report.delta_pulls;
+  counters_.digest_pulls += report.digest_pulls;
+  counters_.equal_roots += report.equal_roots;
+  counters_.keys_pulled += report.keys_pulled;
+  counters_.bytes_pulled += report.bytes_pulled;
+  counters_.damage_suspected += report.damage_suspected;
+  if (!report.status.ok()) {
+    spdlog::debug("exchange with {}: {}", to_string(peer), text_of(report.status));
+  } else if (report.progress()) {
+    spdlog::info("pulled {} keys ({} bytes) from {}: {} delta, {} digest pulls, {} clocks adopted",
+                 report.keys_pulled, report.bytes_pulled, to_string(peer), report.delta_pulls,
+                 report.digest_pulls, report.clocks_adopted);
+  }
+  if (report.damage_suspected > 0) {
+    spdlog::error(
+        "{} partitions hold other data here than at node {} under equal clocks: damage on one "
+        "side; what differs was pulled",
+        report.damage_suspected, to_string(peer));
+  }
+  alarm_.set(scheduler_.next_deadline());
+}
+
+void AntiEntropy::proven_equal(NodeId peer) { scheduler_.proven(peer, loop_.now()); }
+
+AntiEntropy::RepairReport AntiEntropy::repaired(Instant since,
+                                                const AntiEntropyCounters& before) const {
+  RepairReport report;
+  for (const gossip::MemberRecord& member : cluster_.members().all()) {
+    if (member.id == cluster_.self() || member.state != gossip::MemberState::kUp) continue;
+    ++report.peers;
+    const auto peer = scheduler_.peers().find(member.id);
+    const bool proven = peer != scheduler_.peers().end() &&
+                        peer->second.proven_equal.has_value() &&
+                        *peer->second.proven_equal >= since;
+    report.unreachable += cluster_.reachable(member.id) ? 0 : 1;
+    report.proven_equal += proven ? 1 : 0;
+  }
+  report.finished = report.proven_equal + report.unreachable >= report.peers;
+  report.keys_pulled = counters_.keys_pulled - before.keys_pulled;
+  report.bytes_pulled = counters_.bytes_pulled - before.bytes_pulled;
+  return report;
+}
+
+kj::Promise<void> AntiEntropy::until_repaired(Instant since) {
+  if (repaired(since, counters_).finished) return kj::READY_NOW;
+  for (const auto& [peer, known] : scheduler_.peers()) {
+    if (!known.proven_equal.has_value() || *known.proven_equal < since) want(peer);
+  }
+  return loop_.after(gossip::Scheduler::kAgainAfter).then([this, since] {
+    return until_repaired(since);
+  });
+}
+
+kj::Promise<AntiEntropy::RepairReport> AntiEntropy::repair(Duration timeout) {
+  const Instant since = loop_.now();
+  const AntiEntropyCounters before = counters_;
+  return until_repaired(since).exclusiveJoin(loop_.after(timeout)).then([this, since, before] {
+    return repaired(since, before);
+  });
+}
+
+kj::Promise<gossip::ExchangeReply> AntiEntropy::ask(Running& running,
+                                                    std::optional<PartitionId> partition,
+                                                    const gossip::ExchangeRequest& request) {
+  using gossip::ExchangeReply;
+  if (const auto* summary = std::get_if<gossip::SummaryRequest>(&request)) {
+    auto call = running.link.summaryRequest();
+    auto out = call.initSummary();
+    out.setPartitionsHash(summary->partitions_hash);
+    out.setRootsLow(summary->roots.low);
+    out.setRootsHigh(summary->roots.high);
+    out.setClocksHash(summary->clocks_hash);
+    out.setQuiet(summary->quiet);
+    return call.send().then([](auto&& in) -> ExchangeReply {
+      gossip::SummaryReply reply;
+      reply.equal = in.getEqual();
+      for (const auto print : in.getFingerprints()) {
+        reply.fingerprints.push_back({PartitionId{print.getPartition()}, print.getRoot(),
+                                      print.getClock(), print.getQuiet()});
+      }
+      return reply;
+    });
+  }
+  if (const auto* states = std::get_if<gossip::StatesRequest>(&request)) {
+    auto call = running.link.statesRequest();
+    write(states->states, [&](unsigned count) { return call.initStates(count); });
+    return call.send().then([](auto&& in) -> ExchangeReply {
+      gossip::StatesReply reply;
+      for (const auto state : in.getStates()) reply.states.push_back(read_state(state));
+      return reply;
+    });
+  }
+  if (const auto* delta = std::get_if<gossip::DeltaRequest>(&request)) {
+    auto call = running.link.deltaRequest();
+    call.setPartition(delta->partition.value);
+    write(delta->dots, [&](unsigned count) { return call.initDots(count); });
+    return call.send().then([](auto&& in) -> ExchangeReply {
+      if (const absl::Status status = read(in.getStatus()); !status.ok()) fail(status);
+      gossip::DeltaReply reply;
+      reply.entries = read_entries(in.getEntries());
+      reply.in_flight = in.getInFlight();
+      reply.log_reaches = in.getLogReaches();
+      reply.more = in.getMore();
+      return reply;
+    });
+  }
+  if (const auto* open = std::get_if<gossip::OpenViewRequest>(&request)) {
+    auto call = running.link.openViewRequest();
+    call.setPartition(open->partition.value);
+    return call.send().then(
+        [this, peer = running.peer, number = running.number,
+         of = open->partition](auto&& in) -> ExchangeReply {
+          if (const absl::Status status = read(in.getStatus()); !status.ok()) fail(status);
+          if (Running* const asked = find(peer, number)) asked->views.emplace(of, in.getView());
+          return gossip::OpenViewReply{read_state(in.getState())};
+        });
+  }
+  const auto view = partition.has_value() ? running.views.find(*partition) : running.views.end();
+  if (view == running.views.end()) {
+    return rpc::to_exception(absl::InternalError("a view was asked before it was opened"));
+  }
+  return ask_view(view->second, request);
+}
+
+kj::Promise<gossip::ExchangeReply> AntiEntropy::ask_view(wire::ReplicaView::Client view,
+                                                         const gossip::ExchangeRequest& request) {
+  using gossip::ExchangeReply;
+  if (const auto* split = std::get_if<gossip::SplitRequest>(&request)) {
+    auto call = view.splitRequest();
+    write(split->ranges, [&](unsigned count) { return call.initRanges(count); });
+    return call.send().then([](auto&& in) -> ExchangeReply {
+      gossip::SplitReply reply;
+      for (const auto parts : in.getParts()) {
+        auto& shares = reply.parts.emplace_back();
+        for (const auto share : parts) shares.push_back(read(share));
+      }
+      return reply;
+    });
+  }
+  if (const auto* pull = std::get_if<gossip::PullRequest>(&request)) {
+    auto call = view.pullRequest();
+    write(pull->range, call.initRange());
+    write(pull->items, [&](unsigned count) { return call.initItems(count); });
+    call.setResumes(pull->after_key.has_value());
+    if (pull->after_key.has_value()) call.setAfterKey(bytes_of(*pull->after_key));
+    return call.send().then([](auto&& in) -> ExchangeReply {
+      gossip::PullReply reply;
+      reply.entries = read_entries(in.getEntries());
+      for (const std::uint64_t hash : in.getAbsent()) reply.absent.push_back(hash);
+      if (in.getMore()) reply.resume_after = std::string(server::view(in.getResumeAfter()));
+      return reply;
+    });
+  }
+  const auto& fetch = std::get<gossip::FetchRequest>(request);
+  auto call = view.fetchRequest();
+  auto keys = call.initKeys(static_cast<unsigned>(fetch.keys.size()));
+  for (unsigned i = 0; i < keys.size(); ++i) keys.set(i, bytes_of(fetch.keys[i]));
+  return call.send().then([](auto&& in) -> ExchangeReply {
+    return gossip::FetchReply{read_entries(in.getEntries())};
+  });
+}
+
+}  // namespace grapevine::server

@@ -1,0 +1,95 @@
+// Runs anti-entropy: the scheduler's exchanges over the links to peers, and the answers to theirs.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "gossip/exchange.h"
+#include "gossip/responder.h"
+#include "gossip/scheduler.h"
+#include "rpc/loop.h"
+#include "server/alarm.h"
+#include "server/cluster.h"
+#include "server/peer_links.h"
+#include "server/tasks.h"
+
+namespace grapevine::server {
+
+struct AntiEntropyCounters {
+  std::uint64_t exchanges = 0;
+  std::uint64_t failed = 0;
+  std::uint64_t proven_equal = 0;
+  std::uint64_t delta_pulls = 0;
+  std::uint64_t digest_pulls = 0;
+  std::uint64_t equal_roots = 0;
+  std::uint64_t keys_pulled = 0;
+  std::uint64_t bytes_pulled = 0;
+  std::uint64_t damage_suspected = 0;
+};
+
+// Resource, loop thread.
+class AntiEntropy {
+ public:
+  AntiEntropy(rpc::Loop& loop, gossip::Replica& replica, Cluster& cluster, PeerLinks& links,
+              Random& random, const gossip::SchedulerOptions& options);
+
+  void start() { alarm_.set(loop_.now()); }
+  void peer_up(NodeId peer);
+  void peer_down(NodeId peer);
+  void want(NodeId peer);
+  // A peer's summary was equal to ours: that proves the pair, whoever asked.
+  void proven_equal(NodeId peer);
+  // The states that a peer sent: where it has what this replica lacks, an exchange of our own begins.
+  void on_states(NodeId peer, std::vector<gossip::PartitionState> theirs);
+
+  struct RepairReport {
+    bool finished = false;  // every reachable peer was proven equal
+    std::uint32_t peers = 0;
+    std::uint32_t unreachable = 0;
+    std::uint32_t proven_equal = 0;
+    std::uint64_t keys_pulled = 0;  // by this node, meanwhile
+    std::uint64_t bytes_pulled = 0;
+  };
+  // Exchanges with every reachable member again and again, until all are proven equal since now, or `timeout` is over.
+  kj::Promise<RepairReport> repair(Duration timeout);
+
+  const std::map<NodeId, gossip::Scheduler::Peer>& peers() const { return scheduler_.peers(); }
+  const AntiEntropyCounters& counters() const { return counters_; }
+
+ private:
+  struct Running {
+    NodeId peer;
+    std::uint64_t number;
+    gossip::Exchange exchange;
+    wire::Peer::Client link;
+    std::map<PartitionId, wire::ReplicaView::Client> views;
+  };
+
+  void tick();
+  void begin(NodeId peer, std::optional<std::vector<gossip::PartitionState>> theirs);
+  void drain(NodeId peer, std::uint64_t number);
+  kj::Promise<gossip::ExchangeReply> ask(Running& running, std::optional<PartitionId> partition,
+                                         const gossip::ExchangeRequest& request);
+  kj::Promise<gossip::ExchangeReply> ask_view(wire::ReplicaView::Client view,
+                                              const gossip::ExchangeRequest& request);
+  void end(NodeId peer, const gossip::ExchangeReport& report);
+  Running* find(NodeId peer, std::uint64_t number);
+  RepairReport repaired(Instant since, const AntiEntropyCounters& before) const;
+  kj::Promise<void> until_repaired(Instant since);
+
+  rpc::Loop& loop_;
+  gossip::Replica& replica_;
+  Cluster& cluster_;
+  PeerLinks& links_;
+  gossip::Scheduler scheduler_;
+  AntiEntropyCounters counters_;
+  std::uint64_t last_number_ = 0;
+  std::map<NodeId, std::unique_ptr<Running>> running_;
+  Alarm alarm_;
+  Tasks tasks_;
+};
+
+}  // namespace grapevine::server

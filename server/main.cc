@@ -1,0 +1,68 @@
+// grapevined: one node, as a process.
+#include <csignal>
+#include <cstdio>
+#include <random>
+
+#include <asio/signal_set.hpp>
+#include <spdlog/sinks/stdout_sinks.h>
+#include <spdlog/spdlog.h>
+
+#include "rpc/errors.h"
+#include "rpc/loop.h"
+#include "server/config.h"
+#include "server/node.h"
+#include "storage/base/version.h"
+
+namespace grapevine::server {
+namespace {
+
+void log_to_stderr(const std::string& level) {
+  auto logger = spdlog::stderr_logger_st("grapevined");
+  logger->set_pattern("%Y-%m-%dT%H:%M:%S.%e%z %l %v");
+  logger->set_level(spdlog::level::from_str(level));
+  logger->flush_on(spdlog::level::info);
+  spdlog::set_default_logger(std::move(logger));
+}
+
+int run(const Config& config) {
+  log_to_stderr(config.log_level);
+  rpc::Loop loop([](const absl::Status& status) { spdlog::error("{}", text_of(status)); });
+  std::random_device entropy;
+  const std::uint64_t seed = (std::uint64_t{entropy()} << 32) | entropy();
+  auto node = Node::start(loop, config, seed);
+  if (!node.ok()) {
+    std::fprintf(stderr, "grapevined: %s\n", std::string(text_of(node.status())).c_str());
+    return 1;
+  }
+  asio::signal_set signals(loop.io(), SIGTERM, SIGINT);
+  signals.async_wait([&](const std::error_code& error, int signal) {
+    if (error) return;
+    spdlog::info("signal {}", signal);
+    // KJ's promises are begun in a turn of its own loop.
+    loop.post([&] {
+      loop.spawn((*node)->stop().then([&] { loop.stop(); }));
+    });
+  });
+  loop.run();
+  node->reset();
+  return 0;
+}
+
+int main_of_grapevined(int argc, const char* const* argv) {
+  auto parsed = parse_command_line(argc, argv);
+  if (const auto* exit = std::get_if<Exit>(&parsed)) {
+    std::fputs(exit->text.c_str(), exit->status == 0 ? stdout : stderr);
+    return exit->status;
+  }
+  const CommandLine& line = std::get<CommandLine>(parsed);
+  if (line.check_config) {
+    std::puts("configuration ok");
+    return 0;
+  }
+  return run(line.config);
+}
+
+}  // namespace
+}  // namespace grapevine::server
+
+int main(int argc, char** argv) { return grapevine::server::main_of_grapevined(argc, argv); }

@@ -1,0 +1,266 @@
+#include "server/node.h"
+
+#include <utility>
+
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+
+#include "rpc/errors.h"
+#include "server/client_service.h"
+#include "server/machine_life.h"
+#include "server/peer_service.h"
+#include "storage/base/version.h"
+
+namespace grapevine::server {
+namespace {
+
+constexpr gossip::ProtocolRange kProtocols{1, 1};
+
+// What `advertise` (HOST or HOST:PORT) makes of the address that is listened on.
+std::string advertised(const std::string& advertise, const rpc::Address& listening) {
+  if (advertise.empty()) return rpc::to_string(listening);
+  if (rpc::parse_address(advertise).ok()) return advertise;
+  return rpc::to_string({advertise, listening.port});
+}
+
+bool unspecified(const rpc::Address& address) {
+  return address.host == "0.0.0.0" || address.host == "::";
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Node>> Node::start(rpc::Loop& loop, Config config,
+                                                  std::uint64_t seed) {
+  std::unique_ptr<Node> node(new Node(loop, std::move(config), seed));
+  // The ports first: a node that cannot be reached should not touch its directory.
+  GRAPEVINE_RETURN_IF_ERROR(node->bind_ports());
+  GRAPEVINE_RETURN_IF_ERROR(node->open_store());
+  node->assemble();
+  node->serve();
+  return node;
+}
+
+Node::Node(rpc::Loop& loop, Config config, std::uint64_t seed)
+    : loop_(loop), config_(std::move(config)), random_(seed), started_(loop.now()) {}
+
+Node::~Node() noexcept = default;
+
+absl::Status Node::open_store() {
+  GRAPEVINE_ASSIGN_OR_RETURN(auto life, machine_life(config_.data_dir));
+  storage::StoreOptions options;
+  options.directory = config_.data_dir;
+  options.cluster_name = config_.cluster_name;
+  options.partitions = config_.partitions;
+  options.durability = config_.durability;
+  options.life = std::move(life);
+  options.block_cache_bytes = config_.cache_bytes;
+  options.dot_log_bytes = config_.dot_log_bytes;
+  disk_ = std::make_unique<DiskThread>(loop_);
+  GRAPEVINE_ASSIGN_OR_RETURN(
+      store_, storage::Store::open(std::move(options), *disk_, loop_.time(), random_,
+                                   [](const absl::Status& status) {
+                                     spdlog::critical(
+                                         "{}: what was written may be lost; the node stops, check "
+                                         "the disk and start it again",
+                                         text_of(status));
+                                     spdlog::shutdown();
+                                     std::_Exit(1);
+                                   }));
+  const storage::StoreStatistics statistics = store_->statistics();
+  spdlog::info("data directory {}: {} keys, node {}, epoch {}", config_.data_dir, statistics.keys,
+               to_string(store_->node()), store_->actor().epoch());
+  return absl::OkStatus();
+}
+
+absl::Status Node::bind_ports() {
+  const auto bind = [&](const rpc::Address& wanted, const char* flag,
+                        std::unique_ptr<rpc::Listener>& listener, rpc::Address& address) {
+    rpc::ListenOptions options;
+    options.flag = flag;
+    auto bound = rpc::Listener::bind(loop_, wanted, options);
+    if (!bound.ok()) return bound.status();
+    listener = *std::move(bound);
+    address = listener->address();
+    return absl::OkStatus();
+  };
+  GRAPEVINE_RETURN_IF_ERROR(
+      bind(config_.client_listen, "--client-listen", client_listener_, client_address_));
+  GRAPEVINE_RETURN_IF_ERROR(
+      bind(config_.peer_listen, "--peer-listen", peer_listener_, peer_address_));
+  GRAPEVINE_RETURN_IF_ERROR(
+      bind(config_.http_listen, "--http-listen", http_listener_, http_address_));
+  if (config_.advertise.empty() && unspecified(peer_address_)) {
+    return absl::FailedPreconditionError(fmt::format(
+        "--peer-listen {} is no address that other nodes could call; give --advertise HOST",
+        rpc::to_string(peer_address_)));
+  }
+  return absl::OkStatus();
+}
+
+gossip::MemberRecord Node::own_record() const {
+  gossip::MemberRecord record;
+  record.id = store_->node();
+  record.epoch = store_->actor().epoch();
+  record.name = config_.name;
+  record.peer_address = advertised(config_.advertise, peer_address_);
+  const std::string host =
+      rpc::parse_address(record.peer_address).value_or(peer_address_).host;
+  record.client_address = advertised(unspecified(client_address_) ? host : "", client_address_);
+  record.http_address = advertised(unspecified(http_address_) ? host : "", http_address_);
+  record.zone = config_.zone;
+  // Later than in any earlier life of this directory.
+  record.incarnation = static_cast<std::uint64_t>(loop_.time().wall_now().unix_ms);
+  record.protocols = kProtocols;
+  record.version = kVersion;
+  return record;
+}
+
+void Node::assemble() {
+  links_ = std::make_unique<PeerLinks>(
+      loop_, config_.peer_listen,
+      PeerLinks::Handlers{[this](wire::Hello::Builder hello) { fill_hello(hello); },
+                          [this](wire::Hello::Reader hello) { return check_hello(hello); },
+                          [this](NodeId node) { cluster_->on_connection_lost(node); }});
+  cluster_ = std::make_unique<Cluster>(
+      loop_, *store_, *links_, random_, own_record(), config_.join, config_.replication_factor,
+      Cluster::Handlers{[this](NodeId node) {
+                          anti_entropy_->peer_up(node);
+                          if (!not_ready_because_.empty()) compare_with(node);
+                        },
+                        [this](NodeId node) { anti_entropy_->peer_down(node); }});
+  replica_ = std::make_unique<StoreReplica>(*store_, [this] { return renew_actor(); });
+  views_ = std::make_unique<ViewTable>(loop_, *replica_);
+  gossip::SchedulerOptions scheduling;
+  scheduling.interval = config_.gossip_interval;
+  anti_entropy_ =
+      std::make_unique<AntiEntropy>(loop_, *replica_, *cluster_, *links_, random_, scheduling);
+  const auto address = [this](NodeId node) { return cluster_->peer_address(node); };
+  coordination_ = std::make_unique<Coordination>(
+      loop_, *store_, *cluster_, *links_,
+      Coordination::Handlers{address, [this](NodeId node) { anti_entropy_->want(node); },
+                             [this] { static_cast<void>(renew_actor()); }});
+  scanner_ = std::make_unique<Scanner>(*store_, *cluster_, *links_, address);
+  tasks_ = std::make_unique<Tasks>();
+  upkeep_alarm_ = std::make_unique<Alarm>(loop_, [this] { upkeep(); });
+}
+
+void Node::serve() {
+  const auto report = [](const rpc::PeerInfo& peer, const absl::Status& status) {
+    spdlog::warn("connection from {}: {}", rpc::to_string(peer.address), text_of(status));
+  };
+  peer_server_ = std::make_unique<rpc::RpcServer>(
+      loop_, std::move(peer_listener_),
+      [this](const rpc::PeerInfo&) -> capnp::Capability::Client { return make_greeting(*this); },
+      rpc::ConnectionOptions{}, report);
+  client_server_ = std::make_unique<rpc::RpcServer>(
+      loop_, std::move(client_listener_),
+      [this](const rpc::PeerInfo& peer) -> capnp::Capability::Client {
+        return make_login(*this, peer);
+      },
+      rpc::ConnectionOptions{}, report);
+  http_ = std::make_unique<HttpService>(*this, std::move(http_listener_));
+  spdlog::info("node {} ({}) of cluster {} listens: clients {}, peers {}, http {}", config_.name,
+               to_string(store_->node()), config_.cluster_name, rpc::to_string(client_address_),
+               rpc::to_string(peer_address_), rpc::to_string(http_address_));
+  begin_comparing();
+  cluster_->start();
+  anti_entropy_->start();
+  upkeep_alarm_->set(loop_.now());
+}
+
+// R7: nobody else can hold dots of an actor that has just begun, or of a node that never had company.
+void Node::begin_comparing() {
+  if (!store_->kept_actor() || cluster_->members().size() == 1) {
+    ready();
+    return;
+  }
+  not_ready_because_ = "comparing clocks with a peer";
+  coordination_->coordinator().refuse_writes(not_ready_because_);
+  compare_alarm_ = std::make_unique<Alarm>(loop_, [this] {
+    if (not_ready_because_.empty()) return;
+    spdlog::info("no peer to compare clocks with");
+    if (renew_actor().ok()) ready();
+  });
+  compare_alarm_->set(loop_.now() + kCompareTime);
+}
+
+void Node::compare_with(NodeId peer) {
+  tasks_->spawn(links_->reach(cluster_->peer_address(peer), peer)
+                  .then([this](wire::Peer::Client link) {
+                    auto request = link.actorTopsRequest();
+                    request.setActor(store_->actor().value);
+                    return request.send();
+                  })
+                  .then(
+                      [this](auto&& reply) {
+                        if (not_ready_because_.empty()) return;
+                        const std::vector<std::uint64_t> mine = store_->tops(store_->actor());
+                        const auto theirs = reply.getTops();
+                        bool forgot = theirs.size() != mine.size();
+                        for (unsigned i = 0; !forgot && i < theirs.size(); ++i) {
+                          forgot = theirs[i] > mine[i];
+                        }
+                        if (!forgot || renew_actor().ok()) ready();
+                      },
+                      [](kj::Exception&&) {}));
+}
+
+void Node::ready() {
+  not_ready_because_.clear();
+  coordination_->coordinator().refuse_writes({});
+  spdlog::info("ready");
+}
+
+absl::Status Node::renew_actor() {
+  const absl::Status renewed = store_->renew_actor();
+  if (!renewed.ok()) {
+    spdlog::error("cannot begin a new epoch: {}", text_of(renewed));
+    return renewed;
+  }
+  spdlog::warn("writes go on under a new epoch, {}", store_->actor().epoch());
+  cluster_->change_epoch(store_->actor().epoch());
+  return absl::OkStatus();
+}
+
+void Node::upkeep() {
+  views_->close_idle();
+  const auto more = store_->upkeep(kUpkeepKeys);
+  if (!more.ok()) spdlog::error("upkeep: {}", text_of(more.status()));
+  // A full step took a few milliseconds: as long again is left to requests.
+  const bool busy = more.ok() && *more;
+  upkeep_alarm_->set(loop_.now() + (busy ? kUpkeepInterval / 10 : kUpkeepInterval));
+}
+
+kj::Promise<void> Node::stop() {
+  spdlog::info("stopping");
+  not_ready_because_ = "stopping";
+  coordination_->coordinator().refuse_writes(not_ready_because_);
+  http_.reset();
+  auto served = kj::heapArrayBuilder<kj::Promise<void>>(2);
+  served.add(client_server_->stop());
+  served.add(peer_server_->stop());
+  return kj::joinPromises(served.finish())
+      .exclusiveJoin(loop_.after(kStopTime))
+      .then([this] {
+        client_server_.reset();
+        peer_server_.reset();
+        return disk_->when_idle();
+      })
+      .then([this] {
+        tasks_.reset();
+        upkeep_alarm_.reset();
+        compare_alarm_.reset();
+        scanner_.reset();
+        coordination_.reset();
+        anti_entropy_.reset();
+        cluster_.reset();
+        links_.reset();
+        views_->close_all();
+        if (const absl::Status closed = store_->close(); !closed.ok()) {
+          spdlog::error("not closed cleanly: {}", text_of(closed));
+        }
+        spdlog::info("stopped");
+      });
+}
+
+}  // namespace grapevine::server

@@ -1,0 +1,115 @@
+// One node: everything that `grapevined` is made of, put together.
+//
+// Starting: the store is opened (which rebuilds clocks and trees), the ports are bound, then peers and clients are served. A node
+// that goes on as the actor it was coordinates no write until it has compared clocks with one peer, or found none within
+// kCompareTime and taken a new actor (R7). Stopping: no more requests, what is under way gets kStopTime, the store is closed
+// cleanly.
+//
+// Resource. Owner: main, or a test; the thread of its loop; gone before it.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "rpc/loop.h"
+#include "rpc/rpc_server.h"
+#include "server/anti_entropy.h"
+#include "server/cluster.h"
+#include "server/config.h"
+#include "server/coordination.h"
+#include "server/disk_thread.h"
+#include "server/http_service.h"
+#include "server/peer_links.h"
+#include "server/scanner.h"
+#include "server/store_replica.h"
+#include "server/view_table.h"
+#include "server/wire.h"
+#include "storage/base/random.h"
+#include "storage/store.h"
+
+namespace grapevine::server {
+
+class Node {
+ public:
+  static constexpr Duration kCompareTime = std::chrono::seconds(3);
+  static constexpr Duration kStopTime = std::chrono::seconds(5);
+  static constexpr Duration kUpkeepInterval = std::chrono::milliseconds(50);
+  static constexpr std::size_t kUpkeepKeys = 1000;
+
+  // Opens and binds everything; the error says what is in the way. `seed` is for all its chance.
+  static absl::StatusOr<std::unique_ptr<Node>> start(rpc::Loop& loop, Config config,
+                                                     std::uint64_t seed);
+  ~Node() noexcept;
+  Node(const Node&) = delete;
+  Node& operator=(const Node&) = delete;
+
+  // A clean stop; done when the directory is closed. Nothing may be called afterwards.
+  kj::Promise<void> stop();
+
+  rpc::Loop& loop() { return loop_; }
+  Coordination& coordination() { return *coordination_; }
+  Scanner& scanner() { return *scanner_; }
+  Cluster& cluster() { return *cluster_; }
+  AntiEntropy& anti_entropy() { return *anti_entropy_; }
+  ViewTable& views() { return *views_; }
+  StoreReplica& replica() { return *replica_; }
+  storage::Store& store() { return *store_; }
+  const Config& config() const { return config_; }
+
+  // Empty when the node takes reads and writes.
+  const std::string& not_ready_because() const { return not_ready_because_; }
+  void fill_info(wire::NodeInfo::Builder out) const;
+  void fill_status(wire::NodeStatus::Builder out) const;
+  void fill_peers(capnp::List<wire::Reachability>::Builder out) const;
+  std::size_t peer_count() const;
+  void fill_hello(wire::Hello::Builder out) const;
+  // Whether who introduces itself so belongs to this cluster.
+  absl::Status check_hello(wire::Hello::Reader hello) const;
+
+ private:
+  Node(rpc::Loop& loop, Config config, std::uint64_t seed);
+  absl::Status open_store();
+  absl::Status bind_ports();
+  void assemble();
+  void serve();
+  gossip::MemberRecord own_record() const;
+
+  void begin_comparing();
+  void compare_with(NodeId peer);
+  void ready();
+  absl::Status renew_actor();
+  void upkeep();
+
+  rpc::Loop& loop_;
+  Config config_;
+  Random random_;
+  Instant started_;
+  std::string not_ready_because_ = "starting";
+
+  std::unique_ptr<DiskThread> disk_;
+  std::unique_ptr<storage::Store> store_;
+
+  std::unique_ptr<rpc::Listener> client_listener_;  // until served
+  std::unique_ptr<rpc::Listener> peer_listener_;
+  std::unique_ptr<rpc::Listener> http_listener_;
+  rpc::Address client_address_;
+  rpc::Address peer_address_;
+  rpc::Address http_address_;
+
+  std::unique_ptr<PeerLinks> links_;
+  std::unique_ptr<Cluster> cluster_;
+  std::unique_ptr<StoreReplica> replica_;
+  std::unique_ptr<ViewTable> views_;
+  std::unique_ptr<AntiEntropy> anti_entropy_;
+  std::unique_ptr<Coordination> coordination_;
+  std::unique_ptr<Scanner> scanner_;
+  std::unique_ptr<Alarm> compare_alarm_;
+  std::unique_ptr<Alarm> upkeep_alarm_;
+  std::unique_ptr<Tasks> tasks_;
+  std::unique_ptr<rpc::RpcServer> client_server_;
+  std::unique_ptr<rpc::RpcServer> peer_server_;
+  std::unique_ptr<HttpService> http_;  // the servers go first: what connections hold refers to the rest
+};
+
+}  // namespace grapevine::server

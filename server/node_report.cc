@@ -1,0 +1,138 @@
+// What a node says of itself.
+#include <algorithm>
+#include <utility>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "server/node.h"
+#include "storage/base/version.h"
+
+namespace grapevine::server {
+namespace {
+
+std::uint64_t in_ms(Duration duration) {
+  return static_cast<std::uint64_t>(
+      std::chrono::duration_cast<std::chrono::milliseconds>(duration).count());
+}
+
+}  // namespace
+
+void Node::fill_info(wire::NodeInfo::Builder out) const {
+  out.setId(store_->node().value);
+  out.setName(config_.name);
+  out.setCluster(config_.cluster_name);
+  out.setVersion(kVersion);
+  out.setPartitions(config_.partitions);
+  out.setReplicationFactor(config_.replication_factor);
+}
+
+void Node::fill_hello(wire::Hello::Builder out) const {
+  out.setCluster(config_.cluster_name);
+  out.setPartitions(config_.partitions);
+  out.setReplicationFactor(config_.replication_factor);
+  write(cluster_->members().self(), out.initMember());
+}
+
+absl::Status Node::check_hello(wire::Hello::Reader hello) const {
+  const gossip::MemberRecord member = read(hello.getMember());
+  const std::string who =
+      fmt::format("node {} ({}) at {}", member.name, to_string(member.id), member.peer_address);
+  const auto refuse = [&](const std::string& why) {
+    return absl::FailedPreconditionError(fmt::format("{} {}", who, why));
+  };
+  const std::string cluster(view(hello.getCluster()));
+  if (cluster != config_.cluster_name) {
+    return refuse(fmt::format("is of cluster \"{}\", this one is of \"{}\"; check --join and "
+                              "--cluster-name",
+                              cluster, config_.cluster_name));
+  }
+  if (hello.getPartitions() != config_.partitions) {
+    return refuse(fmt::format("has {} partitions, this one {}; start both with the same "
+                              "--partitions",
+                              hello.getPartitions(), config_.partitions));
+  }
+  if (hello.getReplicationFactor() != config_.replication_factor) {
+    return refuse(fmt::format("has replication factor {}, this one {}; start both with the same "
+                              "--replication-factor",
+                              hello.getReplicationFactor(), config_.replication_factor));
+  }
+  const gossip::ProtocolRange mine = cluster_->members().self().protocols;
+  if (member.protocols.min > mine.max || member.protocols.max < mine.min) {
+    return refuse(fmt::format("speaks peer protocols {} to {}, this one {} to {}; upgrade the "
+                              "older one",
+                              member.protocols.min, member.protocols.max, mine.min, mine.max));
+  }
+  if (!member.id.valid()) return refuse("has no valid id");
+  if (member.id == store_->node()) {
+    return refuse("has this node's own id: a data directory was copied, or a node calls itself; "
+                  "give each node a directory and a --join list of its own");
+  }
+  return absl::OkStatus();
+}
+
+std::size_t Node::peer_count() const { return cluster_->members().size() - 1; }
+
+void Node::fill_peers(capnp::List<wire::Reachability>::Builder out) const {
+  unsigned i = 0;
+  for (const gossip::MemberRecord& member : cluster_->members().all()) {
+    if (member.id == store_->node()) continue;
+    auto peer = out[i++];
+    peer.setNode(member.id.value);
+    peer.setReachable(cluster_->reachable(member.id));
+    peer.setSinceMs(in_ms(cluster_->since(member.id)));
+    peer.setProvenEqualAgoMs(-1);
+    const auto compared = anti_entropy_->peers().find(member.id);
+    if (compared != anti_entropy_->peers().end() && compared->second.proven_equal.has_value()) {
+      peer.setProvenEqualAgoMs(
+          static_cast<std::int64_t>(in_ms(loop_.now() - *compared->second.proven_equal)));
+    }
+  }
+}
+
+void Node::fill_status(wire::NodeStatus::Builder out) const {
+  const storage::StoreStatistics store = store_->statistics();
+  fill_info(out.initInfo());
+  out.setReady(not_ready_because_.empty());
+  out.setNotReadyBecause(not_ready_because_);
+  out.setUptimeMs(in_ms(loop_.now() - started_));
+  out.setEpoch(store_->actor().epoch());
+  out.setKeys(store.keys);
+  out.setDiskBytes(store.disk_bytes);
+  out.setUnquiet(store.unquiet);
+  out.setDotLogEntries(store.dot_log_entries);
+  std::uint32_t owned = 0;
+  for (std::uint32_t i = 0; i < store_->partitioning().count(); ++i) {
+    owned += cluster_->owns(store_->node(), PartitionId{i}) ? 1 : 0;
+  }
+  out.setPartitionsOwned(owned);
+  fill_peers(out.initPeers(static_cast<unsigned>(peer_count())));
+
+  const CoordinatorCounters& requests = coordination_->coordinator().counters();
+  const AntiEntropyCounters& exchanges = anti_entropy_->counters();
+  const std::pair<const char*, std::uint64_t> counters[] = {
+      {"reads", requests.reads},
+      {"writes", requests.writes},
+      {"operations_failed", requests.failed},
+      {"operations_forwarded", requests.forwarded},
+      {"read_repairs", requests.read_repairs},
+      {"exchanges", exchanges.exchanges},
+      {"exchanges_failed", exchanges.failed},
+      {"exchanges_proven_equal", exchanges.proven_equal},
+      {"delta_pulls", exchanges.delta_pulls},
+      {"digest_pulls", exchanges.digest_pulls},
+      {"equal_root_pulls", exchanges.equal_roots},
+      {"keys_pulled", exchanges.keys_pulled},
+      {"bytes_pulled", exchanges.bytes_pulled},
+      {"damage_suspected", exchanges.damage_suspected},
+      {"client_connections", client_server_->connections()},
+      {"peer_connections", peer_server_->connections()},
+      {"views_open", views_->size()}};
+  auto list = out.initCounters(static_cast<unsigned>(std::size(counters)));
+  for (unsigned i = 0; i < list.size(); ++i) {
+    list[i].setName(counters[i].first);
+    list[i].setValue(counters[i].second);
+  }
+}
+
+}  // namespace grapevine::server

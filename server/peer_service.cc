@@ -1,0 +1,220 @@
+#include "server/peer_service.h"
+
+#include <utility>
+#include <vector>
+
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+
+#include "gossip/responder.h"
+#include "rpc/errors.h"
+#include "server/node.h"
+#include "storage/base/limits.h"
+
+namespace grapevine::server {
+namespace {
+
+constexpr std::size_t kReadKeysMax = kBatchOperationsMax;
+
+void throw_if_error(const absl::Status& status) {
+  if (!status.ok()) kj::throwFatalException(rpc::to_exception(status));
+}
+
+class PeerService final : public wire::Peer::Server {
+ public:
+  PeerService(Node& node, NodeId caller) : node_(node), caller_(caller) {}
+
+  kj::Promise<void> sync(SyncContext context) override {
+    std::vector<gossip::MemberRecord> records;
+    for (const auto member : context.getParams().getMembers()) records.push_back(server::read(member));
+    const auto answer = node_.cluster().on_call(caller_, records);
+    auto results = context.getResults();
+    write(answer, [&](unsigned count) { return results.initMembers(count); });
+    return kj::READY_NOW;
+  }
+
+  kj::Promise<void> actorTops(ActorTopsContext context) override {
+    const auto tops = node_.store().tops(ActorId{context.getParams().getActor()});
+    auto out = context.getResults().initTops(static_cast<unsigned>(tops.size()));
+    for (unsigned i = 0; i < out.size(); ++i) out.set(i, tops[i]);
+    return kj::READY_NOW;
+  }
+
+  kj::Promise<void> replicate(ReplicateContext context) override {
+    std::vector<model::KeyedEntry> entries;
+    for (const auto from : context.getParams().getEntries()) {
+      auto entry = server::read(from);
+      throw_if_error(entry.status());
+      entries.push_back(*std::move(entry));
+    }
+    context.releaseParams();
+    const auto number = node_.replica().receive(entries);
+    throw_if_error(number.status());
+    auto durable = kj::newPromiseAndFulfiller<void>();
+    node_.store().when_durable(
+        *number, [fulfiller = std::make_shared<kj::Own<kj::PromiseFulfiller<void>>>(
+                      kj::mv(durable.fulfiller))] { (*fulfiller)->fulfill(); });
+    return kj::mv(durable.promise);
+  }
+
+  kj::Promise<void> read(ReadContext context) override {
+    const auto params = context.getParams();
+    const auto keys = params.getKeys();
+    if (keys.size() > kReadKeysMax) {
+      throw_if_error(absl::InvalidArgumentError(
+          fmt::format("request of a peer: {} keys, the limit is {}", keys.size(), kReadKeysMax)));
+    }
+    const auto values =
+        params.getHeadsOnly() ? model::Values::kWithout : model::Values::kWith;
+    auto results = context.getResults().initResults(keys.size());
+    for (unsigned i = 0; i < keys.size(); ++i) {
+      const auto entry = node_.store().load(view(keys[i]), values);
+      if (entry.ok()) {
+        write(*entry, results[i].initEntry());
+      } else {
+        write(entry.status(), results[i].initStatus());
+      }
+    }
+    return kj::READY_NOW;
+  }
+
+  kj::Promise<void> forward(ForwardContext context) override {
+    const auto params = context.getParams();
+    std::vector<Operation> operations;
+    for (const auto operation : params.getOperations()) operations.push_back(server::read(operation));
+    return node_.coordination()
+        .execute(std::move(operations), /*may_forward=*/false,
+                 std::chrono::milliseconds(params.getTimeoutMs()))
+        .then([context](std::vector<OperationAnswer> answers) mutable {
+          auto results = context.getResults();
+          write(answers, [&](unsigned count) { return results.initResults(count); });
+        });
+  }
+
+  kj::Promise<void> forwardScan(ForwardScanContext context) override {
+    const auto params = context.getParams();
+    auto results = context.getResults();
+    std::optional<std::string> after;
+    if (params.getResumes()) after = std::string(view(params.getAfterKey()));
+    const auto page = scan_partition(
+        node_.store(), known(params.getPartition()), std::string(view(params.getPrefix())),
+        std::min<std::size_t>(params.getLimit(), kScanKeysMax), after, params.getValues());
+    throw_if_error(page.status());
+    write(page->keys, [&](unsigned count) { return results.initItems(count); });
+    results.setMore(page->more);
+    results.setLastSeen(bytes_of(page->last_seen));
+    return kj::READY_NOW;
+  }
+
+  kj::Promise<void> summary(SummaryContext context) override {
+    const auto in = context.getParams().getSummary();
+    gossip::SummaryRequest request;
+    request.partitions_hash = in.getPartitionsHash();
+    request.roots = {in.getRootsLow(), in.getRootsHigh()};
+    request.clocks_hash = in.getClocksHash();
+    request.quiet = in.getQuiet();
+    const auto reply =
+        gossip::answer(node_.replica(), node_.cluster().shared_with(caller_), request);
+    if (reply.equal) node_.anti_entropy().proven_equal(caller_);
+    auto results = context.getResults();
+    results.setEqual(reply.equal);
+    auto prints = results.initFingerprints(static_cast<unsigned>(reply.fingerprints.size()));
+    for (unsigned i = 0; i < prints.size(); ++i) {
+      prints[i].setPartition(reply.fingerprints[i].partition.value);
+      prints[i].setRoot(reply.fingerprints[i].root);
+      prints[i].setClock(reply.fingerprints[i].clock);
+      prints[i].setQuiet(reply.fingerprints[i].quiet);
+    }
+    return kj::READY_NOW;
+  }
+
+  kj::Promise<void> states(StatesContext context) override {
+    std::vector<gossip::PartitionState> theirs;
+    std::vector<gossip::PartitionState> mine;
+    for (const auto in : context.getParams().getStates()) {
+      auto state = server::read(in);
+      throw_if_error(state.status());
+      if (state->partition.value >= node_.store().partitioning().count() ||
+          !node_.cluster().owns(node_.cluster().self(), state->partition)) {
+        continue;
+      }
+      mine.push_back(gossip::state_of(node_.replica(), state->partition));
+      theirs.push_back(*std::move(state));
+    }
+    auto results = context.getResults();
+    write(mine, [&](unsigned count) { return results.initStates(count); });
+    node_.anti_entropy().on_states(caller_, std::move(theirs));
+    return kj::READY_NOW;
+  }
+
+  kj::Promise<void> delta(DeltaContext context) override {
+    const auto params = context.getParams();
+    auto dots = server::read(params.getDots());
+    throw_if_error(dots.status());
+    const auto reply = gossip::answer(
+        node_.replica(), gossip::DeltaRequest{known(params.getPartition()), *std::move(dots)},
+        limits_);
+    auto results = context.getResults();
+    write(reply.status(), results.initStatus());
+    if (!reply.ok()) return kj::READY_NOW;
+    write(reply->entries, [&](unsigned count) { return results.initEntries(count); });
+    results.setInFlight(reply->in_flight);
+    results.setLogReaches(reply->log_reaches);
+    results.setMore(reply->more);
+    return kj::READY_NOW;
+  }
+
+  kj::Promise<void> openView(OpenViewContext context) override {
+    const PartitionId partition = known(context.getParams().getPartition());
+    auto opened = node_.views().open(partition);
+    auto results = context.getResults();
+    write(opened.status(), results.initStatus());
+    if (!opened.ok()) return kj::READY_NOW;
+    write(gossip::state_of(*opened->frozen, partition), results.initState());
+    results.setView(kj::mv(opened->view));
+    return kj::READY_NOW;
+  }
+
+ private:
+  PartitionId known(std::uint32_t partition) const {
+    if (partition >= node_.store().partitioning().count()) {
+      throw_if_error(absl::InvalidArgumentError(
+          fmt::format("request of a peer: partition {} does not exist", partition)));
+    }
+    return {partition};
+  }
+
+  Node& node_;
+  const NodeId caller_;
+  const gossip::ResponderLimits limits_;
+};
+
+class GreetingService final : public wire::Greeting::Server {
+ public:
+  explicit GreetingService(Node& node) : node_(node) {}
+
+  kj::Promise<void> hello(HelloContext context) override {
+    const auto me = context.getParams().getMe();
+    auto results = context.getResults();
+    node_.fill_hello(results.initYou());
+    const absl::Status status = node_.check_hello(me);
+    write(status, results.initStatus());
+    if (!status.ok()) {
+      spdlog::warn("refused node {}: {}", view(me.getMember().getName()), text_of(status));
+      return kj::READY_NOW;
+    }
+    const gossip::MemberRecord caller = server::read(me.getMember());
+    results.setPeer(kj::heap<PeerService>(node_, caller.id));
+    node_.cluster().on_call(caller.id, {caller});
+    return kj::READY_NOW;
+  }
+
+ private:
+  Node& node_;
+};
+
+}  // namespace
+
+wire::Greeting::Client make_greeting(Node& node) { return kj::heap<GreetingService>(node); }
+
+}  // namespace grapevine::server

@@ -1,0 +1,47 @@
+// The frozen views that exchanges and tools hold open at this node.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+
+#include "gossip/replica.h"
+#include "gossip/responder.h"
+#include "rpc/loop.h"
+#include "server/wire.h"
+
+namespace grapevine::server {
+
+// Resource, loop thread. Bounds: kViewsMax at once; a view that nobody has used for kIdleTime is closed, and calls on it fail
+// from then on. All must be closed before the store.
+class ViewTable {
+ public:
+  static constexpr std::size_t kViewsMax = 4096;
+  static constexpr Duration kIdleTime = std::chrono::seconds(60);
+
+  ViewTable(rpc::Loop& loop, const gossip::Replica& replica) : loop_(loop), replica_(replica) {}
+
+  struct Opened {
+    wire::ReplicaView::Client view;
+    const gossip::PartitionView* frozen;  // for describing it now
+  };
+  absl::StatusOr<Opened> open(PartitionId partition);
+  void close_idle();
+  void close_all() { views_.clear(); }
+  std::size_t size() const { return views_.size(); }
+
+ private:
+  class Service;
+  struct Held {
+    std::unique_ptr<gossip::PartitionView> view;
+    Instant used;
+  };
+
+  rpc::Loop& loop_;
+  const gossip::Replica& replica_;
+  const gossip::ResponderLimits limits_;
+  std::uint64_t last_id_ = 0;
+  std::map<std::uint64_t, Held> views_;
+};
+
+}  // namespace grapevine::server
