@@ -1,0 +1,49 @@
+// grapevine put KEY VALUE|- [--context C]
+#include <memory>
+#include <optional>
+
+#include "storage/base/limits.h"
+#include "tools/command.h"
+#include "tools/json_lines.h"
+
+namespace grapevine::tools {
+namespace {
+
+struct Flags {
+  std::string key;
+  std::string value;
+  std::optional<std::string> context;
+};
+
+ExitCode put(const CommonOptions& common, const Flags& flags) {
+  WriteOptions options{.consistency = common.consistency};
+  if (flags.context.has_value()) {
+    auto context = parse_context(*flags.context);
+    if (!context.ok()) return fail(ExitCode::kUsage, text_of(context.status()));
+    options.context = *std::move(context);
+  }
+  absl::StatusOr<std::string> value = flags.value;
+  if (flags.value == "-") value = read_standard_input(kValueBytesMax);
+  if (!value.ok()) return fail(value.status());
+  auto client = connect(common);
+  if (!client.ok()) return connect_failed(client.status());
+  const auto written = (*client)->put(flags.key, *value, options);
+  if (!written.ok()) return fail(written.status());
+  print_out(common.json ? print_written(flags.key, *written) + "\n" : "OK\n");
+  return ExitCode::kDone;
+}
+
+}  // namespace
+
+void add_put(CLI::App& app, Invocation& invocation) {
+  auto* command = app.add_subcommand("put", "Write a value");
+  const auto flags = std::make_shared<Flags>();
+  command->add_option("KEY", flags->key, "1 byte to 32 KiB")->required();
+  command->add_option("VALUE", flags->value, "up to 16 MiB; - reads it from standard input")->required();
+  command->add_option("--context", flags->context,
+                      "supersede exactly what this context has seen (get --json prints it); '' supersedes nothing")
+      ->type_name("C");
+  command->callback([&invocation, flags] { invocation.code = put(invocation.common, *flags); });
+}
+
+}  // namespace grapevine::tools
