@@ -1,0 +1,18 @@
+# Everything that we build on, all of it from Debian (tools/install_packages.sh). Why each: ARCHITECTURE.md.
+find_package(Threads REQUIRED)
+find_package(absl REQUIRED)
+find_package(fmt REQUIRED)
+find_package(spdlog REQUIRED)
+find_package(nlohmann_json REQUIRED)
+find_package(tomlplusplus REQUIRED)
+find_package(CLI11 REQUIRED)
+find_package(CapnProto REQUIRED)
+find_package(PkgConfig REQUIRED)
+pkg_check_modules(xxhash REQUIRED IMPORTED_TARGET libxxhash)
+pkg_check_modules(rocksdb REQUIRED IMPORTED_TARGET rocksdb)
+
+find_path(ASIO_INCLUDE_DIR asio.hpp REQUIRED)
+add_library(grapevine_asio INTERFACE)
+target_include_directories(grapevine_asio SYSTEM INTERFACE ${ASIO_INCLUDE_DIR})
+target_compile_definitions(grapevine_asio INTERFACE ASIO_STANDALONE ASIO_NO_DEPRECATED)
+target_link_libraries(grapevine_asio INTERFACE Threads::Threads)
