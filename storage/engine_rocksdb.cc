@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 #include <rocksdb/cache.h>
+#include <rocksdb/env.h>
 #include <rocksdb/filter_policy.h>
 #include <rocksdb/listener.h>
 #include <rocksdb/options.h>
@@ -14,6 +15,7 @@ namespace {
 
 constexpr const char* kDataFamily = "data";
 constexpr const char* kMetaFamily = "meta";
+constexpr std::size_t kProbeBytes = std::size_t{1} << 20;
 
 rocksdb::ColumnFamilyOptions data_options(const StoreOptions& options) {
   rocksdb::BlockBasedTableOptions table;
@@ -65,7 +67,8 @@ absl::Status open_error(const rocksdb::Status& status, const std::string& direct
 absl::Status from_rocksdb(const rocksdb::Status& status, const std::string& what) {
   if (status.ok()) return absl::OkStatus();
   const std::string text = fmt::format("{}: {}", what, status.ToString());
-  if (status.IsNoSpace()) {
+  // Beyond a hard error RocksDB does not go on before it is opened anew.
+  if (status.IsNoSpace() && status.severity() <= rocksdb::Status::kHardError) {
     return absl::ResourceExhaustedError(
         fmt::format("{}: disk full; free space on it, writes go on by themselves", what));
   }
@@ -201,7 +204,11 @@ absl::Status Engine::sync() {
 // A log that failed to take a record must never get another one: RocksDB refuses (its Debian build aborts), and what stood
 // behind a torn record could not be read back. Resume() writes the memtables out and begins a new log; but it keeps the old
 // one when all memtables are empty. So there is always something in one when a write may fail after another.
+//
+// While the disk is still full Resume() must not even be tried: where it cannot create the new log, RocksDB takes that for a
+// fatal error. A file of our own shows it first.
 absl::Status Engine::resume() {
+  GRAPEVINE_RETURN_IF_ERROR(probe_disk());
   GRAPEVINE_RETURN_IF_ERROR(
       from_rocksdb(db_->Resume(), fmt::format("{}: writing again", directory_)));
   GRAPEVINE_RETURN_IF_ERROR(touch_memtable());
@@ -212,6 +219,15 @@ absl::Status Engine::resume() {
   }
   failed_log_ = 0;
   return absl::OkStatus();
+}
+
+absl::Status Engine::probe_disk() {
+  const std::string probe = directory_ + "/000000.dbtmp";  // a name that RocksDB clears away when it opens
+  rocksdb::Env* const env = db_->GetEnv();
+  const rocksdb::Status written =
+      rocksdb::WriteStringToFile(env, std::string(kProbeBytes, '\0'), probe, /*should_sync=*/true);
+  env->DeleteFile(probe).PermitUncheckedError();
+  return from_rocksdb(written, fmt::format("{}: writing again", directory_));
 }
 
 absl::Status Engine::touch_memtable() {

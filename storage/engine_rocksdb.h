@@ -77,6 +77,7 @@ class Engine {
 
   // The number of the write-ahead log that takes the records now.
   std::uint64_t current_log() const;
+  absl::Status probe_disk();
   absl::Status touch_memtable();
 
   std::string directory_;

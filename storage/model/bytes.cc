@@ -42,7 +42,10 @@ std::uint64_t ByteReader::varint() {
     if (!ok_) return 0;
     if (shift == 63 && next > 1) break;  // beyond 64 bits
     value |= static_cast<std::uint64_t>(next & 0x7F) << shift;
-    if (next < 0x80) return value;
+    if (next < 0x80) {
+      if (next == 0 && shift > 0) break;  // longer than needed: equal values would have unequal bytes
+      return value;
+    }
   }
   fail();
   return 0;

@@ -21,7 +21,7 @@ class ByteReader {
  public:
   explicit ByteReader(std::string_view bytes) : rest_(bytes) {}
 
-  std::uint64_t varint();
+  std::uint64_t varint();  // in its shortest form only
   std::uint64_t fixed64();
   std::uint8_t byte();
   std::string_view bytes();                       // varint length, then the bytes

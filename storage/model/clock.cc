@@ -216,9 +216,11 @@ std::string to_string(const Clock& clock) {
   std::string text = "{";
   for (const auto& [actor, counters] : clock.actors()) {
     text += fmt::format("{}{}:", text.size() > 1 ? ", " : "", grapevine::to_string(actor));
-    if (counters.base() > 0) text += fmt::format(" 1-{}", counters.base());
+    if (counters.base() == 1) text += " 1";
+    if (counters.base() > 1) text += fmt::format(" 1-{}", counters.base());
     for (const auto& interval : counters.above()) {
-      text += fmt::format(" {}-{}", interval.first, interval.last);
+      text += fmt::format(" {}", interval.first);
+      if (interval.last > interval.first) text += fmt::format("-{}", interval.last);
     }
   }
   return text + "}";

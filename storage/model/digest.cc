@@ -1,14 +1,13 @@
 #include "storage/model/digest.h"
 
-
 #include <xxhash.h>
-
 
 namespace grapevine::model {
 
 DigestSum& DigestSum::operator+=(const DigestSum& other) {
-  low += other.low;
-  high += other.high + (low < other.low ? 1 : 0);
+  const std::uint64_t added = other.low;  // `other` may be this sum itself
+  low += added;
+  high += other.high + (low < added ? 1 : 0);
   return *this;
 }
 

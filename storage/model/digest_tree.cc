@@ -42,6 +42,7 @@ TokenRange DigestTree::leaf_range(Token token) const {
 }
 
 bool DigestTree::resolves(const TokenRange& range) const {
+  if (range.first > range.last) return false;
   if (!range_.contains(range.first) || !range_.contains(range.last)) return false;
   return leaf_range(range.first).first == range.first && leaf_range(range.last).last == range.last;
 }

@@ -22,7 +22,10 @@ absl::StatusOr<Version> decode_version(ByteReader& in, Values values) {
   version.checksum = in.fixed64();
   const std::string_view value = in.bytes();
   if (!in.ok()) return absl::DataLossError("stored entry: version cut short");
-  if (version.dot.counter == 0) return absl::DataLossError("stored entry: version with counter 0");
+  if (version.dot.counter == 0 || version.dot.counter > kCounterMax) {
+    return absl::DataLossError(
+        fmt::format("stored entry: version with the impossible counter {}", version.dot.counter));
+  }
   version.value_bytes = value.size();
   if (values == Values::kWithout) {
     version.has_value = false;

@@ -49,8 +49,9 @@ absl::StatusOr<VersionVector> VersionVector::decode(ByteReader& in) {
     const ActorId actor{in.fixed64()};
     const std::uint64_t counter = in.varint();
     if (!in.ok()) break;
-    if (counter == 0 || (i > 0 && actor <= vector.items_.back().first)) {
-      return absl::DataLossError("version vector: items empty or out of order");
+    if (counter == 0 || counter > kCounterMax ||
+        (i > 0 && actor <= vector.items_.back().first)) {
+      return absl::DataLossError("version vector: items empty, out of range or out of order");
     }
     vector.items_.emplace_back(actor, counter);
   }

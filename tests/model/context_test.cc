@@ -10,6 +10,8 @@
 namespace grapevine::model {
 namespace {
 
+using namespace std::string_literals;
+
 TEST(Context, ThatHasSeenNothingIsTheEmptyStringForEveryKey) {
   EXPECT_EQ(encode_context("k", {}), "");
   const auto seen = decode_context("any key", "");
@@ -50,7 +52,10 @@ RC_GTEST_PROP(ContextLaw, AnyOtherBytesAreRefused, (const std::string& key, cons
 TEST(Context, BytesAreFixedForGood) {
   VersionVector seen;
   seen.raise(ActorId{0x0000000000100000}, 7);
-  EXPECT_EQ(encode_context("k", seen), "\x01");
+  EXPECT_EQ(encode_context("k", seen),
+            "\x01"                                  // format
+            "\xab\xfb\xcd\x5a\x3c\x30\x79\x64"      // bound to the key
+            "\x01\x00\x00\x10\x00\x00\x00\x00\x00\x07"s);
 }
 
 }  // namespace

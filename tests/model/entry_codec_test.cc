@@ -51,6 +51,7 @@ TEST(EntryBytes, OfAnEntryWithAVectorAreFixedForGood) {
   entry.insert(hello());
   Version before_1970 = version_with(Dot{kActor, 301}, "");
   before_1970.written = {-1};
+  before_1970.write_id = 0;
   entry.insert(before_1970);
   entry.vector.raise(ActorId{0x0000000000100000}, 7);
   EXPECT_EQ(encoded(entry),
