@@ -17,19 +17,6 @@ constexpr const char* kDataFamily = "data";
 constexpr const char* kMetaFamily = "meta";
 constexpr std::size_t kProbeBytes = std::size_t{1} << 20;
 
-rocksdb::ColumnFamilyOptions data_options(const StoreOptions& options) {
-  rocksdb::BlockBasedTableOptions table;
-  table.block_cache = rocksdb::NewLRUCache(options.block_cache_bytes);
-  table.filter_policy.reset(rocksdb::NewBloomFilterPolicy(10));
-  table.format_version = 5;
-  rocksdb::ColumnFamilyOptions family;
-  family.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
-  family.write_buffer_size = options.memtable_bytes;
-  family.level_compaction_dynamic_level_bytes = true;
-  family.compression = rocksdb::kLZ4Compression;
-  return family;
-}
-
 rocksdb::ColumnFamilyOptions meta_options() {
   rocksdb::ColumnFamilyOptions family;
   family.write_buffer_size = std::size_t{4} << 20;
@@ -76,16 +63,33 @@ absl::Status from_rocksdb(const rocksdb::Status& status, const std::string& what
   return absl::InternalError(text);
 }
 
-absl::StatusOr<std::unique_ptr<Engine>> Engine::open(const StoreOptions& options) {
+rocksdb::DBOptions database_options(const StoreOptions& options) {
   rocksdb::DBOptions db_options;
   db_options.create_if_missing = true;
   db_options.create_missing_column_families = true;
   db_options.max_background_jobs = 2;
   db_options.keep_log_file_num = 3;
   db_options.bytes_per_sync = std::uint64_t{1} << 20;
-  db_options.listeners.push_back(std::make_shared<NoRecoveryOfItsOwn>());
   if (options.environment != nullptr) db_options.env = options.environment->env;
+  return db_options;
+}
 
+rocksdb::ColumnFamilyOptions data_options(const StoreOptions& options) {
+  rocksdb::BlockBasedTableOptions table;
+  table.block_cache = rocksdb::NewLRUCache(options.block_cache_bytes);
+  table.filter_policy.reset(rocksdb::NewBloomFilterPolicy(10));
+  table.format_version = 5;
+  rocksdb::ColumnFamilyOptions family;
+  family.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
+  family.write_buffer_size = options.memtable_bytes;
+  family.level_compaction_dynamic_level_bytes = true;
+  family.compression = rocksdb::kLZ4Compression;
+  return family;
+}
+
+absl::StatusOr<std::unique_ptr<Engine>> Engine::open(const StoreOptions& options) {
+  rocksdb::DBOptions db_options = database_options(options);
+  db_options.listeners.push_back(std::make_shared<NoRecoveryOfItsOwn>());
   std::vector<rocksdb::ColumnFamilyDescriptor> families;
   families.emplace_back(rocksdb::kDefaultColumnFamilyName, rocksdb::ColumnFamilyOptions());
   families.emplace_back(kDataFamily, data_options(options));

@@ -29,6 +29,10 @@ struct RocksEnvironment {
 // The one place where RocksDB's errors become ours. `what` names the thing, e.g. "reading key k".
 absl::Status from_rocksdb(const rocksdb::Status& status, const std::string& what);
 
+// What the database and the column family of the data are opened with.
+rocksdb::DBOptions database_options(const StoreOptions& options);
+rocksdb::ColumnFamilyOptions data_options(const StoreOptions& options);
+
 inline rocksdb::Slice slice(std::string_view bytes) { return {bytes.data(), bytes.size()}; }
 inline std::string_view view(const rocksdb::Slice& bytes) { return {bytes.data(), bytes.size()}; }
 

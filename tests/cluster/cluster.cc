@@ -1,0 +1,168 @@
+#include "tests/cluster/cluster.h"
+
+#include <unistd.h>
+
+#include <csignal>
+#include <filesystem>
+#include <utility>
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include "storage/base/check.h"
+#include "storage/base/status.h"
+
+namespace grapevine::cluster_test {
+namespace {
+
+constexpr std::chrono::seconds kStartTime{30};
+
+std::string make_scratch() {
+  std::string pattern =
+      (std::filesystem::temp_directory_path() / "grapevine-cluster-XXXXXX").string();
+  GRAPEVINE_CHECK(mkdtemp(pattern.data()) != nullptr, "tests need a temporary directory");
+  return pattern;
+}
+
+std::unique_ptr<Client> connected(std::vector<std::string> endpoints,
+                                  std::chrono::milliseconds timeout) {
+  auto client = Client::connect({.endpoints = std::move(endpoints), .timeout = timeout});
+  GRAPEVINE_CHECK(client.ok(), std::string(text_of(client.status())).c_str());
+  return *std::move(client);
+}
+
+}  // namespace
+
+Cluster::Cluster(std::size_t nodes, std::vector<std::string> flags)
+    : scratch_(make_scratch()), flags_(std::move(flags)), nodes_(nodes) {
+  const auto own = static_cast<unsigned>(getpid());
+  network_ = fmt::format("127.{}.{}.", 1 + own / 256 % 254, own % 256);
+}
+
+Cluster::~Cluster() {
+  for (auto& node : nodes_) {
+    if (node != nullptr && ::testing::Test::HasFailure()) {
+      std::fprintf(stderr, "---- log of a node\n%s", node->log().c_str());
+    }
+    node.reset();
+  }
+  std::error_code ignored;
+  std::filesystem::remove_all(scratch_, ignored);
+}
+
+std::string Cluster::host(std::size_t node) const { return network_ + std::to_string(node + 1); }
+std::string Cluster::endpoint(std::size_t node) const { return host(node) + ":4740"; }
+std::string Cluster::directory(std::size_t node) const {
+  return file(fmt::format("node{}", node + 1));
+}
+std::string Cluster::file(std::string_view name) const { return fmt::format("{}/{}", scratch_, name); }
+
+std::vector<std::string> Cluster::command(std::size_t node) const {
+  std::string join;
+  for (std::size_t other = 0; other < size(); ++other) {
+    if (other != node) join += fmt::format("{}{}:4741", join.empty() ? "" : ",", host(other));
+  }
+  std::vector<std::string> command{GRAPEVINED,
+                                   "--data-dir", directory(node),
+                                   "--name", fmt::format("node{}", node + 1),
+                                   "--client-listen", endpoint(node),
+                                   "--peer-listen", host(node) + ":4741",
+                                   "--http-listen", host(node) + ":4742"};
+  if (!join.empty()) command.insert(command.end(), {"--join", join});
+  command.insert(command.end(), flags_.begin(), flags_.end());
+  return command;
+}
+
+void Cluster::start(std::size_t node) {
+  GRAPEVINE_CHECK(!runs(node), "a node is started when it does not run");
+  nodes_[node] = std::make_unique<Process>(command(node));
+  ASSERT_TRUE(nodes_[node]->wait_for_line("info ready", kStartTime)) << nodes_[node]->log();
+}
+
+void Cluster::start_all() {
+  // Together: each waits for a peer before it takes writes.
+  for (std::size_t node = 0; node < size(); ++node) {
+    if (!runs(node)) nodes_[node] = std::make_unique<Process>(command(node));
+  }
+  for (std::size_t node = 0; node < size(); ++node) {
+    ASSERT_TRUE(nodes_[node]->wait_for_line("info ready", kStartTime)) << nodes_[node]->log();
+    // Every node knows every other one.
+    for (std::size_t other = 0; other < size(); ++other) {
+      if (other == node) continue;
+      const std::string up = fmt::format("node node{} (", other + 1);
+      ASSERT_TRUE(nodes_[node]->wait_for_line(up, kStartTime)) << nodes_[node]->log();
+    }
+  }
+}
+
+void Cluster::kill_hard(std::size_t node) {
+  nodes_[node]->signal(SIGKILL);
+  EXPECT_EQ(nodes_[node]->wait(), 128 + SIGKILL);
+  nodes_[node].reset();
+}
+
+int Cluster::stop(std::size_t node) {
+  nodes_[node]->signal(SIGTERM);
+  const int exit_code = nodes_[node]->wait();
+  nodes_[node].reset();
+  return exit_code;
+}
+
+void Cluster::pause(std::size_t node) { nodes_[node]->signal(SIGSTOP); }
+void Cluster::resume(std::size_t node) { nodes_[node]->signal(SIGCONT); }
+
+void Cluster::wait_until_seen_down(std::size_t by, std::size_t node) {
+  const std::string name = fmt::format("node node{} (", node + 1);
+  const auto last_word = [&] {
+    bool down = false;
+    for (const std::string& line : nodes_[by]->lines()) {
+      if (line.find(name) == std::string::npos) continue;
+      if (line.find("is up") != std::string::npos) down = false;
+      if (line.find("does not answer") != std::string::npos) down = true;
+    }
+    return down;
+  };
+  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(30);
+  std::size_t seen = 0;
+  while (!last_word()) {
+    ASSERT_LT(std::chrono::steady_clock::now(), end) << nodes_[by]->log();
+    nodes_[by]->wait_for_more_than(seen, std::chrono::seconds(1));
+    seen = nodes_[by]->lines().size();
+  }
+}
+
+std::unique_ptr<Client> Cluster::client(std::chrono::milliseconds timeout) const {
+  std::vector<std::string> endpoints;
+  for (std::size_t node = 0; node < size(); ++node) endpoints.push_back(endpoint(node));
+  return connected(std::move(endpoints), timeout);
+}
+
+std::unique_ptr<Client> Cluster::client_of(std::size_t node) const {
+  return connected({endpoint(node)}, std::chrono::seconds(10));
+}
+
+Finished Cluster::grapevine(std::size_t node, std::vector<std::string> arguments,
+                            std::string_view input) const {
+  arguments.insert(arguments.begin(), GRAPEVINE);
+  arguments.insert(arguments.end(), {"--endpoints", endpoint(node)});
+  return run(arguments, input, std::chrono::seconds(120));
+}
+
+std::chrono::milliseconds Cluster::wait_until_equal(std::chrono::seconds at_most) const {
+  const auto begin = std::chrono::steady_clock::now();
+  std::size_t asked = 0;
+  while (!runs(asked)) ++asked;
+  const Finished watched =
+      run({GRAPEVINE, "divergence", "--watch", "--endpoints", endpoint(asked)}, {}, at_most);
+  EXPECT_EQ(watched.exit_code, 0) << watched.out << watched.err;
+  return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() -
+                                                               begin);
+}
+
+std::string Cluster::exported(std::size_t node) const {
+  Finished finished = grapevine(node, {"export", "-"});
+  EXPECT_EQ(finished.exit_code, 0) << finished.err;
+  return std::move(finished.out);
+}
+
+}  // namespace grapevine::cluster_test

@@ -1,0 +1,64 @@
+// A cluster of real grapevined processes on loopback, for tests and benchmarks.
+//
+// Each test process has loopback addresses of its own, 127.A.B.1, .2, … with A and B from its process id, so that tests that run
+// side by side never meet; the ports are the usual ones.
+#pragma once
+
+#include <chrono>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "grapevine/client.h"
+#include "tests/cluster/process.h"
+
+namespace grapevine::cluster_test {
+
+// Resource: the processes and their data directories end with it. Nodes are counted from 0.
+class Cluster {
+ public:
+  explicit Cluster(std::size_t nodes, std::vector<std::string> flags = {});
+  ~Cluster();
+
+  std::size_t size() const { return nodes_.size(); }
+  // Starts the node and waits until it says that it is ready.
+  void start(std::size_t node);
+  void start_all();
+  void kill_hard(std::size_t node);  // -9
+  int stop(std::size_t node);        // a clean stop; its exit code
+  // A node that neither answers nor notices: SIGSTOP, which lasts until resume.
+  void pause(std::size_t node);
+  void resume(std::size_t node);
+  bool runs(std::size_t node) const { return nodes_[node] != nullptr; }
+
+  // Until the node's own log says that it has noticed.
+  void wait_until_seen_down(std::size_t by, std::size_t node);
+  const Process& process(std::size_t node) const { return *nodes_[node]; }
+
+  std::string endpoint(std::size_t node) const;  // for clients
+  std::string directory(std::size_t node) const;
+  std::string host(std::size_t node) const;
+  std::string file(std::string_view name) const;  // in the cluster's scratch directory
+  // Of all nodes in this order, or of one.
+  std::unique_ptr<Client> client(std::chrono::milliseconds timeout = std::chrono::seconds(10)) const;
+  std::unique_ptr<Client> client_of(std::size_t node) const;
+
+  // Runs `grapevine ARGUMENTS --endpoints <node's>`.
+  Finished grapevine(std::size_t node, std::vector<std::string> arguments,
+                     std::string_view input = {}) const;
+  // Until `grapevine divergence` exits 0; how long that took. Fails the test beyond `at_most`.
+  std::chrono::milliseconds wait_until_equal(std::chrono::seconds at_most) const;
+  // What `grapevine export` of this node prints.
+  std::string exported(std::size_t node) const;
+
+ private:
+  std::vector<std::string> command(std::size_t node) const;
+
+  std::string scratch_;
+  std::string network_;  // "127.A.B."
+  std::vector<std::string> flags_;
+  std::vector<std::unique_ptr<Process>> nodes_;  // nullptr: does not run
+};
+
+}  // namespace grapevine::cluster_test
