@@ -35,12 +35,14 @@ gossip::PartitionState read_state(wire::PartitionState::Reader in) {
 
 AntiEntropy::AntiEntropy(rpc::Loop& loop, gossip::Replica& replica, Cluster& cluster,
                          PeerLinks& links, Random& random,
-                         const gossip::SchedulerOptions& options)
+                         const gossip::SchedulerOptions& options,
+                         std::uint64_t bytes_per_second)
     : loop_(loop),
       replica_(replica),
       cluster_(cluster),
       links_(links),
       scheduler_(options, random),
+      budget_(bytes_per_second, loop.now()),
       alarm_(loop, [this] { tick(); }) {}
 
 void AntiEntropy::peer_up(NodeId peer) {
@@ -98,7 +100,15 @@ void AntiEntropy::drain(NodeId peer, std::uint64_t number) {
   if (running == nullptr) return;
   gossip::Exchange::Output output = running->exchange.take_output();
   for (const auto& request : output.requests) {
-    tasks_.spawn(ask(*running, request.number.partition, request.body)
+    tasks_.spawn(within_budget(request.body)
+                    .then([this, peer, number, to = request.number, body = request.body]() mutable
+                          -> kj::Promise<gossip::ExchangeReply> {
+                      Running* const asked = find(peer, number);
+                      if (asked == nullptr) {
+                        return rpc::to_exception(absl::CancelledError("the exchange has ended"));
+                      }
+                      return ask(*asked, to.partition, body);
+                    })
                     .then(
                         [this, peer, number, to = request.number](gossip::ExchangeReply reply) {
                           Running* const asked = find(peer, number);
@@ -118,6 +128,16 @@ void AntiEntropy::drain(NodeId peer, std::uint64_t number) {
   const gossip::ExchangeReport report = running->exchange.report();
   running_.erase(peer);
   end(peer, report);
+}
+
+// Requests that bring entries wait until what came before is paid for.
+kj::Promise<void> AntiEntropy::within_budget(const gossip::ExchangeRequest& request) {
+  const bool brings_entries = std::holds_alternative<gossip::DeltaRequest>(request) ||
+                              std::holds_alternative<gossip::PullRequest>(request) ||
+                              std::holds_alternative<gossip::FetchRequest>(request);
+  const Duration wait = brings_entries ? budget_.wait(loop_.now()) : Duration::zero();
+  if (wait == Duration::zero()) return kj::READY_NOW;
+  return loop_.after(wait).then([this, request] { return within_budget(request); });
 }
 
 void AntiEntropy::end(NodeId peer, const gossip::ExchangeReport& report) {
@@ -221,8 +241,9 @@ kj::Promise<gossip::ExchangeReply> AntiEntropy::ask(Running& running,
     auto call = running.link.deltaRequest();
     call.setPartition(delta->partition.value);
     write(delta->dots, [&](unsigned count) { return call.initDots(count); });
-    return call.send().then([](auto&& in) -> ExchangeReply {
+    return call.send().then([this](auto&& in) -> ExchangeReply {
       if (const absl::Status status = read(in.getStatus()); !status.ok()) fail(status);
+      budget_.spend(in.totalSize().wordCount * sizeof(capnp::word));
       gossip::DeltaReply reply;
       reply.entries = read_entries(in.getEntries());
       reply.in_flight = in.getInFlight();
@@ -270,7 +291,8 @@ kj::Promise<gossip::ExchangeReply> AntiEntropy::ask_view(wire::ReplicaView::Clie
     write(pull->items, [&](unsigned count) { return call.initItems(count); });
     call.setResumes(pull->after_key.has_value());
     if (pull->after_key.has_value()) call.setAfterKey(bytes_of(*pull->after_key));
-    return call.send().then([](auto&& in) -> ExchangeReply {
+    return call.send().then([this](auto&& in) -> ExchangeReply {
+      budget_.spend(in.totalSize().wordCount * sizeof(capnp::word));
       gossip::PullReply reply;
       reply.entries = read_entries(in.getEntries());
       for (const std::uint64_t hash : in.getAbsent()) reply.absent.push_back(hash);
@@ -282,7 +304,8 @@ kj::Promise<gossip::ExchangeReply> AntiEntropy::ask_view(wire::ReplicaView::Clie
   auto call = view.fetchRequest();
   auto keys = call.initKeys(static_cast<unsigned>(fetch.keys.size()));
   for (unsigned i = 0; i < keys.size(); ++i) keys.set(i, bytes_of(fetch.keys[i]));
-  return call.send().then([](auto&& in) -> ExchangeReply {
+  return call.send().then([this](auto&& in) -> ExchangeReply {
+    budget_.spend(in.totalSize().wordCount * sizeof(capnp::word));
     return gossip::FetchReply{read_entries(in.getEntries())};
   });
 }

@@ -9,6 +9,7 @@
 
 #include "gossip/exchange.h"
 #include "gossip/responder.h"
+#include "gossip/byte_budget.h"
 #include "gossip/scheduler.h"
 #include "rpc/loop.h"
 #include "server/alarm.h"
@@ -34,7 +35,8 @@ struct AntiEntropyCounters {
 class AntiEntropy {
  public:
   AntiEntropy(rpc::Loop& loop, gossip::Replica& replica, Cluster& cluster, PeerLinks& links,
-              Random& random, const gossip::SchedulerOptions& options);
+              Random& random, const gossip::SchedulerOptions& options,
+              std::uint64_t bytes_per_second);
 
   void start() { alarm_.set(loop_.now()); }
   void peer_up(NodeId peer);
@@ -75,6 +77,7 @@ class AntiEntropy {
                                          const gossip::ExchangeRequest& request);
   kj::Promise<gossip::ExchangeReply> ask_view(wire::ReplicaView::Client view,
                                               const gossip::ExchangeRequest& request);
+  kj::Promise<void> within_budget(const gossip::ExchangeRequest& request);
   void end(NodeId peer, const gossip::ExchangeReport& report);
   Running* find(NodeId peer, std::uint64_t number);
   RepairReport repaired(Instant since, const AntiEntropyCounters& before) const;
@@ -85,6 +88,7 @@ class AntiEntropy {
   Cluster& cluster_;
   PeerLinks& links_;
   gossip::Scheduler scheduler_;
+  gossip::ByteBudget budget_;
   AntiEntropyCounters counters_;
   std::uint64_t last_number_ = 0;
   std::map<NodeId, std::unique_ptr<Running>> running_;

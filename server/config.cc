@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <bit>
+#include <cstdlib>
 #include <sstream>
 
 #include <CLI/CLI.hpp>
@@ -16,44 +17,60 @@
 namespace grapevine::server {
 namespace {
 
-// Lets CLI11 read real TOML: every key is a flag's name.
+// Lets CLI11 read real TOML: every key is a flag's name. CLI11 itself would let the file beat the environment, so what a
+// variable sets is left out here.
 class TomlFile final : public CLI::Config {
  public:
+  // `app` must outlive it.
+  explicit TomlFile(const CLI::App& app) : app_(app) {}
+
   std::vector<CLI::ConfigItem> from_config(std::istream& input) const override {
     std::vector<CLI::ConfigItem> read;
     toml::table table;
     try {
       table = toml::parse(input);
     } catch (const toml::parse_error& error) {
-      std::ostringstream where;
-      where << error.source().begin;
-      throw CLI::ConversionError(fmt::format("not valid TOML: {} ({})", error.description(),
-                                             where.str()),
-                                 "--config");
+      refuse(fmt::format("line {}: {}", error.source().begin.line, error.description()));
     }
     for (const auto& [key, value] : table) {
       CLI::ConfigItem item;
       item.name = std::string(key.str());
-      if (const toml::array* many = value.as_array()) {
-        for (const toml::node& one : *many) item.inputs.push_back(text(one));
-      } else {
-        item.inputs.push_back(text(value));
+      const CLI::Option* const option = app_.get_option_no_throw("--" + item.name);
+      if (option == nullptr || !option->get_configurable()) {
+        refuse(fmt::format("line {}: unknown key \"{}\"", value.source().begin.line, item.name));
       }
-      read.push_back(std::move(item));
+      if (const toml::array* many = value.as_array()) {
+        for (const toml::node& one : *many) item.inputs.push_back(text(item.name, one));
+      } else {
+        item.inputs.push_back(text(item.name, value));
+      }
+      const char* const variable = std::getenv(option->get_envname().c_str());
+      if (variable == nullptr || *variable == '\0') read.push_back(std::move(item));
     }
     return read;
   }
   std::string to_config(const CLI::App*, bool, bool, std::string) const override { return {}; }
 
  private:
-  static std::string text(const toml::node& node) {
+  [[noreturn]] void refuse(const std::string& why) const {
+    throw CLI::ValidationError(
+        "--config", fmt::format("{}: {}", app_.get_config_ptr()->as<std::string>(), why));
+  }
+
+  std::string text(const std::string& key, const toml::node& node) const {
     if (const auto string = node.value<std::string>()) return *string;
+    if (!node.is_value()) {
+      refuse(fmt::format("line {}: \"{}\" takes a value, or a list of values",
+                         node.source().begin.line, key));
+    }
     std::ostringstream out;
     node.visit([&](const auto& value) {
       if constexpr (toml::is_value<decltype(value)>) out << value.get();
     });
     return out.str();
   }
+
+  const CLI::App& app_;
 };
 
 std::string host_name() {
@@ -85,7 +102,7 @@ void refuse_open_doors(const Config& config) {
   }
 }
 
-void check(const Config& config) {
+void check(const Config& config, const std::string& gossip_interval) {
   if (!std::has_single_bit(config.partitions) || config.partitions > kPartitionsMax) {
     throw CLI::ValidationError(
         "--partitions", fmt::format("{} is not a power of two from 1 to {}", config.partitions,
@@ -98,7 +115,8 @@ void check(const Config& config) {
   }
   if (config.gossip_interval < std::chrono::milliseconds(10) ||
       config.gossip_interval > std::chrono::hours(1)) {
-    throw CLI::ValidationError("--gossip-interval", "must lie between 10ms and 1h");
+    throw CLI::ValidationError(
+        "--gossip-interval", fmt::format("{} does not lie between 10ms and 1h", gossip_interval));
   }
   if (config.cluster_name.empty() || config.cluster_name.size() > 255) {
     throw CLI::ValidationError("--cluster-name", "must have 1 to 255 bytes");
@@ -146,6 +164,9 @@ std::variant<CommandLine, Exit> parse_command_line(int argc, const char* const* 
          "when a write is acknowledged: sync (fsynced) or os (written to the kernel)")
       ->check(CLI::IsMember({"sync", "os"}));
   option("gossip-interval", gossip_interval, "how often replicas are compared, e.g. 1s, 500ms");
+  option("sync-rate", config.sync_rate_bytes,
+         "bytes a second that anti-entropy may pull, e.g. 64MiB; 0: no limit")
+      ->transform(CLI::AsSizeValue(false));
   option("cache-size", config.cache_bytes, "block cache, e.g. 256MiB")
       ->transform(CLI::AsSizeValue(false));
   option("dot-log-size", config.dot_log_bytes, "memory that names recent writes, e.g. 64MiB")
@@ -158,7 +179,7 @@ std::variant<CommandLine, Exit> parse_command_line(int argc, const char* const* 
   app.add_flag("--check-config", line.check_config, "check flags and file, then exit")
       ->configurable(false);
   app.set_version_flag("--version", std::string("grapevined ") + kVersion);
-  app.config_formatter(std::make_shared<TomlFile>());
+  app.config_formatter(std::make_shared<TomlFile>(app));
   app.set_config("--config", "", "TOML file; its keys are the names of these flags");
   app.allow_config_extras(CLI::config_extras_mode::error);
   try {
@@ -175,7 +196,7 @@ std::variant<CommandLine, Exit> parse_command_line(int argc, const char* const* 
                                              gossip_interval));
     }
     config.gossip_interval = absl::ToChronoNanoseconds(interval);
-    check(config);
+    check(config, gossip_interval);
   } catch (const CLI::ParseError& error) {
     std::ostringstream out;
     std::ostringstream ignored;

@@ -29,6 +29,7 @@ struct Config {
   std::uint32_t partitions = 64;
   storage::Durability durability = storage::Durability::kSync;
   Duration gossip_interval = std::chrono::seconds(1);
+  std::uint64_t sync_rate_bytes = 0;  // a second; 0: no limit
   std::size_t cache_bytes = std::size_t{256} << 20;
   std::size_t dot_log_bytes = std::size_t{64} << 20;
   std::string log_level = "info";

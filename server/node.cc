@@ -133,7 +133,8 @@ void Node::assemble() {
   gossip::SchedulerOptions scheduling;
   scheduling.interval = config_.gossip_interval;
   anti_entropy_ =
-      std::make_unique<AntiEntropy>(loop_, *replica_, *cluster_, *links_, random_, scheduling);
+      std::make_unique<AntiEntropy>(loop_, *replica_, *cluster_, *links_, random_, scheduling,
+                                    config_.sync_rate_bytes);
   const auto address = [this](NodeId node) { return cluster_->peer_address(node); };
   coordination_ = std::make_unique<Coordination>(
       loop_, *store_, *cluster_, *links_,
