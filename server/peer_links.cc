@@ -32,7 +32,7 @@ kj::Promise<wire::Peer::Client> PeerLinks::reach(const std::string& address,
                          .fork();
   }
   const std::uint64_t number = link->number;
-  const auto take = [this, address, number, expected]() -> wire::Peer::Client {
+  auto take = [this, address, number, expected]() -> wire::Peer::Client {
     Link* ready = find(address, number);
     if (ready == nullptr || !ready->peer.has_value()) {
       kj::throwFatalException(rpc::to_exception(
@@ -45,8 +45,8 @@ kj::Promise<wire::Peer::Client> PeerLinks::reach(const std::string& address,
     }
     return *ready->peer;
   };
-  if (link->peer.has_value()) return kj::evalNow(take);
-  return KJ_ASSERT_NONNULL(link->greeting).addBranch().then(take);
+  if (link->peer.has_value()) return kj::evalNow(kj::mv(take));
+  return KJ_ASSERT_NONNULL(link->greeting).addBranch().then(kj::mv(take));
 }
 
 kj::Promise<void> PeerLinks::dial(const std::string& address, std::uint64_t number) {

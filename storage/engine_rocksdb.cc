@@ -40,11 +40,9 @@ absl::Status open_error(const rocksdb::Status& status, const std::string& direct
                     "another --data-dir",
                     directory));
   }
-  if (status.IsCorruption() || status.IsInvalidArgument()) {
+  if (status.IsCorruption() || status.IsInvalidArgument() || status.IsPathNotFound()) {
     return absl::DataLossError(
-        fmt::format("data directory {}: damaged database ({}); move it away and start with an "
-                    "empty one, the other replicas refill it",
-                    directory, text));
+        fmt::format("data directory {}: damaged database ({}); {}", directory, text, kRefill));
   }
   return from_rocksdb(status, fmt::format("data directory {}", directory));
 }

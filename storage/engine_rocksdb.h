@@ -26,6 +26,10 @@ struct RocksEnvironment {
   rocksdb::Env* env = nullptr;
 };
 
+// What to do about a damaged directory.
+inline constexpr const char* kRefill =
+    "move it away and start with an empty one, the other replicas refill it";
+
 // The one place where RocksDB's errors become ours. `what` names the thing, e.g. "reading key k".
 absl::Status from_rocksdb(const rocksdb::Status& status, const std::string& what);
 

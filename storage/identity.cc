@@ -34,8 +34,7 @@ absl::StatusOr<Identity> Identity::decode(std::string_view bytes) {
   identity.actor.value = in.fixed64();
   if (!in.done() || !std::has_single_bit(partitions) || partitions > kPartitionsMax ||
       !identity.actor.node().valid()) {
-    return absl::DataLossError("the identity record is malformed; move the directory away and "
-                               "start with an empty one, the other replicas refill it");
+    return absl::DataLossError("the identity record is malformed");
   }
   return identity;
 }

@@ -15,7 +15,11 @@ namespace {
 
 absl::Status in_directory(const std::string& directory, const absl::Status& status) {
   if (status.ok()) return status;
-  return {status.code(), fmt::format("data directory {}: {}", directory, text_of(status))};
+  std::string text = fmt::format("data directory {}: {}", directory, text_of(status));
+  if (absl::IsDataLoss(status) && text.find(kRefill) == std::string::npos) {
+    text += fmt::format("; {}", kRefill);
+  }
+  return {status.code(), text};
 }
 
 }  // namespace
