@@ -109,4 +109,8 @@ bool is_connection_lost(const kj::Exception& exception) {
   return exception.getType() == Type::DISCONNECTED && !marked_status(description_of(exception));
 }
 
+void throw_if_error(const absl::Status& status) {
+  if (!status.ok()) kj::throwFatalException(to_exception(status));
+}
+
 }  // namespace grapevine::rpc

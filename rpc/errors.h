@@ -25,6 +25,8 @@ inline constexpr std::size_t kErrorTextBytesMax = 2'000;  // longer texts are cu
 
 // REQUIRES: !status.ok(). Line breaks in the text become spaces.
 kj::Exception to_exception(const absl::Status& status);
+// Throws it as such an exception unless it is OK.
+void throw_if_error(const absl::Status& status);
 
 // Texts become one line, without source files, stacks and "remote exception:".
 absl::Status to_status(const kj::Exception& exception);

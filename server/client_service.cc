@@ -42,6 +42,7 @@ void check_batch(capnp::List<wire::Operation>::Reader operations) {
 template <typename Results>
 kj::Promise<void> answer_operations(Node& node, capnp::List<wire::Operation>::Reader operations,
                                     std::uint32_t timeout_ms, Results results) {
+  rpc::throw_if_error(node.may_serve());
   check_batch(operations);
   std::vector<Operation> asked;
   asked.reserve(operations.size());
@@ -77,9 +78,10 @@ class ReaderService : public virtual wire::Reader::Server {
     request.cursor = view(params.getCursor());
     request.values = params.getValues();
     if (request.limit < 1 || request.limit > kScanKeysMax) {
-      kj::throwFatalException(rpc::to_exception(absl::InvalidArgumentError(fmt::format(
-          "limit: {} keys, a page has 1 to {}", params.getLimit(), kScanKeysMax))));
+      rpc::throw_if_error(absl::InvalidArgumentError(fmt::format(
+          "limit: {} keys, a page has 1 to {}", params.getLimit(), kScanKeysMax)));
     }
+    rpc::throw_if_error(node_.may_serve());
     auto late = node_.loop().after(timeout_of(params.getTimeoutMs())).then([]() -> ScanPage {
       kj::throwFatalException(rpc::to_exception(
           absl::UnavailableError("the owners did not answer in time; try again")));

@@ -1,5 +1,6 @@
 #include "server/node.h"
 
+#include <algorithm>
 #include <utility>
 
 #include <fmt/format.h>
@@ -169,23 +170,40 @@ void Node::serve() {
   upkeep_alarm_->set(loop_.now());
 }
 
-// R7: nobody else can hold dots of an actor that has just begun, or of a node that never had company.
+// R7: nobody else can hold dots of an actor that has just begun, or of a node that never had company. And a node that knows
+// no member yet, but was told of seeds, would take itself for the whole cluster: one owner of everything, a majority by
+// itself.
 void Node::begin_comparing() {
-  if (!store_->kept_actor() || cluster_->members().size() == 1) {
+  const std::string self = cluster_->members().self().peer_address;
+  const bool alone = cluster_->members().size() == 1;
+  joining_ = alone && std::any_of(config_.join.begin(), config_.join.end(),
+                                  [&](const std::string& seed) { return seed != self; });
+  if (alone ? !joining_ : !store_->kept_actor()) {
     ready();
     return;
   }
-  not_ready_because_ = "comparing clocks with a peer";
+  not_ready_because_ = joining_ ? "joining the cluster" : "comparing clocks with a peer";
   coordination_->coordinator().refuse_writes(not_ready_because_);
   compare_alarm_ = std::make_unique<Alarm>(loop_, [this] {
     if (not_ready_because_.empty()) return;
-    spdlog::info("no peer to compare clocks with");
-    if (renew_actor().ok()) ready();
+    spdlog::warn("no other node answers; serving alone until one does");
+    if (!store_->kept_actor() || renew_actor().ok()) ready();
   });
   compare_alarm_->set(loop_.now() + kCompareTime);
 }
 
+absl::Status Node::may_serve() const {
+  if (!joining_) return absl::OkStatus();
+  return absl::UnavailableError(
+      "this node has not joined its cluster yet: nothing was read or written; try again in a "
+      "moment, or another node");
+}
+
 void Node::compare_with(NodeId peer) {
+  if (!store_->kept_actor()) {
+    ready();
+    return;
+  }
   tasks_->spawn(links_->reach(cluster_->peer_address(peer), peer)
                   .then([this](wire::Peer::Client link) {
                     auto request = link.actorTopsRequest();
@@ -208,6 +226,7 @@ void Node::compare_with(NodeId peer) {
 
 void Node::ready() {
   not_ready_because_.clear();
+  joining_ = false;
   coordination_->coordinator().refuse_writes({});
   spdlog::info("ready");
 }

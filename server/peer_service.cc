@@ -16,10 +16,6 @@ namespace {
 
 constexpr std::size_t kReadKeysMax = kBatchOperationsMax;
 
-void throw_if_error(const absl::Status& status) {
-  if (!status.ok()) kj::throwFatalException(rpc::to_exception(status));
-}
-
 class PeerService final : public wire::Peer::Server {
  public:
   PeerService(Node& node, NodeId caller) : node_(node), caller_(caller) {}
@@ -44,12 +40,12 @@ class PeerService final : public wire::Peer::Server {
     std::vector<model::KeyedEntry> entries;
     for (const auto from : context.getParams().getEntries()) {
       auto entry = server::read(from);
-      throw_if_error(entry.status());
+      rpc::throw_if_error(entry.status());
       entries.push_back(*std::move(entry));
     }
     context.releaseParams();
     const auto number = node_.replica().receive(entries);
-    throw_if_error(number.status());
+    rpc::throw_if_error(number.status());
     auto durable = kj::newPromiseAndFulfiller<void>();
     node_.store().when_durable(
         *number, [fulfiller = std::make_shared<kj::Own<kj::PromiseFulfiller<void>>>(
@@ -61,7 +57,7 @@ class PeerService final : public wire::Peer::Server {
     const auto params = context.getParams();
     const auto keys = params.getKeys();
     if (keys.size() > kReadKeysMax) {
-      throw_if_error(absl::InvalidArgumentError(
+      rpc::throw_if_error(absl::InvalidArgumentError(
           fmt::format("request of a peer: {} keys, the limit is {}", keys.size(), kReadKeysMax)));
     }
     const auto values =
@@ -99,7 +95,7 @@ class PeerService final : public wire::Peer::Server {
     const auto page = scan_partition(
         node_.store(), known(params.getPartition()), std::string(view(params.getPrefix())),
         std::min<std::size_t>(params.getLimit(), kScanKeysMax), after, params.getValues());
-    throw_if_error(page.status());
+    rpc::throw_if_error(page.status());
     write(page->keys, [&](unsigned count) { return results.initItems(count); });
     results.setMore(page->more);
     results.setLastSeen(bytes_of(page->last_seen));
@@ -133,7 +129,7 @@ class PeerService final : public wire::Peer::Server {
     std::vector<gossip::PartitionState> mine;
     for (const auto in : context.getParams().getStates()) {
       auto state = server::read(in);
-      throw_if_error(state.status());
+      rpc::throw_if_error(state.status());
       if (state->partition.value >= node_.store().partitioning().count() ||
           !node_.cluster().owns(node_.cluster().self(), state->partition)) {
         continue;
@@ -150,7 +146,7 @@ class PeerService final : public wire::Peer::Server {
   kj::Promise<void> delta(DeltaContext context) override {
     const auto params = context.getParams();
     auto dots = server::read(params.getDots());
-    throw_if_error(dots.status());
+    rpc::throw_if_error(dots.status());
     const auto reply = gossip::answer(
         node_.replica(), gossip::DeltaRequest{known(params.getPartition()), *std::move(dots)},
         limits_);
@@ -178,7 +174,7 @@ class PeerService final : public wire::Peer::Server {
  private:
   PartitionId known(std::uint32_t partition) const {
     if (partition >= node_.store().partitioning().count()) {
-      throw_if_error(absl::InvalidArgumentError(
+      rpc::throw_if_error(absl::InvalidArgumentError(
           fmt::format("request of a peer: partition {} does not exist", partition)));
     }
     return {partition};

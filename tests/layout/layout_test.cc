@@ -200,5 +200,31 @@ TEST(Tests, OfEveryFolderAreInTheBuild) {
   }
 }
 
+TEST(Documents, ShowTheExampleThatIsCompiled) {
+  std::string example = text_of(kRoot / "tests/examples/ten_lines.cc");
+  example.erase(0, example.find("#include"));
+  EXPECT_NE(text_of(kRoot / "README.md").find("```cpp\n" + example + "```"), std::string::npos)
+      << "README.md shows another example than tests/examples/ten_lines.cc";
+}
+
+TEST(Documents, LinkOnlyToWhatIsThere) {
+  std::vector<fs::path> documents;
+  for (const auto& entry : fs::directory_iterator(kRoot)) {
+    if (entry.path().extension() == ".md") documents.push_back(entry.path());
+    const fs::path readme = entry.path() / "README.md";
+    if (entry.is_directory() && fs::exists(readme)) documents.push_back(readme);
+  }
+  ASSERT_GT(documents.size(), 7U);
+  const std::regex link(R"(\]\(([^)#]+)(#[^)]*)?\))");
+  for (const fs::path& document : documents) {
+    const std::string text = text_of(document);
+    for (std::sregex_iterator at(text.begin(), text.end(), link), end; at != end; ++at) {
+      const std::string target = (*at)[1];
+      if (target.starts_with("http")) continue;
+      EXPECT_TRUE(fs::exists(document.parent_path() / target)) << document << " links to " << target;
+    }
+  }
+}
+
 }  // namespace
 }  // namespace grapevine
