@@ -135,7 +135,7 @@ kj::Promise<void> AntiEntropy::within_budget(const gossip::ExchangeRequest& requ
   const bool brings_entries = std::holds_alternative<gossip::DeltaRequest>(request) ||
                               std::holds_alternative<gossip::PullRequest>(request) ||
                               std::holds_alternative<gossip::FetchRequest>(request);
-  const Duration wait = brings_entries ? budget_.wait(loop_.now()) : Duration::zero();
+  const Duration wait = brings_entries ? budget_.ask(loop_.now()) : Duration::zero();
   if (wait == Duration::zero()) return kj::READY_NOW;
   return loop_.after(wait).then([this, request] { return within_budget(request); });
 }
@@ -243,7 +243,7 @@ kj::Promise<gossip::ExchangeReply> AntiEntropy::ask(Running& running,
     write(delta->dots, [&](unsigned count) { return call.initDots(count); });
     return call.send().then([this](auto&& in) -> ExchangeReply {
       if (const absl::Status status = read(in.getStatus()); !status.ok()) fail(status);
-      budget_.spend(in.totalSize().wordCount * sizeof(capnp::word));
+      budget_.settle(in.totalSize().wordCount * sizeof(capnp::word));
       gossip::DeltaReply reply;
       reply.entries = read_entries(in.getEntries());
       reply.in_flight = in.getInFlight();
@@ -292,7 +292,7 @@ kj::Promise<gossip::ExchangeReply> AntiEntropy::ask_view(wire::ReplicaView::Clie
     call.setResumes(pull->after_key.has_value());
     if (pull->after_key.has_value()) call.setAfterKey(bytes_of(*pull->after_key));
     return call.send().then([this](auto&& in) -> ExchangeReply {
-      budget_.spend(in.totalSize().wordCount * sizeof(capnp::word));
+      budget_.settle(in.totalSize().wordCount * sizeof(capnp::word));
       gossip::PullReply reply;
       reply.entries = read_entries(in.getEntries());
       for (const std::uint64_t hash : in.getAbsent()) reply.absent.push_back(hash);
@@ -305,7 +305,7 @@ kj::Promise<gossip::ExchangeReply> AntiEntropy::ask_view(wire::ReplicaView::Clie
   auto keys = call.initKeys(static_cast<unsigned>(fetch.keys.size()));
   for (unsigned i = 0; i < keys.size(); ++i) keys.set(i, bytes_of(fetch.keys[i]));
   return call.send().then([this](auto&& in) -> ExchangeReply {
-    budget_.spend(in.totalSize().wordCount * sizeof(capnp::word));
+    budget_.settle(in.totalSize().wordCount * sizeof(capnp::word));
     return gossip::FetchReply{read_entries(in.getEntries())};
   });
 }

@@ -31,7 +31,12 @@ trap 'echo; exit 130' INT TERM
 say() { printf '\n\033[1m== %s\033[0m\n' "$*"; }
 # Shows a command and runs it; whether its answer is yes or no does not matter here.
 show() {
-  printf '$ %s\n' "$*"
+  local text='' word
+  for word in "$@"; do
+    [[ $word != *' '* ]] || word="'$word'"
+    text+=" $word"
+  done
+  printf '$%s\n' "$text"
   "$@" || true
 }
 client() { printf '127.0.0.1:%d' $((4730 + $1 * 10)); }
@@ -113,8 +118,8 @@ show grapevine import "$dir/added.jsonl"
 echo "\$ xargs grapevine del < deleted"
 xargs -n 2000 "$bin/grapevine" del < "$dir/deleted"
 
-say 'node3 returns, pulling at most 2 MiB a second so that you can watch'
-start 3 --sync-rate 2MiB
+say 'node3 returns, pulling at most 1 MiB a second so that you can watch'
+start 3 --sync-rate 1MiB
 await 3 ' info ready'
 show grapevine divergence --watch
 printf '\nA package that was deleted while node3 was away, asked of node3 itself:\n'
