@@ -80,6 +80,9 @@ rocksdb::ColumnFamilyOptions data_options(const StoreOptions& options) {
   rocksdb::ColumnFamilyOptions family;
   family.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
   family.write_buffer_size = options.memtable_bytes;
+  // Every write reads its key first; a filter tells new keys without a search.
+  family.memtable_whole_key_filtering = true;
+  family.memtable_prefix_bloom_size_ratio = 0.05;
   family.level_compaction_dynamic_level_bytes = true;
   family.compression = rocksdb::kLZ4Compression;
   return family;
