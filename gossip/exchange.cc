@@ -11,8 +11,7 @@ Exchange::Exchange(Replica& replica, std::vector<PartitionId> partitions,
                    const ExchangeOptions& options)
     : Exchange(replica, options) {
   partitions_ = std::move(partitions);
-  output_.requests.push_back(
-      {{std::nullopt, ++last_number_}, summarize(replica, partitions_)});
+  ask(summarize(replica, partitions_));
 }
 
 Exchange Exchange::from_states(Replica& replica, std::vector<PartitionState> theirs,
@@ -20,6 +19,12 @@ Exchange Exchange::from_states(Replica& replica, std::vector<PartitionState> the
   Exchange exchange(replica, options);
   exchange.begin_pulls(std::move(theirs));
   return exchange;
+}
+
+// Of its own requests there is one at a time.
+void Exchange::ask(ExchangeRequest request) {
+  asked_kind_ = request.index();
+  output_.requests.push_back({{std::nullopt, ++last_number_}, std::move(request)});
 }
 
 void Exchange::on_summary(const SummaryReply& reply) {
@@ -32,20 +37,21 @@ void Exchange::on_summary(const SummaryReply& reply) {
   for (const Fingerprint& theirs : reply.fingerprints) {
     if (!std::binary_search(partitions_.begin(), partitions_.end(), theirs.partition)) continue;
     PartitionState mine = state_of(*replica_, theirs.partition);
-    if (mine.root.sum.low == theirs.root && mine.clock.hash() == theirs.clock && theirs.quiet &&
-        mine.root.unquiet == 0) {
-      continue;
-    }
+    if (mine.root.sum.low == theirs.root && mine.clock.hash() == theirs.clock) continue;
     request.states.push_back(std::move(mine));
   }
   if (request.states.empty()) {
     done_ = true;
     return;
   }
-  output_.requests.push_back({{std::nullopt, ++last_number_}, std::move(request)});
+  ask(std::move(request));
 }
 
 void Exchange::begin_pulls(std::vector<PartitionState> theirs) {
+  const auto before = [](const auto& a, const auto& b) { return a.partition < b.partition; };
+  const auto same = [](const auto& a, const auto& b) { return a.partition == b.partition; };
+  std::stable_sort(theirs.begin(), theirs.end(), before);
+  theirs.erase(std::unique(theirs.begin(), theirs.end(), same), theirs.end());
   to_pull_.assign(std::make_move_iterator(theirs.begin()), std::make_move_iterator(theirs.end()));
   go_on();
 }
@@ -105,23 +111,24 @@ void Exchange::on_reply(const RequestNumber& number, ExchangeReply reply) {
     go_on();
     return;
   }
-  if (number.number != last_number_) return;
-  if (const auto* summary = std::get_if<SummaryReply>(&reply)) {
+  if (number.number != last_number_ || !asked_kind_.has_value()) return;
+  const std::size_t asked = *std::exchange(asked_kind_, std::nullopt);
+  if (reply.index() != asked) {
+    fail(absl::InternalError("an answer of another kind than the request"));
+  } else if (const auto* summary = std::get_if<SummaryReply>(&reply)) {
     on_summary(*summary);
   } else if (auto* states = std::get_if<StatesReply>(&reply)) {
     std::erase_if(states->states, [&](const PartitionState& state) {
       return !std::binary_search(partitions_.begin(), partitions_.end(), state.partition);
     });
     begin_pulls(std::move(states->states));
-  } else {
-    fail(absl::InternalError("an answer of another kind than the request"));
   }
 }
 
 void Exchange::on_failure(const RequestNumber& number, const absl::Status& status) {
   if (done_) return;
   if (!number.partition.has_value()) {
-    fail(status);
+    if (number.number == last_number_ && asked_kind_.has_value()) fail(status);
     return;
   }
   const auto pull = pulls_.find(*number.partition);

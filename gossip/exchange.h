@@ -3,11 +3,16 @@
 //   summary --equal--> done, proven equal
 //      '--not--> states of the partitions whose fingerprints differ --> a pull for each that lacks something --> done
 //
-// Push-pull: the peer takes our states as the beginning of an exchange of its own and pulls what it lacks (from_states).
+// Proven equal is a pair that holds the same live versions under the same clocks. Entries that are not quiet do not
+// matter for it: what their vectors know beyond the clock shows in no reader's answer, and may wait long for a gap to
+// be closed.
 //
-// A machine: requests out, replies in; a summary or states request that fails ends the exchange, a failed pull only that pull.
-// Bounds: partitions_at_once pulls under way. Not promised: that the replicas are equal when it is done; writes may have
-// come meanwhile. Only proven_equal is a proof, of the moment when the summary was answered.
+// Push-pull: the peer takes our states as the beginning of an exchange of its own and pulls what it lacks
+// (from_states).
+//
+// A machine: requests out, replies in; a summary or states request that fails ends the exchange, a failed pull only
+// that pull. Bounds: partitions_at_once pulls under way. Not promised: that the replicas are equal when it is done;
+// writes may have come meanwhile. Only proven_equal is a proof, of the moment when the summary was answered.
 #pragma once
 
 #include <cstdint>
@@ -73,6 +78,7 @@ class Exchange {
  private:
   Exchange(Replica& replica, const ExchangeOptions& options)
       : replica_(&replica), options_(options) {}
+  void ask(ExchangeRequest request);
   void on_summary(const SummaryReply& reply);
   void begin_pulls(std::vector<PartitionState> theirs);
   void go_on();
@@ -85,6 +91,7 @@ class Exchange {
   std::deque<PartitionState> to_pull_;
   std::map<PartitionId, PartitionPull> pulls_;
   std::uint64_t last_number_ = 0;
+  std::optional<std::size_t> asked_kind_;  // index of the request that waits for its answer
   Output output_;
   bool done_ = false;
   ExchangeReport report_;

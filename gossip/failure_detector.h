@@ -19,7 +19,7 @@ class FailureDetector {
   virtual ~FailureDetector() = default;
 
   virtual void watch(NodeId node, Instant now) = 0;  // from now on; counts as down until it is heard from
-  virtual void forget(NodeId node) = 0;
+  virtual void forget(NodeId node) = 0;              // one that was up is down with it
   virtual void heard_from(NodeId node, Instant now) = 0;  // it answered, or called
   virtual void missed(NodeId node, Instant now) = 0;      // a call failed or a connection was lost
   virtual void hint(NodeId node, Instant now) = 0;        // a sign of life that proves nothing: probe it at once
@@ -56,7 +56,7 @@ class PingDetector final : public FailureDetector {
   PingDetector(const PingOptions& options, Random& random) : options_(options), random_(random) {}
 
   void watch(NodeId node, Instant now) override;
-  void forget(NodeId node) override { nodes_.erase(node); }
+  void forget(NodeId node) override;
   void heard_from(NodeId node, Instant now) override;
   void missed(NodeId node, Instant now) override;
   void hint(NodeId node, Instant now) override;

@@ -11,14 +11,16 @@ namespace {
 
 constexpr std::size_t kTextBytesMax = 1024;
 constexpr std::uint64_t kFormat = 1;
+// Leaves room to refute whatever is said of a node. Nobody gets there by counting.
+constexpr std::uint64_t kIncarnationMax = std::uint64_t{1} << 62;
 
 bool possible(const MemberRecord& record) {
   const std::string* const texts[] = {&record.name,         &record.peer_address,
                                       &record.client_address, &record.http_address,
                                       &record.zone,         &record.version};
-  return record.id.valid() && std::all_of(std::begin(texts), std::end(texts), [](const auto* text) {
-    return text->size() <= kTextBytesMax;
-  });
+  return record.id.valid() && record.incarnation <= kIncarnationMax &&
+         std::all_of(std::begin(texts), std::end(texts),
+                     [](const auto* text) { return text->size() <= kTextBytesMax; });
 }
 
 bool newer(const MemberRecord& a, const MemberRecord& b) {

@@ -25,7 +25,8 @@ class MemberList {
   std::vector<MemberRecord> all() const;  // by id
   std::size_t size() const { return members_.size(); }
 
-  // Takes over what is newer; returns whose records have changed. Records that cannot be (no id, too long) are ignored.
+  // Takes over what is newer; returns whose records have changed. Records that cannot be (no id, too long,
+  // an incarnation that nobody reaches) are ignored.
   std::vector<NodeId> merge(const std::vector<MemberRecord>& records);
 
   // For keeping the list over a restart: varint format (1), varint count; for each record its fields in the order of member.h,

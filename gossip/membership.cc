@@ -27,11 +27,16 @@ void Membership::take_over(const std::vector<MemberRecord>& records, Instant now
   }
 }
 
-bool Membership::knows_address(const std::string& address) const {
+bool Membership::answers_at(const std::string& address) const {
   const std::vector<MemberRecord> all = members_.all();
   return std::any_of(all.begin(), all.end(), [&](const MemberRecord& member) {
-    return member.peer_address == address;
+    return member.peer_address == address && up(member.id);
   });
+}
+
+bool Membership::calling(NodeId node) const {
+  return std::any_of(calling_.begin(), calling_.end(),
+                     [&](const auto& call) { return call.second.to == node; });
 }
 
 void Membership::tick(Instant now) {
@@ -43,7 +48,7 @@ void Membership::tick(Instant now) {
     Seed& seed = seeds_[i];
     if (seed.calling || seed.next > now) continue;
     seed.next = now + (alone ? kJoinInterval : kSeedInterval);
-    if (knows_address(seed.address)) continue;
+    if (answers_at(seed.address)) continue;
     seed.calling = true;
     call(std::nullopt, seed.address, i);
   }
@@ -90,7 +95,10 @@ std::vector<MemberRecord> Membership::on_call(NodeId from,
   return members_.all();
 }
 
-void Membership::on_connection_lost(NodeId node, Instant now) { detector_.missed(node, now); }
+void Membership::on_connection_lost(NodeId node, Instant now) {
+  // A call under way ends by itself, and is then counted: one cut is one miss.
+  if (!calling(node)) detector_.missed(node, now);
+}
 
 void Membership::change_self(const MemberRecord& record) {
   members_.change_self(record);

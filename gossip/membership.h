@@ -1,11 +1,12 @@
 // How nodes find each other and stay acquainted.
 //
-// Joining: whatever seed answers gives its member list, and everybody in it is then called. Seeds that are not among the known
-// members are called again and again, at first every kJoinInterval, so the order in which nodes start does not matter. The
-// list spreads with every probe: a probe is a push-pull of the whole list (SWIM's piggybacking takes its place later).
+// Joining: whatever seed answers gives its member list, and everybody in it is then called. Seeds at whose address no
+// known member answers are called again and again, at first every kJoinInterval, so the order in which nodes start
+// does not matter, nor that another node has come to live at a seed's address. The list spreads with every probe: a
+// probe is a push-pull of the whole list (SWIM's piggybacking takes its place later).
 //
-// A machine: calls out, replies in. Bounds: one call to a node or seed at a time. Not promised: that two nodes have the same
-// list at one moment.
+// A machine: calls out, replies in. Bounds: one call to a node or seed at a time. Not promised: that two nodes have
+// the same list at one moment.
 #pragma once
 
 #include <cstdint>
@@ -70,7 +71,8 @@ class Membership {
 
   void take_over(const std::vector<MemberRecord>& records, Instant now);
   void call(std::optional<NodeId> to, std::string address, std::size_t seed);
-  bool knows_address(const std::string& address) const;
+  bool answers_at(const std::string& address) const;  // some known member
+  bool calling(NodeId node) const;
 
   FailureDetector& detector_;
   MemberList members_;

@@ -35,7 +35,7 @@ struct Fingerprint {
 };
 
 struct SummaryReply {
-  bool equal = false;                     // all of it equal, and both quiet: the pair is proven equal
+  bool equal = false;                     // the same data under the same clocks: the pair is proven equal
   std::vector<Fingerprint> fingerprints;  // when not equal: the responder's, of all it owns together with the initiator
 };
 

@@ -8,6 +8,14 @@
 #include "gossip/responder.h"
 
 namespace grapevine::gossip {
+namespace {
+
+// The order of keys in a partition.
+std::pair<model::Token, std::string_view> place_of(const std::string& key) {
+  return {model::token_of(key), key};
+}
+
+}  // namespace
 
 PartitionPull::PartitionPull(Replica& replica, PartitionState theirs, const PullOptions& options)
     : replica_(replica), theirs_(std::move(theirs)), options_(options) {
@@ -26,8 +34,9 @@ void PartitionPull::decide() {
     outcome_.path = PullPath::kEqualRoots;
     open_view();
   } else if (!roots_equal && theirs_.clock == mine.clock) {
-    outcome_.path = PullPath::kDigest;
     outcome_.damage_suspected = theirs_.root.unquiet == 0 && mine.root.unquiet == 0;
+    if (outcome_.damage_suspected) return;
+    outcome_.path = PullPath::kDigest;
     open_view();
   }
 }
@@ -46,9 +55,10 @@ void PartitionPull::on_delta(DeltaReply reply) {
     return;
   }
   outcome_.in_flight = reply.in_flight;
-  const bool progress = !reply.entries.empty();
+  const auto missing = [this] { return model::count_dots(theirs_.clock.minus(live().clock())); };
+  const std::uint64_t before = missing();
   if (!merge(std::move(reply.entries))) return;
-  if (reply.more && progress) {
+  if (reply.more && missing() < before) {
     ask_delta();
   } else {
     finish(absl::OkStatus());
@@ -62,6 +72,9 @@ void PartitionPull::open_view() {
 }
 
 void PartitionPull::on_view(OpenViewReply reply) {
+  if (reply.state.partition != theirs_.partition) {
+    return finish(absl::InvalidArgumentError("a peer opened another partition than was asked for"));
+  }
   theirs_ = std::move(reply.state);
   phase_ = Phase::kComparing;
   const PartitionView& mine = live();
@@ -103,13 +116,18 @@ void PartitionPull::on_split(const SplitRequest& request, const SplitReply& repl
 }
 
 void PartitionPull::ask_leaf(const model::TokenRange& range) {
-  auto items = live().items(range, ResponderLimits{}.items_max, std::nullopt);
+  auto items = live().items(range, options_.items_per_pull_max, std::nullopt);
   if (!items.ok()) return finish(items.status());
+  if (items->size() == options_.items_per_pull_max) listed_in_part_ = true;
   sort_by_hash(*items);
   send(PullRequest{range, *std::move(items), std::nullopt});
 }
 
 void PartitionPull::on_pull(const PullRequest& request, PullReply reply) {
+  if (request.after_key.has_value() && reply.resume_after.has_value() &&
+      place_of(*reply.resume_after) <= place_of(*request.after_key)) {
+    return finish(absl::InvalidArgumentError("a peer's answers do not go forward"));
+  }
   // A key that the view does not hold: its entry there is empty, and knows what the view's clock implies.
   const std::set<std::uint64_t> absent(reply.absent.begin(), reply.absent.end());
   for (const Item& item : request.items) {
@@ -159,7 +177,9 @@ void PartitionPull::regain() {
 }
 
 void PartitionPull::on_fetch(const FetchRequest& request, FetchReply reply) {
-  if (reply.entries.empty() || reply.entries.size() > request.keys.size()) {
+  const auto is_of = [](const KeyedEntry& keyed, const std::string& key) { return keyed.key == key; };
+  if (reply.entries.empty() || reply.entries.size() > request.keys.size() ||
+      !std::equal(reply.entries.begin(), reply.entries.end(), request.keys.begin(), is_of)) {
     return finish(absl::InvalidArgumentError("a peer answered other keys than were asked for"));
   }
   for (std::size_t i = reply.entries.size(); i < request.keys.size(); ++i) {
@@ -170,6 +190,7 @@ void PartitionPull::on_fetch(const FetchRequest& request, FetchReply reply) {
 }
 
 void PartitionPull::adopt() {
+  if (listed_in_part_) return finish(absl::OkStatus());
   const absl::Status status = replica_.adopt(theirs_.partition, theirs_.clock);
   outcome_.adopted = status.ok();
   finish(status);

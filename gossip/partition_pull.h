@@ -3,13 +3,17 @@
 //   deciding --nothing missing--> done
 //      |-----roots differ, dots missing--> delta --log reaches--> done
 //      |                                     '--it does not--.
-//      '-----roots equal, or damage-----------------------> viewing --> comparing --> regaining --> adopting --> done
+//      '-----roots equal, or clocks equal-----------------> viewing --> comparing --> regaining --> adopting --> done
 //
 //   viewing    the peer freezes a view of its partition
 //   comparing  descent through the digests; what differs or is not quiet over there is pulled and merged (R3)
 //   regaining  keys of dots that came from elsewhere meanwhile and that the view's clock knew are pulled once more: the view may
 //              know them to be superseded
-//   adopting   the view's clock is added to ours
+//   adopting   the view's clock is added to ours; not if a leaf had more keys than one request may list (one hash tag for all of
+//              them): of those that were left out it is not known which the view has deleted
+//
+// Where clocks are equal, both sides quiet and yet the roots differ, one side is damaged (I3). That is reported and nothing is
+// pulled: the join with a lost entry under the same clock is its deletion, and the damage would spread.
 //
 // A machine: requests out, replies in. A reply may come late or never; a failed one ends the pull, what was merged stays and no
 // clock is adopted. Bounds: requests_in_flight_max requests; their replies are bounded by the responder.
@@ -33,7 +37,8 @@ struct PullOptions {
   std::size_t requests_in_flight_max = 4;
   std::size_t ranges_per_split = 64;
   std::size_t keys_per_fetch = 1000;
-  std::size_t delta_ranges_max = 10'000;  // dot ranges of one request
+  std::size_t delta_ranges_max = 10'000;     // dot ranges of one request; at most what the responder takes
+  std::size_t items_per_pull_max = 1 << 20;  // of one leaf; at most what the responder takes
 };
 
 enum class PullPath : std::uint8_t { kNone, kDelta, kDigest, kEqualRoots };
@@ -101,6 +106,7 @@ class PartitionPull {
   model::Clock clock_at_start_;         // ours, when the view was asked for
   model::Clock from_view_;              // dots that came with entries of the view itself
   std::optional<RangeDescent> descent_;
+  bool listed_in_part_ = false;         // a leaf had more keys than could be listed
   bool splitting_ = false;              // one split at a time: the descent answers in order
   std::vector<model::TokenRange> leaves_;  // to be asked for
   std::vector<std::string> regain_keys_;   // to be asked for

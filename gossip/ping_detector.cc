@@ -8,6 +8,11 @@ void PingDetector::watch(NodeId node, Instant now) {
   nodes_.try_emplace(node, Watched{false, now, 0, false, now});
 }
 
+void PingDetector::forget(NodeId node) {
+  if (up(node)) verdicts_.push_back({node, false});
+  nodes_.erase(node);
+}
+
 void PingDetector::heard_from(NodeId node, Instant now) {
   const auto found = nodes_.find(node);
   if (found == nodes_.end()) return;

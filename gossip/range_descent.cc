@@ -18,7 +18,7 @@ void RangeDescent::look_at(const model::TokenRange& range, const model::DigestSh
   if (left.sum == right.sum && !must_see) return;
   const Leaf found{range, left.keys, right.keys};
   const bool few = std::uint64_t{left.keys} + right.keys <= kLeafKeys || left.keys == 0 ||
-                   right.keys == 0;
+                   (right.keys == 0 && left.keys <= kListedKeysMax);
   if (few || range.size_bits() < kSplitBits) {
     leaves_.push_back(found);
   } else {

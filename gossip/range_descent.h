@@ -21,6 +21,8 @@ class RangeDescent {
  public:
   static constexpr int kSplitBits = 4;  // 16 parts
   static constexpr std::uint32_t kLeafKeys = 64;
+  // The left side lists its keys of a leaf: no more than these where the right side holds none.
+  static constexpr std::uint32_t kListedKeysMax = 16'384;
 
   // Whether ranges with unquiet entries on the right side count as different (a pull must have those entries).
   enum class Unquiet { kIgnored, kOnTheRight };

@@ -26,6 +26,25 @@ absl::Status check_range(const PartitionView& view, const model::TokenRange& ran
                   range.first.value, range.last.value));
 }
 
+// REQUIRES: at least as many tokens as parts.
+bool has_equal_parts(const model::TokenRange& range) {
+  constexpr std::uint32_t kLast = (std::uint32_t{1} << RangeDescent::kSplitBits) - 1;
+  return range.part(kLast, RangeDescent::kSplitBits).last == range.last;
+}
+
+// Sorted and apart, so that no dot is named twice.
+absl::Status check_dots(const std::vector<model::DotRange>& dots) {
+  for (std::size_t i = 0; i < dots.size(); ++i) {
+    const bool possible = dots[i].first >= 1 && dots[i].first <= dots[i].last;
+    const bool in_order = i == 0 || dots[i - 1].actor < dots[i].actor ||
+                          (dots[i - 1].actor == dots[i].actor && dots[i - 1].last < dots[i].first);
+    if (!possible || !in_order) {
+      return absl::InvalidArgumentError("request of a peer: dots impossible or out of order");
+    }
+  }
+  return absl::OkStatus();
+}
+
 absl::Status check_count(const char* what, std::size_t count, std::size_t limit) {
   if (count <= limit) return absl::OkStatus();
   return absl::InvalidArgumentError(
@@ -56,7 +75,7 @@ SummaryReply answer(const Replica& replica, const std::vector<PartitionId>& part
   const SummaryRequest mine = summarize(replica, partitions);
   SummaryReply reply;
   reply.equal = mine.partitions_hash == request.partitions_hash && mine.roots == request.roots &&
-                mine.clocks_hash == request.clocks_hash && mine.quiet && request.quiet;
+                mine.clocks_hash == request.clocks_hash;
   if (reply.equal) return reply;
   for (const PartitionId partition : partitions) {
     const PartitionState state = state_of(replica, partition);
@@ -76,6 +95,9 @@ PartitionState state_of(const PartitionView& view, PartitionId partition) {
 
 absl::StatusOr<DeltaReply> answer(const Replica& replica, const DeltaRequest& request,
                                   const ResponderLimits& limits) {
+  GRAPEVINE_RETURN_IF_ERROR(
+      check_count("dot ranges", request.dots.size(), limits.dot_ranges_max));
+  GRAPEVINE_RETURN_IF_ERROR(check_dots(request.dots));
   DeltaReply reply;
   const Replica::NamedDots dots =
       replica.name_dots(request.partition, request.dots, /*with_young=*/false,
@@ -123,8 +145,8 @@ absl::StatusOr<SplitReply> answer(const PartitionView& view, const SplitRequest&
   SplitReply reply;
   for (const model::TokenRange& range : request.ranges) {
     GRAPEVINE_RETURN_IF_ERROR(check_range(view, range));
-    if (range.size_bits() < RangeDescent::kSplitBits) {
-      return absl::InvalidArgumentError("request of a peer: a range too small to be split");
+    if (range.size_bits() < RangeDescent::kSplitBits || !has_equal_parts(range)) {
+      return absl::InvalidArgumentError("request of a peer: a range that has not 16 equal parts");
     }
     reply.parts.push_back(parts_of(view, range));
   }

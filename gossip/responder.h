@@ -16,9 +16,10 @@ namespace grapevine::gossip {
 struct ResponderLimits {
   std::size_t reply_bytes_max = std::size_t{1} << 20;
   std::size_t reply_keys_max = 10'000;
-  std::size_t ranges_max = 1024;    // of one split
-  std::size_t items_max = 1 << 20;  // of one pull
-  std::size_t keys_max = 10'000;    // of one fetch
+  std::size_t dot_ranges_max = 10'000;  // of one delta
+  std::size_t ranges_max = 1024;        // of one split
+  std::size_t items_max = 1 << 20;      // of one pull
+  std::size_t keys_max = 10'000;        // of one fetch
 };
 
 // What this replica holds of `partitions`, in order, for the peer to compare.

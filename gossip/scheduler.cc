@@ -48,31 +48,30 @@ bool Scheduler::claim(NodeId peer) {
 }
 
 std::vector<NodeId> Scheduler::due(Instant now) {
-  std::vector<NodeId> begin;
-  const auto may_begin = [&](const Peer& peer) {
-    return peer.reachable && !peer.under_way && under_way_ < options_.exchanges_at_once;
+  // Never compared with (nullopt) counts as longest ago.
+  const auto waited_longer = [](const auto& a, const auto& b) {
+    return a->second.last_ended < b->second.last_ended;
   };
-  const auto start = [&](NodeId id, Peer& peer) {
-    peer.under_way = true;
-    peer.soon.reset();
-    ++under_way_;
-    begin.push_back(id);
-  };
-  for (auto& [id, peer] : peers_) {
-    if (peer.soon.has_value() && *peer.soon <= now && may_begin(peer)) start(id, peer);
+  std::vector<std::map<NodeId, Peer>::iterator> waiting;
+  for (auto peer = peers_.begin(); peer != peers_.end(); ++peer) {
+    if (peer->second.reachable && !peer->second.under_way) waiting.push_back(peer);
   }
+  std::stable_sort(waiting.begin(), waiting.end(), waited_longer);
   if (now >= next_round_) {
     const double jitter = 0.75 + 0.5 * random_.unit();
     next_round_ = now + Duration(static_cast<Duration::rep>(
                             static_cast<double>(options_.interval.count()) * jitter));
-    auto longest = peers_.end();
-    for (auto peer = peers_.begin(); peer != peers_.end(); ++peer) {
-      if (!may_begin(peer->second)) continue;
-      if (longest == peers_.end() || peer->second.last_ended < longest->second.last_ended) {
-        longest = peer;  // never compared with (nullopt) counts as longest ago
-      }
-    }
-    if (longest != peers_.end()) start(longest->first, longest->second);
+    // If no place is free now, the first that becomes free is for the one that has waited longest.
+    if (!waiting.empty()) waiting.front()->second.soon = now;
+  }
+  std::vector<NodeId> begin;
+  for (const auto& peer : waiting) {
+    if (under_way_ >= options_.exchanges_at_once) break;
+    if (!peer->second.soon.has_value() || *peer->second.soon > now) continue;
+    peer->second.under_way = true;
+    peer->second.soon.reset();
+    ++under_way_;
+    begin.push_back(peer->first);
   }
   return begin;
 }

@@ -4,6 +4,8 @@
 // known to be missing: a peer came back, a write did not reach it, an operator asks, or the last exchange made progress
 // and so may have more to do: then again after kAgainAfter, so that recovery does not wait for the timer.
 //
+// Of those whose time has come, the one that has waited longest is first.
+//
 // A machine. Bounds: one exchange a peer, exchanges_at_once in all.
 #pragma once
 

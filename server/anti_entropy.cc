@@ -160,8 +160,9 @@ void AntiEntropy::end(NodeId peer, const gossip::ExchangeReport& report) {
   }
   if (report.damage_suspected > 0) {
     spdlog::error(
-        "{} partitions hold other data here than at node {} under equal clocks: damage on one "
-        "side; what differs was pulled",
+        "{} partitions hold other data here than at node {} under equal clocks: one of the two is "
+        "damaged, so nothing is pulled; compare with a third by grapevine divergence --keys, and "
+        "give the damaged node an empty --data-dir",
         report.damage_suspected, to_string(peer));
   }
   alarm_.set(scheduler_.next_deadline());

@@ -1,0 +1,137 @@
+#include "tests/gossip/conversation.h"
+
+#include <numeric>
+#include <utility>
+
+namespace grapevine::gossip {
+namespace {
+
+template <typename Reply>
+absl::StatusOr<ExchangeReply> widened(absl::StatusOr<Reply> reply) {
+  if (!reply.ok()) return reply.status();
+  return ExchangeReply(*std::move(reply));
+}
+
+}  // namespace
+
+Conversation::Conversation(FakeReplica& initiator, FakeReplica& responder,
+                           const ConversationOptions& options)
+    : initiator_(initiator),
+      responder_(responder),
+      options_(options),
+      exchange_(initiator, initiator.partitions(), options.exchange) {
+  collect();
+}
+
+Conversation::Conversation(FakeReplica& initiator, FakeReplica& responder,
+                           std::vector<PartitionState> theirs, const ConversationOptions& options)
+    : initiator_(initiator),
+      responder_(responder),
+      options_(options),
+      exchange_(Exchange::from_states(initiator, std::move(theirs), options.exchange)) {
+  collect();
+}
+
+void Conversation::collect() {
+  Exchange::Output output = exchange_.take_output();
+  for (auto& request : output.requests) {
+    ++asked_[request.body.index()];
+    messages_.push_back({request.number, std::move(request.body), std::nullopt, nullptr});
+  }
+  for (const PartitionId partition : output.close_views) views_.erase(partition);
+  if (exchange_.done()) views_.clear();
+}
+
+absl::StatusOr<ExchangeReply> Conversation::answered(Message& message) {
+  const auto& request = message.request;
+  const auto ghost_of_now = [&](PartitionId partition) {
+    return std::make_shared<const ReachedByKey>(responder_.partition(partition).reached);
+  };
+  if (const auto* summary = std::get_if<SummaryRequest>(&request)) {
+    return ExchangeReply(answer(responder_, responder_.partitions(), *summary));
+  }
+  if (const auto* states = std::get_if<StatesRequest>(&request)) {
+    StatesReply reply;
+    for (const PartitionState& state : states->states) {
+      reply.states.push_back(state_of(responder_, state.partition));
+    }
+    states_ = states->states;
+    return ExchangeReply(std::move(reply));
+  }
+  if (const auto* delta = std::get_if<DeltaRequest>(&request)) {
+    message.reached = ghost_of_now(delta->partition);
+    return widened(answer(responder_, *delta, options_.limits));
+  }
+  if (const auto* open = std::get_if<OpenViewRequest>(&request)) {
+    auto& view = views_[open->partition];
+    view = responder_.freeze(open->partition);
+    message.reached = ghost_of_now(open->partition);
+    return ExchangeReply(OpenViewReply{state_of(*view, open->partition)});
+  }
+  const auto held = views_.find(*message.number.partition);
+  if (held == views_.end()) return absl::InternalError("a view was asked before it was opened");
+  const PartitionView& view = *held->second;
+  message.reached = std::make_shared<const ReachedByKey>(
+      static_cast<const FakeView&>(view).state().reached);
+  if (const auto* split = std::get_if<SplitRequest>(&request)) {
+    return widened(answer(view, *split, options_.limits));
+  }
+  if (const auto* pull = std::get_if<PullRequest>(&request)) {
+    return widened(answer(view, *pull, options_.limits));
+  }
+  return widened(answer(view, std::get<FetchRequest>(request), options_.limits));
+}
+
+void Conversation::deliver(Message message) {
+  if (message.answer->ok()) {
+    initiator_.arriving(message.reached);
+    exchange_.on_reply(message.number, **std::move(message.answer));
+    initiator_.arriving(nullptr);
+  } else {
+    exchange_.on_failure(message.number, message.answer->status());
+  }
+  collect();
+}
+
+void Conversation::move(std::size_t message) {
+  Message& moving = messages_.at(message);
+  if (!moving.answer.has_value()) {
+    moving.answer = answered(moving);
+    return;
+  }
+  Message arrived = std::move(moving);
+  messages_.erase(messages_.begin() + static_cast<std::ptrdiff_t>(message));
+  deliver(std::move(arrived));
+}
+
+void Conversation::lose(std::size_t message) {
+  Message lost = std::move(messages_.at(message));
+  messages_.erase(messages_.begin() + static_cast<std::ptrdiff_t>(message));
+  lost.answer = absl::UnavailableError("lost");
+  deliver(std::move(lost));
+}
+
+void Conversation::break_off() {
+  views_.clear();
+  while (!messages_.empty()) lose(0);
+}
+
+void Conversation::run() {
+  while (!messages_.empty()) move(0);
+}
+
+std::size_t Conversation::asked_in_all() const {
+  return std::accumulate(asked_.begin(), asked_.end(), std::size_t{0});
+}
+
+ExchangeReport push_pull(FakeReplica& a, FakeReplica& b, const ConversationOptions& options) {
+  Conversation there(a, b, options);
+  there.run();
+  if (auto states = there.take_states()) {
+    Conversation back(b, a, *std::move(states), options);
+    back.run();
+  }
+  return there.report();
+}
+
+}  // namespace grapevine::gossip

@@ -1,0 +1,82 @@
+// One exchange between two fake replicas, message by message: the test says which message moves on and which is lost.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <map>
+#include <memory>
+#include <optional>
+#include <variant>
+#include <vector>
+
+#include "gossip/exchange.h"
+#include "gossip/responder.h"
+#include "tests/gossip/fake_replica.h"
+
+namespace grapevine::gossip {
+
+struct ConversationOptions {
+  ExchangeOptions exchange;
+  ResponderLimits limits;
+};
+
+// Resource. Both replicas must outlive it.
+class Conversation {
+ public:
+  // From the summary on, over all partitions.
+  Conversation(FakeReplica& initiator, FakeReplica& responder, const ConversationOptions& options = {});
+  // From the states that `responder` had sent on.
+  Conversation(FakeReplica& initiator, FakeReplica& responder, std::vector<PartitionState> theirs,
+               const ConversationOptions& options = {});
+
+  bool done() const { return exchange_.done(); }
+  const ExchangeReport& report() const { return exchange_.report(); }
+  std::size_t under_way() const { return messages_.size(); }
+  std::size_t views_open() const { return views_.size(); }
+  const FakeReplica& initiator() const { return initiator_; }
+  const FakeReplica& responder() const { return responder_; }
+
+  // The message moves on: a request reaches the responder and is answered, an answer reaches the initiator.
+  // REQUIRES: message < under_way().
+  void move(std::size_t message);
+  void lose(std::size_t message);
+  // The responder is gone, and with it all views: everything under way fails.
+  void break_off();
+  // Moves everything, oldest first, until it is done.
+  void run();
+
+  // How many requests of one kind there were.
+  template <typename Request>
+  std::size_t asked() const {
+    return asked_[ExchangeRequest(Request{}).index()];
+  }
+  std::size_t asked_in_all() const;
+  // The states that the initiator sent: what the responder begins an exchange of its own with.
+  std::optional<std::vector<PartitionState>> take_states() { return std::exchange(states_, {}); }
+
+ private:
+  struct Message {
+    Exchange::RequestNumber number;
+    ExchangeRequest request;
+    std::optional<absl::StatusOr<ExchangeReply>> answer;
+    std::shared_ptr<const ReachedByKey> reached;  // the ghost of the answer
+  };
+
+  void collect();
+  absl::StatusOr<ExchangeReply> answered(Message& message);
+  void deliver(Message message);
+
+  FakeReplica& initiator_;
+  FakeReplica& responder_;
+  const ConversationOptions options_;
+  Exchange exchange_;
+  std::vector<Message> messages_;  // oldest first
+  std::map<PartitionId, std::unique_ptr<PartitionView>> views_;
+  std::array<std::size_t, std::variant_size_v<ExchangeRequest>> asked_{};
+  std::optional<std::vector<PartitionState>> states_;
+};
+
+// An exchange, and the one that the responder begins in turn: push and pull. The report is of the first.
+ExchangeReport push_pull(FakeReplica& a, FakeReplica& b, const ConversationOptions& options = {});
+
+}  // namespace grapevine::gossip

@@ -1,0 +1,352 @@
+// Goal: an exchange costs what the path that it must take costs, tells the truth of what it did, and survives
+// anything that a peer says or does not say.
+#include "gossip/exchange.h"
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include "tests/gossip/conversation.h"
+
+namespace grapevine::gossip {
+namespace {
+
+class TwoReplicas : public ::testing::Test {
+ protected:
+  // Both hold what `b` wrote, from the beginning.
+  void share(std::size_t keys) {
+    for (std::size_t i = 0; i < keys; ++i) {
+      const KeyedEntry written = b_.put(fmt::format("shared {}", i), "v");
+      ASSERT_TRUE(a_.merge(a_.partition_of(written.key), {written}).ok());
+    }
+    settle();
+  }
+  void settle() {
+    a_.settle();
+    b_.settle();
+  }
+  void forget_logs() {
+    Random random(1);
+    a_.evict(random, 1);
+    b_.evict(random, 1);
+  }
+  // After upkeep: an entry may wait to be stripped.
+  bool same() {
+    a_.strip_all();
+    b_.strip_all();
+    for (const PartitionId id : a_.partitions()) {
+      if (a_.partition(id).stored != b_.partition(id).stored) return false;
+      if (a_.partition(id).clock != b_.partition(id).clock) return false;
+    }
+    return true;
+  }
+
+  FakeReplica a_{NodeId{1}, 4};
+  FakeReplica b_{NodeId{2}, 4};
+};
+
+// ---- what each path costs ----
+
+TEST_F(TwoReplicas, AnEqualPairCostsOneSummaryWhateverItHolds) {
+  share(50);
+  Conversation idle(a_, b_);
+  idle.run();
+  EXPECT_TRUE(idle.done());
+  EXPECT_TRUE(idle.report().proven_equal);
+  EXPECT_EQ(idle.asked<SummaryRequest>(), 1U);
+  EXPECT_EQ(idle.asked_in_all(), 1U);
+  EXPECT_FALSE(idle.report().progress());
+}
+
+TEST_F(TwoReplicas, WhereTheLogReachesADeltaPullsExactlyWhatIsMissing) {
+  share(50);
+  b_.put("k", "1");
+  b_.remove("shared 7");
+  settle();
+  Conversation delta(a_, b_);
+  delta.run();
+  EXPECT_EQ(delta.report().keys_pulled, 2U);
+  EXPECT_EQ(delta.report().digest_pulls, 0U);
+  EXPECT_EQ(delta.asked<OpenViewRequest>(), 0U);
+  EXPECT_LE(delta.asked_in_all(), 4U);  // summary, states, a delta for each partition
+  EXPECT_TRUE(same());
+}
+
+TEST_F(TwoReplicas, WhereTheLogDoesNotReachADigestPullsWhatDiffersAndAdoptsTheClock) {
+  share(50);
+  b_.put("k", "1");
+  b_.remove("shared 7");
+  settle();
+  forget_logs();
+  Conversation digest(a_, b_);
+  digest.run();
+  EXPECT_EQ(digest.report().digest_pulls, digest.asked<OpenViewRequest>());
+  EXPECT_EQ(digest.report().clocks_adopted, digest.report().digest_pulls);
+  EXPECT_LE(digest.report().keys_pulled, 2U);
+  EXPECT_EQ(digest.views_open(), 0U);
+  EXPECT_TRUE(same());
+}
+
+TEST_F(TwoReplicas, EqualRootsAdoptTheClockWithoutAnEntry) {
+  share(10);
+  b_.put("k", "1");
+  b_.remove("k");  // nothing is left of it but the clock
+  settle();
+  forget_logs();
+  Conversation adopting(a_, b_);
+  adopting.run();
+  EXPECT_EQ(adopting.report().equal_roots, 1U);
+  EXPECT_EQ(adopting.report().clocks_adopted, 1U);
+  EXPECT_EQ(adopting.report().keys_pulled, 0U);
+  EXPECT_EQ(adopting.asked<PullRequest>(), 0U);
+  EXPECT_TRUE(same());
+}
+
+TEST_F(TwoReplicas, ANewReplicaStreamsEverythingInSeveralReplies) {
+  for (std::size_t i = 0; i < 500; ++i) b_.put(fmt::format("key {}", i), std::string(100, 'v'));
+  settle();
+  forget_logs();
+  ConversationOptions options;
+  options.limits.reply_bytes_max = 4000;
+  Conversation fill(a_, b_, options);
+  fill.run();
+  EXPECT_EQ(fill.report().keys_pulled, 500U);
+  EXPECT_EQ(fill.asked<SplitRequest>(), 0U);
+  EXPECT_GE(fill.asked<PullRequest>(), 20U);
+  EXPECT_LE(fill.asked<PullRequest>(), 60U);
+  EXPECT_TRUE(same());
+}
+
+TEST_F(TwoReplicas, OneDifferenceInALargePartitionIsFoundByDescent) {
+  share(3000);
+  a_.deepen_tree();
+  b_.deepen_tree();
+  b_.put("shared 5", "other");
+  settle();
+  forget_logs();
+  Conversation digest(a_, b_);
+  digest.run();
+  EXPECT_LE(digest.asked<SplitRequest>(), 2U);
+  EXPECT_EQ(digest.asked<PullRequest>(), 1U);
+  EXPECT_EQ(digest.report().keys_pulled, 1U);
+}
+
+TEST_F(TwoReplicas, YoungDotsAreLeftToTheirReplication) {
+  share(3);
+  b_.put("k", "young");
+  Conversation early(a_, b_);
+  early.run();
+  EXPECT_EQ(early.report().in_flight, 1U);
+  EXPECT_EQ(early.report().keys_pulled, 0U);
+  EXPECT_TRUE(a_.values("k").empty());
+  EXPECT_FALSE(early.report().progress());
+  settle();
+  push_pull(a_, b_);
+  EXPECT_TRUE(same());
+}
+
+TEST_F(TwoReplicas, OneExchangePushesAndPulls) {
+  share(3);
+  a_.put("of a", "1");
+  b_.put("of b", "2");
+  settle();
+  EXPECT_FALSE(push_pull(a_, b_).proven_equal);
+  EXPECT_TRUE(same());
+  EXPECT_TRUE(push_pull(b_, a_).proven_equal);
+}
+
+TEST_F(TwoReplicas, NoMorePartitionsThanAllowedArePulledAtOnce) {
+  for (std::size_t i = 0; i < 100; ++i) b_.put(fmt::format("key {}", i), "v");
+  settle();
+  ConversationOptions options;
+  options.exchange.partitions_at_once = 2;
+  Conversation pulling(a_, b_, options);
+  std::size_t most = 0;
+  while (pulling.under_way() > 0) {
+    most = std::max(most, pulling.under_way());
+    pulling.move(0);
+  }
+  EXPECT_EQ(most, 2U);
+  EXPECT_EQ(pulling.report().delta_pulls, 4U);
+  EXPECT_TRUE(same());
+}
+
+TEST_F(TwoReplicas, AViewIsLetGoAsSoonAsItsPullIsOver) {
+  for (std::size_t i = 0; i < 100; ++i) b_.put(fmt::format("key {}", i), "v");
+  settle();
+  forget_logs();
+  ConversationOptions options;
+  options.exchange.partitions_at_once = 1;
+  Conversation pulling(a_, b_, options);
+  while (pulling.under_way() > 0) {
+    pulling.move(0);
+    EXPECT_LE(pulling.views_open(), 1U);
+  }
+  EXPECT_EQ(pulling.report().digest_pulls, 4U);
+}
+
+// ---- what is proven ----
+
+// A delete whose earlier dots nobody holds any more leaves a vector until the gap is closed.
+TEST_F(TwoReplicas, APairWithAGapThatNobodyFillsIsProvenEqualAllTheSame) {
+  share(3);
+  FakeReplica gone(NodeId{3}, 4);
+  gone.put("k", "lost with its node");
+  const KeyedEntry last = gone.put("k", "kept");
+  ASSERT_TRUE(b_.merge(b_.partition_of("k"), {last}).ok());
+  b_.remove("k");
+  settle();
+  push_pull(a_, b_);
+  ASSERT_FALSE(b_.quiet());
+  Conversation again(a_, b_);
+  again.run();
+  EXPECT_TRUE(again.report().proven_equal);
+  EXPECT_EQ(again.asked_in_all(), 1U);
+}
+
+TEST_F(TwoReplicas, EqualDataUnderOtherClocksIsNoProof) {
+  share(3);
+  b_.remove("never was");
+  settle();
+  Conversation first(a_, b_);
+  first.run();
+  EXPECT_FALSE(first.report().proven_equal);
+  Conversation second(a_, b_);
+  second.run();
+  EXPECT_TRUE(second.report().proven_equal);
+}
+
+// Under equal clocks the join of an entry with a lost one deletes it: pulling would spread the damage.
+TEST_F(TwoReplicas, DamageIsReportedAndDoesNotSpread) {
+  share(5);
+  a_.rot("shared 2");
+  for (const bool from_a : {true, false}) {
+    Conversation exchange(from_a ? a_ : b_, from_a ? b_ : a_);
+    exchange.run();
+    EXPECT_EQ(exchange.report().damage_suspected, 1U);
+    EXPECT_FALSE(exchange.report().proven_equal);
+    EXPECT_FALSE(exchange.report().progress());  // else it would be begun again at once, for ever
+    EXPECT_EQ(b_.values("shared 2").size(), 1U);
+  }
+}
+
+// ---- a peer that goes, or lies ----
+
+TEST_F(TwoReplicas, APeerLostMidWayLeavesWhatWasMergedAndAdoptsNoClock) {
+  for (std::size_t i = 0; i < 40; ++i) b_.put(fmt::format("{{tag}}{}", i), std::string(100, 'v'));
+  settle();
+  forget_logs();
+  ConversationOptions options;
+  options.limits.reply_bytes_max = 1000;
+  Conversation cut(a_, b_, options);
+  while (cut.asked<PullRequest>() < 3) cut.move(0);
+  cut.break_off();
+  EXPECT_TRUE(cut.done());
+  EXPECT_FALSE(cut.report().status.ok());
+  EXPECT_GT(cut.report().keys_pulled, 0U);
+  EXPECT_EQ(cut.report().clocks_adopted, 0U);
+  const PartitionId partition = a_.partition_of("{tag}");
+  EXPECT_EQ(a_.partition(partition).stored.size(), cut.report().keys_pulled);
+  EXPECT_FALSE(a_.partition(partition).clock.covers(b_.partition(partition).clock));
+  Conversation whole(a_, b_, options);
+  whole.run();
+  EXPECT_TRUE(same());
+}
+
+TEST_F(TwoReplicas, AFailedSummaryOrStatesRequestEndsTheExchange) {
+  share(2);
+  b_.put("k", "v");
+  for (const std::size_t before : {0U, 2U}) {
+    Conversation lost(a_, b_);
+    for (std::size_t i = 0; i < before; ++i) lost.move(0);
+    lost.lose(0);
+    EXPECT_TRUE(lost.done());
+    EXPECT_TRUE(absl::IsUnavailable(lost.report().status));
+    EXPECT_EQ(lost.under_way(), 0U);
+  }
+}
+
+TEST_F(TwoReplicas, AFailedPullEndsOnlyThatPull) {
+  for (std::size_t i = 0; i < 40; ++i) b_.put(fmt::format("key {}", i), "v");
+  settle();
+  Conversation exchange(a_, b_);
+  while (exchange.asked<DeltaRequest>() < 4) exchange.move(0);
+  exchange.lose(0);
+  exchange.run();
+  EXPECT_TRUE(exchange.done());
+  EXPECT_TRUE(absl::IsUnavailable(exchange.report().status));
+  a_.strip_all();
+  std::size_t equal = 0;
+  for (const PartitionId id : a_.partitions()) equal += a_.partition(id).stored == b_.partition(id).stored;
+  EXPECT_EQ(equal, 3U);
+}
+
+class OneExchange : public TwoReplicas {
+ protected:
+  Exchange::RequestNumber only_request() {
+    const Exchange::Output output = exchange_.take_output();
+    EXPECT_EQ(output.requests.size(), 1U);
+    return output.requests.front().number;
+  }
+  SummaryReply unequal() const { return answer(b_, b_.partitions(), SummaryRequest{}); }
+  StatesReply states() const {
+    StatesReply reply;
+    for (const PartitionId id : b_.partitions()) reply.states.push_back(state_of(b_, id));
+    return reply;
+  }
+  void SetUp() override { b_.put("k", "v"); }
+
+  Exchange exchange_{a_, a_.partitions(), {}};
+};
+
+TEST_F(OneExchange, AnAnswerOfAnotherKindFailsIt) {
+  const auto number = only_request();
+  exchange_.on_reply(number, states());
+  EXPECT_TRUE(exchange_.done());
+  EXPECT_FALSE(exchange_.report().status.ok());
+}
+
+TEST_F(OneExchange, AnAnswerThatComesTwiceCountsOnce) {
+  const auto summary = only_request();
+  exchange_.on_reply(summary, unequal());
+  exchange_.on_reply(summary, unequal());
+  const auto asked = only_request();
+  exchange_.on_reply(asked, states());
+  const std::size_t pulls = exchange_.take_output().requests.size();
+  EXPECT_EQ(pulls, 1U);
+  exchange_.on_reply(asked, states());
+  EXPECT_TRUE(exchange_.take_output().requests.empty());
+  EXPECT_FALSE(exchange_.done());
+}
+
+TEST_F(OneExchange, APartitionThatIsToldTwiceIsPulledOnce) {
+  exchange_.on_reply(only_request(), unequal());
+  StatesReply doubled = states();
+  const StatesReply once = states();
+  doubled.states.insert(doubled.states.end(), once.states.begin(), once.states.end());
+  exchange_.on_reply(only_request(), doubled);
+  EXPECT_EQ(exchange_.take_output().requests.size(), 1U);
+}
+
+TEST_F(OneExchange, PartitionsThatWereNotAskedForAreIgnored) {
+  SummaryReply lie = unequal();
+  lie.fingerprints.push_back({PartitionId{77}, 1, 1, true});
+  exchange_.on_reply(only_request(), lie);
+  const auto output = exchange_.take_output();
+  ASSERT_EQ(output.requests.size(), 1U);
+  EXPECT_EQ(std::get<StatesRequest>(output.requests[0].body).states.size(), 1U);
+  StatesReply more = states();
+  more.states.push_back({PartitionId{77}, b_.partition(PartitionId{0}).clock, {}});
+  exchange_.on_reply(output.requests[0].number, more);
+  EXPECT_EQ(exchange_.take_output().requests.size(), 1U);
+}
+
+TEST_F(OneExchange, NothingToCompareIsDoneAtOnce) {
+  exchange_.on_reply(only_request(), SummaryReply{});
+  EXPECT_TRUE(exchange_.done());
+  EXPECT_FALSE(exchange_.report().proven_equal);
+  EXPECT_TRUE(exchange_.report().status.ok());
+  EXPECT_TRUE(Exchange::from_states(a_, {}, {}).done());
+}
+
+}  // namespace
+}  // namespace grapevine::gossip

@@ -1,0 +1,325 @@
+#include "tests/gossip/history.h"
+
+#include <algorithm>
+#include <utility>
+
+#include <fmt/format.h>
+
+namespace grapevine::gossip {
+namespace {
+
+constexpr PartitionId kPartition{0};
+constexpr std::size_t kHealRoundsMax = 12;
+constexpr std::size_t kBackgroundKeys = 200;  // deep enough for a tree of 16 leaves
+
+}  // namespace
+
+History::History(std::uint64_t seed, Flaw flaw) : seed_(seed), random_(seed) {
+  const std::uint64_t count[] = {2, 3, 3, 4, 5};
+  const std::uint64_t replicas = count[random_.below(5)];
+  for (std::uint64_t i = 1; i <= replicas; ++i) {
+    replicas_.push_back(std::make_unique<FakeReplica>(NodeId{i}, 1, flaw));
+  }
+  loss_ = random_.unit();
+  misfortunes_ = random_.chance(0.5);
+  // Small enough that answers are cut, and one request waits for another.
+  if (random_.chance(0.5)) options_.limits.reply_bytes_max = 1 + random_.below(400);
+  options_.exchange.pull.requests_in_flight_max = 1 + random_.below(4);
+  options_.exchange.pull.keys_per_fetch = 1 + random_.below(3);
+  options_.exchange.pull.ranges_per_split = 1 + random_.below(3);
+  if (random_.chance(0.1)) preload();
+  for (const auto& replica : replicas_) copies_.push_back({replica->copy()});
+}
+
+// Keys that all replicas hold, so that there is a tree to descend; some replicas' trees are not deep.
+void History::preload() {
+  FakeReplica writer(NodeId{99});
+  for (std::size_t i = 0; i < kBackgroundKeys; ++i) {
+    const KeyedEntry written = writer.put(fmt::format("background {}", i), "v");
+    for (const auto& replica : replicas_) {
+      if (!replica->merge(kPartition, {written}).ok()) broken("preload");
+    }
+  }
+  for (const auto& replica : replicas_) {
+    if (random_.chance(0.8)) replica->deepen_tree();
+  }
+}
+
+std::string History::any_key() { return std::string(1, "klm"[random_.below(3)]); }
+
+std::size_t History::other_than(std::size_t at) {
+  return (at + 1 + random_.below(replicas_.size() - 1)) % replicas_.size();
+}
+
+std::size_t History::index_of(const FakeReplica& replica) const {
+  std::size_t i = 0;
+  while (replicas_[i].get() != &replica) ++i;
+  return i;
+}
+
+void History::broken(std::string what) {
+  if (!broken_.has_value()) broken_ = fmt::format("seed {}, step {}: {}", seed_, step_, what);
+}
+
+std::optional<std::string> History::run() {
+  const std::uint64_t steps = 40 + random_.below(200);
+  for (; step_ < steps && !broken_.has_value(); ++step_) step();
+  if (!broken_.has_value()) heal();
+  counts_.writes = events_.size();
+  return broken_;
+}
+
+void History::step() {
+  const std::size_t at = random_.below(replicas_.size());
+  FakeReplica& replica = *replicas_[at];
+  const double act = random_.unit();
+  if (act < 0.25) {
+    write(at);
+  } else if (act < 0.33) {
+    read(at);
+  } else if (act < 0.43) {
+    receive_mail();
+  } else if (act < 0.50) {
+    begin_exchange(at);
+  } else if (act < 0.90) {
+    move_exchanges();
+  } else if (act < 0.92) {
+    copies_[at].push_back(replica.copy());
+  } else if (act < 0.94) {
+    replica.evict(random_, 0.7);
+  } else if (act < 0.96) {
+    replica.settle();
+  } else if (act < 0.98) {
+    replica.strip_all();
+  } else if (misfortunes_) {
+    crash(at);
+  }
+  check(at);
+}
+
+// ---- users ----
+
+History::Read History::read_at(std::size_t at, const std::string& key) const {
+  const FakeReplica& replica = *replicas_[at];
+  const auto& reached = replica.partition(kPartition).reached;
+  const auto ghost = reached.find(key);
+  return {key, replica.load(key).vector, ghost == reached.end() ? Reached{} : ghost->second};
+}
+
+void History::write(std::size_t at) {
+  if (events_.size() == kEventsMax) return;
+  FakeReplica& replica = *replicas_[at];
+  Read seen{any_key(), {}, {}};
+  if (!reads_.empty() && random_.chance(0.6)) {
+    const std::size_t recent = std::min<std::size_t>(reads_.size(), 12);
+    seen = reads_[reads_.size() - 1 - random_.below(recent)];
+  } else if (random_.chance(0.5)) {
+    seen = read_at(at, seen.key);
+  }
+  Event event{{}, seen.key, random_.chance(0.3), seen.seen};
+  for (std::size_t i = 0; i < events_.size(); ++i) {
+    if (seen.seen[i]) event.past |= events_[i].past;
+  }
+  const KeyedEntry written = event.is_delete
+                                 ? replica.remove(seen.key, seen.context)
+                                 : replica.put(seen.key, fmt::format("{}", events_.size()), seen.context);
+  event.dot = written.events.front();
+  Reached reached = event.past;
+  reached.set(events_.size());
+  replica.reach(seen.key, reached);
+  events_.push_back(std::move(event));
+  const Reached& all = replica.partition(kPartition).reached.at(seen.key);
+  for (std::size_t to = 0; to < replicas_.size(); ++to) {
+    if (to != at && !random_.chance(loss_)) mail_.push_back({to, written, all});
+  }
+}
+
+void History::receive_mail() {
+  if (mail_.empty()) return;
+  const auto picked = mail_.begin() + static_cast<std::ptrdiff_t>(random_.below(mail_.size()));
+  Mail mail = std::move(*picked);
+  mail_.erase(picked);
+  FakeReplica& to = *replicas_[mail.to];
+  to.arriving(std::make_shared<const ReachedByKey>(ReachedByKey{{mail.entry.key, mail.reached}}));
+  const absl::Status status = to.merge(kPartition, {std::move(mail.entry)});
+  to.arriving(nullptr);
+  if (!status.ok()) broken(fmt::format("replication refused: {}", text_of(status)));
+  check(mail.to);
+}
+
+// ---- exchanges ----
+
+void History::begin_exchange(std::size_t at) {
+  conversations_.push_back(
+      std::make_unique<Conversation>(*replicas_[at], *replicas_[other_than(at)], options_));
+}
+
+// A few messages, whichever they are; now and then one is lost.
+void History::move_exchanges() {
+  for (std::uint64_t moves = 1 + random_.below(4); moves > 0 && !conversations_.empty(); --moves) {
+    const std::size_t which = random_.below(conversations_.size());
+    Conversation& conversation = *conversations_[which];
+    if (conversation.under_way() > 0) {
+      const std::size_t message = random_.below(conversation.under_way());
+      if (random_.chance(0.02)) {
+        conversation.lose(message);
+      } else {
+        conversation.move(message);
+      }
+      check(index_of(conversation.initiator()));
+      if (auto states = conversation.take_states()) {
+        conversations_.push_back(std::make_unique<Conversation>(
+            *replicas_[index_of(conversation.responder())],
+            *replicas_[index_of(conversation.initiator())], *std::move(states), options_));
+      }
+    }
+    if (conversations_[which]->under_way() == 0) finish(which);
+  }
+}
+
+void History::finish(std::size_t which) {
+  const Conversation& over = *conversations_[which];
+  if (!over.done()) broken("an exchange waits for nothing and is not done");
+  const ExchangeReport& report = over.report();
+  counts_.delta_pulls += report.delta_pulls;
+  counts_.digest_pulls += report.digest_pulls;
+  counts_.equal_roots += report.equal_roots;
+  counts_.clocks_adopted += report.clocks_adopted;
+  counts_.in_flight += report.in_flight;
+  counts_.regained += over.asked<FetchRequest>();
+  counts_.splits += over.asked<SplitRequest>();
+  if (report.damage_suspected > 0) broken("damage suspected where there is none");
+  if (over.views_open() > 0) broken("a view is left open");
+  conversations_.erase(conversations_.begin() + static_cast<std::ptrdiff_t>(which));
+}
+
+// The process ends, and with it its exchanges; it comes back with an older state, or with entries lost.
+void History::crash(std::size_t at) {
+  FakeReplica& replica = *replicas_[at];
+  for (std::size_t i = conversations_.size(); i > 0; --i) {
+    Conversation& conversation = *conversations_[i - 1];
+    if (&conversation.responder() == &replica) {
+      conversation.break_off();
+      finish(i - 1);
+    } else if (&conversation.initiator() == &replica) {
+      conversations_.erase(conversations_.begin() + static_cast<std::ptrdiff_t>(i - 1));
+    }
+  }
+  if (random_.chance(0.6)) {
+    replica.restore(copies_[at][random_.below(copies_[at].size())]);
+    return;
+  }
+  std::set<std::string> lost;
+  for (const auto& [place, entry] : replica.partition(kPartition).stored) {
+    if (random_.chance(0.5)) lost.insert(place.second);
+  }
+  replica.lose(lost);
+}
+
+// ---- the end ----
+
+void History::heal() {
+  while (!conversations_.empty() && !broken_.has_value()) move_exchanges();
+  bool all_proven = false;
+  for (std::size_t round = 0; round < kHealRoundsMax && !all_proven && !broken_.has_value(); ++round) {
+    all_proven = true;
+    for (std::size_t a = 0; a < replicas_.size(); ++a) {
+      for (std::size_t b = 0; b < replicas_.size(); ++b) {
+        if (a == b) continue;
+        replicas_[a]->settle();
+        replicas_[b]->settle();
+        const ExchangeReport report = push_pull(*replicas_[a], *replicas_[b], options_);
+        if (!report.status.ok()) broken(fmt::format("exchange: {}", text_of(report.status)));
+        all_proven = all_proven && report.proven_equal;
+        check(a);
+        check(b);
+      }
+    }
+    for (const auto& replica : replicas_) replica->strip_all();
+  }
+  if (!all_proven) broken("not all pairs are proven equal");
+  if (!broken_.has_value()) close_gaps();
+  if (!broken_.has_value()) check_end();
+}
+
+// R8: what nobody holds any more counts as seen.
+void History::close_gaps() {
+  std::map<ActorId, std::uint64_t> tops;
+  const auto raise = [&](ActorId actor, std::uint64_t counter) {
+    tops[actor] = std::max(tops[actor], counter);
+  };
+  for (const auto& replica : replicas_) {
+    const FakePartition& partition = replica->partition(kPartition);
+    for (const auto& [actor, counters] : partition.clock.actors()) raise(actor, counters.top());
+    for (const auto& [place, entry] : partition.stored) {
+      for (const auto& [actor, counter] : entry.vector.items()) raise(actor, counter);
+    }
+  }
+  for (const auto& replica : replicas_) {
+    const model::Clock before = replica->partition(kPartition).clock;
+    for (const auto& [actor, top] : tops) replica->close(actor, top);
+    counts_.closed_gaps += before == replica->partition(kPartition).clock ? 0 : 1;
+    replica->strip_all();
+  }
+}
+
+void History::check_end() {
+  for (const auto& replica : replicas_) {
+    if (replica->tombstones() > 0) broken("an entry without live versions is left");
+    if (!replica->quiet()) broken("an entry is not quiet in the end");
+    const FakePartition& mine = replica->partition(kPartition);
+    const FakePartition& first = replicas_.front()->partition(kPartition);
+    if (mine.clock != first.clock || mine.stored != first.stored) broken("not the same in the end");
+  }
+}
+
+// ---- what must always hold ----
+
+void History::check(std::size_t at) {
+  for (const char* const key : {"k", "l", "m"}) check_key(at, key);
+  for (std::size_t other = 0; other < replicas_.size(); ++other) {
+    if (other != at) check_pair(at, other);
+  }
+}
+
+void History::check_key(std::size_t at, const std::string& key) {
+  const FakeReplica& replica = *replicas_[at];
+  const FakePartition& partition = replica.partition(kPartition);
+  const auto ghost = partition.reached.find(key);
+  const Reached reached = ghost == partition.reached.end() ? Reached{} : ghost->second;
+  const model::Entry entry = replica.load(key);
+  Reached superseded;
+  for (std::size_t i = 0; i < events_.size(); ++i) {
+    if (reached[i]) superseded |= events_[i].past;
+  }
+  std::size_t live = 0;
+  for (std::size_t i = 0; i < events_.size(); ++i) {
+    const Event& event = events_[i];
+    if (event.key != key) continue;
+    const bool maximal = reached[i] && !superseded[i] && !event.is_delete;
+    const bool is_live = entry.find(event.dot) != nullptr;
+    live += is_live ? 1 : 0;
+    const auto name = [&] {
+      return fmt::format("replica {}, key {}, write {}:{}", at, key, to_string(event.dot.actor),
+                         event.dot.counter);
+    };
+    if (maximal && !is_live) broken(name() + " is lost (I1)");
+    if (!maximal && is_live) broken(name() + " came back (I1)");
+    if (!reached[i] && (entry.vector.covers(event.dot) || partition.clock.contains(event.dot))) {
+      broken(name() + " is claimed and never came (I2)");
+    }
+  }
+  if (live != entry.versions.size()) broken(fmt::format("replica {}: a version nobody wrote", at));
+}
+
+void History::check_pair(std::size_t at, std::size_t other) {
+  const FakePartition& mine = replicas_[at]->partition(kPartition);
+  const FakePartition& theirs = replicas_[other]->partition(kPartition);
+  const bool certified = mine.tree.root().unquiet == 0 && theirs.tree.root().unquiet == 0 &&
+                         mine.clock == theirs.clock;
+  if (certified && mine.tree.root().sum != theirs.tree.root().sum) {
+    broken(fmt::format("replicas {} and {}: equal clocks, other versions (I3)", at, other));
+  }
+}
+
+}  // namespace grapevine::gossip

@@ -1,0 +1,52 @@
+// Member records for tests, and a generator of them: few nodes, few incarnations, so that records of one node meet.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include <fmt/format.h>
+#include <rapidcheck.h>
+
+#include "gossip/member.h"
+
+namespace grapevine::gossip {
+
+inline MemberRecord member(std::uint64_t id, std::uint64_t incarnation = 0,
+                           MemberState state = MemberState::kUp) {
+  MemberRecord record;
+  record.id = NodeId{id};
+  record.name = fmt::format("n{}", id);
+  record.peer_address = fmt::format("host{}:4741", id);
+  record.state = state;
+  record.incarnation = incarnation;
+  return record;
+}
+
+inline std::vector<MemberRecord> members(std::uint64_t count) {
+  std::vector<MemberRecord> records;
+  for (std::uint64_t id = 1; id <= count; ++id) records.push_back(member(id));
+  return records;
+}
+
+// Its content is a function of id, incarnation and state, as it is where nodes make their own records.
+inline rc::Gen<MemberRecord> any_record() {
+  return rc::gen::map(
+      rc::gen::tuple(rc::gen::inRange<std::uint64_t>(1, 6), rc::gen::inRange<std::uint64_t>(0, 5),
+                     rc::gen::element(MemberState::kUp, MemberState::kLeft, MemberState::kRemoved)),
+      [](const auto& drawn) {
+        MemberRecord record = member(std::get<0>(drawn), std::get<1>(drawn), std::get<2>(drawn));
+        record.zone = fmt::format("zone {}", record.incarnation);
+        return record;
+      });
+}
+
+inline rc::Gen<std::vector<MemberRecord>> any_records() {
+  return rc::gen::container<std::vector<MemberRecord>>(any_record());
+}
+
+inline void showValue(const MemberRecord& record, std::ostream& out) {
+  out << record.name << " incarnation " << record.incarnation << ' ' << to_string(record.state)
+      << " weight " << record.weight << " zone '" << record.zone << "'";
+}
+
+}  // namespace grapevine::gossip
