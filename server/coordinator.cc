@@ -143,8 +143,11 @@ void Coordinator::forward(Request& request, const std::vector<std::size_t>& indi
                                     [&](NodeId node) { return ring_.reachable(node); });
     if (!request.may_forward || owner == state.owners.end()) {
       resolve(request, index,
-              absl::UnavailableError("no owner of the key can be reached: nothing was written; "
-                                     "try again later"));
+              absl::UnavailableError(fmt::format(
+                  "{}: nothing was {}; try again later",
+                  request.may_forward ? "no owner of the key can be reached"
+                                      : "the key was forwarded to a node that does not own it",
+                  request.operations[index].writes() ? "written" : "read")));
       continue;
     }
     by_owner[*owner].push_back(index);
@@ -178,12 +181,47 @@ void Coordinator::on_reply(CallId id, PeerReply reply) {
 
 void Coordinator::on_forwarded(Request& request, const Call& call, ForwardReply reply) {
   for (std::size_t i = 0; i < call.operations.size(); ++i) {
-    resolve(request, call.operations[i],
-            i < reply.answers.size()
-                ? std::move(reply.answers[i])
-                : OperationAnswer(outcome_unknown_error(
-                      "the owner that the operation was forwarded to answered incompletely: the "
-                      "write may or may not have happened; read the key")));
+    const std::size_t index = call.operations[i];
+    if (i < reply.answers.size()) {
+      resolve(request, index, std::move(reply.answers[i]));
+    } else if (request.operations[index].writes()) {
+      resolve(request, index,
+              outcome_unknown_error("the owner that the write was forwarded to answered "
+                                    "incompletely: it may or may not have happened; read the "
+                                    "key before writing again"));
+    } else {
+      resolve(request, index,
+              absl::UnavailableError("the owner that the read was forwarded to answered "
+                                     "incompletely; read again"));
+    }
+  }
+}
+
+void Coordinator::forward_failed(Request& request, const Call& call, const absl::Status& status) {
+  // Both are said before anything is written: by an owner that refuses the whole call, by the link to it.
+  const bool overloaded = absl::IsResourceExhausted(status);
+  const bool refused = absl::IsFailedPrecondition(status);
+  for (const std::size_t index : call.operations) {
+    const bool writes = request.operations[index].writes();
+    if (overloaded) {
+      resolve(request, index, status);
+    } else if (refused) {
+      resolve(request, index,
+              absl::UnavailableError(fmt::format(
+                  "the owner of the key cannot be used ({}): nothing was {}; try again later",
+                  text_of(status), writes ? "written" : "read")));
+    } else if (writes) {
+      resolve(request, index,
+              outcome_unknown_error(fmt::format(
+                  "the owner that the write was forwarded to stopped answering ({}): it may or "
+                  "may not have happened; read the key before writing again",
+                  text_of(status))));
+    } else {
+      resolve(request, index,
+              absl::UnavailableError(fmt::format("the owner that the read was forwarded to "
+                                                 "stopped answering ({}); read again",
+                                                 text_of(status))));
+    }
   }
 }
 
@@ -201,29 +239,11 @@ void Coordinator::on_failure(CallId id, const absl::Status& status) {
       for (const std::size_t index : call.operations) write_answered(request, index, false);
       break;
     case Call::Kind::kRead:
-      for (const std::size_t index : call.operations) --request.states[index].outstanding;
-      ask_more_owners(request, call.operations);
-      break;
     case Call::Kind::kFetch:
-      for (const std::size_t index : call.operations) {
-        resolve(request, index,
-                absl::UnavailableError(fmt::format(
-                    "the owner that holds a version of the key stopped answering ({}); read again",
-                    text_of(status))));
-      }
+      for (const std::size_t index : call.operations) --request.states[index].outstanding;
+      read_failed(request, call.operations);
       break;
-    case Call::Kind::kForward:
-      for (const std::size_t index : call.operations) {
-        const std::string text = fmt::format(
-            "the owner that the operation was forwarded to stopped answering ({})",
-            text_of(status));
-        resolve(request, index,
-                request.operations[index].writes()
-                    ? outcome_unknown_error(text + ": the write may or may not have happened; "
-                                                   "read the key before writing again")
-                    : absl::UnavailableError(text + "; read again"));
-      }
-      break;
+    case Call::Kind::kForward: forward_failed(request, call, status); break;
     case Call::Kind::kRepair:
       break;
   }
@@ -237,6 +257,7 @@ void Coordinator::on_durable(storage::CommitNumber number) {
     not_durable_.erase(not_durable_.begin());
     const auto found = requests_.find(id);
     if (found == requests_.end()) continue;
+    found->second->states[index].durable_here = true;
     write_answered(*found->second, index, true);
     if (touched.empty() || touched.back() != id) touched.push_back(id);
   }
@@ -256,15 +277,19 @@ void Coordinator::tick(Instant now) {
         const bool under_way = state.outstanding > 0 || state.confirmed > 0 ||
                                (!state.owners.empty() && !owned_here(state));  // forwarded
         if (request.operations[index].writes() && under_way) {
-          resolve(request, index,
-                  outcome_unknown_error(fmt::format(
-                      "{} of {} owners confirmed the write in time: it is not rolled back and may "
-                      "spread; read the key before writing again",
-                      state.confirmed, state.needed)));
+          resolve(
+              request, index,
+              outcome_unknown_error(fmt::format(
+                  "{} of {} owners confirmed the write in time{}: it is not rolled back and may "
+                  "spread; read the key before writing again",
+                  state.confirmed, state.needed,
+                  state.confirmed < state.needed ? "" : ", but not this node's own disk")));
         } else {
           resolve(request, index,
-                  absl::UnavailableError("the owners did not answer in time: nothing was written; "
-                                         "try again, or with a longer timeout"));
+                  absl::UnavailableError(fmt::format(
+                      "the owners did not answer in time: nothing was {}; try again, or with a "
+                      "longer timeout",
+                      request.operations[index].writes() ? "written" : "read")));
         }
       }
     }

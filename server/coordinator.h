@@ -120,6 +120,7 @@ class Coordinator {
     bool resolved = false;
     std::size_t outstanding = 0;  // nodes that may still answer; for a write this one too, until its log is durable
     std::size_t confirmed = 0;    // writes: who has it durably
+    bool durable_here = false;    // writes: this node is among them
     WriteAnswer written;
     // Reads: what has answered, self first.
     struct Answered {
@@ -173,10 +174,12 @@ class Coordinator {
   void ask_more_owners(Request& request, const std::vector<std::size_t>& indices);
   void read_answered(Request& request, std::size_t index);
   void fetch_values(Request& request, std::size_t index, const model::Entry& joined);
+  void read_failed(Request& request, const std::vector<std::size_t>& indices);
   void finish_read(Request& request, std::size_t index, model::Entry joined);
   void repair(Request& request, std::size_t index, const model::Entry& joined);
 
   void forward(Request& request, const std::vector<std::size_t>& indices);
+  void forward_failed(Request& request, const Call& call, const absl::Status& status);
 
   void on_read(Request& request, const Call& call, ReadReply reply);
   void on_forwarded(Request& request, const Call& call, ForwardReply reply);

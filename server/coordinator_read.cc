@@ -96,15 +96,13 @@ void Coordinator::on_read(Request& request, const Call& call, ReadReply reply) {
     state.answered.push_back({call.to, *std::move(reply.entries[i])});
     if (state.answered.size() >= state.needed) read_answered(request, index);
   }
-  if (failed.empty()) return;
-  if (call.kind == Call::Kind::kRead) {
-    ask_more_owners(request, failed);
-    return;
-  }
-  for (const std::size_t index : failed) {
-    resolve(request, index, absl::UnavailableError("an owner could not read a version of the key "
-                                                   "that only it holds; try again later"));
-  }
+  read_failed(request, failed);
+}
+
+// An owner failed these reads, before or after it had shown its versions (fetch_values): others are asked in its place.
+void Coordinator::read_failed(Request& request, const std::vector<std::size_t>& indices) {
+  for (const std::size_t index : indices) request.states[index].fetching = false;
+  ask_more_owners(request, indices);
 }
 
 void Coordinator::read_answered(Request& request, std::size_t index) {

@@ -104,7 +104,7 @@ void Coordinator::write_answered(Request& request, std::size_t index, bool confi
   --state.outstanding;
   if (confirmed) ++state.confirmed;
   if (state.resolved) return;
-  if (state.confirmed >= state.needed) {
+  if (state.durable_here && state.confirmed >= state.needed) {
     resolve(request, index, std::move(state.written));
   } else if (state.confirmed + state.outstanding < state.needed) {
     resolve(request, index,

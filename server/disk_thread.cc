@@ -14,6 +14,7 @@ DiskThread::~DiskThread() noexcept {
   }
   wake_.notify_one();
   thread_.join();
+  *alive_ = false;
 }
 
 void DiskThread::run(std::function<void()> work, std::function<void()> done) {
@@ -34,7 +35,9 @@ void DiskThread::serve() {
     waiting_.pop_front();
     lock.unlock();
     next.work();
-    loop_.post([this, done = std::move(next.done)] { report(done); });
+    loop_.post([this, alive = alive_, done = std::move(next.done)] {
+      if (*alive) report(done);
+    });
     lock.lock();
   }
 }

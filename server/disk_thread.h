@@ -4,6 +4,7 @@
 #include <condition_variable>
 #include <deque>
 #include <functional>
+#include <memory>
 #include <mutex>
 #include <thread>
 
@@ -32,6 +33,7 @@ class DiskThread final : public storage::Executor {
   void report(const std::function<void()>& done);
 
   rpc::Loop& loop_;
+  const std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // its value: loop thread only
   std::size_t unreported_ = 0;                                      // loop thread only
   kj::Maybe<kj::Own<kj::PromiseFulfiller<void>>> wants_idle_;       // loop thread only
   std::mutex mutex_;

@@ -1,6 +1,7 @@
 #include "server/peer_links.h"
 
 #include <utility>
+#include <vector>
 
 #include <fmt/format.h>
 
@@ -11,6 +12,10 @@ namespace grapevine::server {
 
 PeerLinks::PeerLinks(rpc::Loop& loop, rpc::Address from, Handlers handlers)
     : loop_(loop), from_(std::move(from)), handlers_(std::move(handlers)) {}
+
+PeerLinks::~PeerLinks() noexcept {
+  *alive_ = false;
+}
 
 kj::Promise<wire::Peer::Client> PeerLinks::reach(const std::string& address,
                                                  std::optional<NodeId> expected) {
@@ -93,21 +98,25 @@ PeerLinks::Link* PeerLinks::find(const std::string& address, std::uint64_t numbe
   return found != links_.end() && found->second->number == number ? found->second.get() : nullptr;
 }
 
-// A link must not be destroyed within one of its own promises: it goes in a turn of its own.
+// From now on calls dial anew. A link must not be destroyed within one of its own promises: it goes in a turn of its own.
 void PeerLinks::forget(const std::string& address, std::uint64_t number) {
-  loop_.post([this, address, number] {
-    Link* const link = find(address, number);
-    if (link == nullptr) return;
-    const std::optional<NodeId> node = link->node;
-    links_.erase(address);
+  if (find(address, number) == nullptr) return;
+  ended_.push_back(std::move(links_.at(address)));
+  links_.erase(address);
+  loop_.post([this, alive = alive_] {
+    if (!*alive) return;
+    const std::optional<NodeId> node = ended_.front()->node;
+    ended_.pop_front();
     if (node.has_value()) handlers_.on_lost(*node);
   });
 }
 
 void PeerLinks::drop(NodeId node) {
+  std::vector<std::pair<std::string, std::uint64_t>> dropped;
   for (const auto& [address, link] : links_) {
-    if (link->node == node) forget(address, link->number);
+    if (link->node == node) dropped.emplace_back(address, link->number);
   }
+  for (const auto& [address, number] : dropped) forget(address, number);
 }
 
 }  // namespace grapevine::server

@@ -7,6 +7,7 @@
 // Owner and thread: the node, its loop; gone before it.
 #pragma once
 
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -34,6 +35,9 @@ class PeerLinks {
 
   // Dials from `from`'s host, so that the others can tell by the address who calls.
   PeerLinks(rpc::Loop& loop, rpc::Address from, Handlers handlers);
+  ~PeerLinks() noexcept;
+  PeerLinks(const PeerLinks&) = delete;
+  PeerLinks& operator=(const PeerLinks&) = delete;
 
   // The node at `address`. Fails with a Status inside the exception (rpc/errors.h): Unavailable when it cannot be reached,
   // FailedPrecondition when either side refuses the other, or when another node than `expected` answers there.
@@ -60,8 +64,10 @@ class PeerLinks {
   rpc::Loop& loop_;
   const rpc::Address from_;
   const Handlers handlers_;
+  const std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // for what is posted
   std::uint64_t last_number_ = 0;
   std::map<std::string, std::unique_ptr<Link>> links_;
+  std::deque<std::unique_ptr<Link>> ended_;  // to be destroyed in a turn of the loop
 };
 
 }  // namespace grapevine::server

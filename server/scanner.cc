@@ -41,24 +41,23 @@ absl::StatusOr<PartitionPage> scan_partition(const storage::Store& store, Partit
     range = {token, token};
   }
   PartitionPage page;
-  std::size_t bytes = 0;
-  std::size_t looked_at = 0;
   GRAPEVINE_RETURN_IF_ERROR(store.live(partition).scan(
       range, after_key, values ? model::Values::kWith : model::Values::kWithout,
       [&](std::string_view key, model::Entry entry) {
-        if (page.keys.size() == limit || bytes > kPageBytesMax || looked_at == kKeysLookedAtMax) {
+        if (page.keys.size() == limit || page.bytes > kPageBytesMax ||
+            page.looked_at == kKeysLookedAtMax) {
           page.more = true;
           return false;
         }
-        ++looked_at;
+        ++page.looked_at;
         page.last_seen = key;
         if (entry.versions.empty() || !key.starts_with(prefix)) return true;
         ScannedKey found{std::string(key), {}};
         for (model::Version& version : entry.versions) {
-          bytes += version.value.size();
+          page.bytes += version.value.size();
           found.versions.push_back(std::move(version));
         }
-        bytes += key.size();
+        page.bytes += key.size();
         page.keys.push_back(std::move(found));
         return true;
       }));
@@ -70,7 +69,8 @@ struct Scanner::Progress {
   std::uint32_t partition = 0;
   std::optional<std::string> after_key;
   ScanPage page;
-  bool done = false;
+  std::size_t bytes = 0;
+  std::size_t looked_at = 0;
 };
 
 Scanner::Scanner(const storage::Store& store, const Ring& ring, PeerLinks& links,
@@ -109,6 +109,8 @@ kj::Promise<ScanPage> Scanner::page(ScanRequest request) {
 kj::Promise<void> Scanner::next_partition(Progress& progress) {
   return one_partition(progress).then([this, &progress](PartitionPage found) -> kj::Promise<void> {
     for (ScannedKey& key : found.keys) progress.page.keys.push_back(std::move(key));
+    progress.bytes += found.bytes;
+    progress.looked_at += found.looked_at;
     if (found.more) {
       progress.page.cursor = after_key_cursor(found.last_seen);
       return kj::READY_NOW;
@@ -119,7 +121,8 @@ kj::Promise<void> Scanner::next_partition(Progress& progress) {
         model::prefix_fixes_token(progress.request.prefix)) {
       return kj::READY_NOW;
     }
-    if (progress.page.keys.size() >= progress.request.limit) {
+    if (progress.page.keys.size() >= progress.request.limit || progress.bytes > kPageBytesMax ||
+        progress.looked_at >= kKeysLookedAtMax) {
       progress.page.cursor = partition_cursor(progress.partition);
       return kj::READY_NOW;
     }
@@ -168,7 +171,12 @@ kj::Promise<PartitionPage> Scanner::from_peer(const Progress& progress) {
         page.last_seen = std::string(view(reply.getLastSeen()));
         for (const auto item : reply.getItems()) {
           ScannedKey key{std::string(view(item.getKey())), {}};
-          for (const auto sibling : item.getSiblings()) key.versions.push_back(read(sibling));
+          page.bytes += key.key.size();
+          for (const auto sibling : item.getSiblings()) {
+            key.versions.push_back(read(sibling));
+            page.bytes += key.versions.back().value.size();
+          }
+          ++page.looked_at;
           page.keys.push_back(std::move(key));
         }
         return page;

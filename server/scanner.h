@@ -35,14 +35,17 @@ struct PartitionPage {
   std::vector<ScannedKey> keys;
   bool more = false;
   std::string last_seen;  // where to go on when `more`
+  std::size_t bytes = 0;  // of keys and values
+  std::size_t looked_at = 0;
 };
 absl::StatusOr<PartitionPage> scan_partition(const storage::Store& store, PartitionId partition,
                                              const std::string& prefix, std::size_t limit,
                                              const std::optional<std::string>& after_key,
                                              bool values);
 
-// Resource, loop thread. Scans read one owner of each partition: this node where it is one, else the first that answers. The
-// cursor names the last key looked at; so keys that stay put are neither skipped nor repeated while others change.
+// Resource, loop thread. Scans read one owner of each partition: this node where it is one, else the first that can be reached.
+// The cursor names the last key looked at; so keys that stay put are neither skipped nor repeated while others change.
+// Bounds: beside its limit of keys a page ends after about 8 MiB of keys and values, and after 20,000 keys looked at.
 class Scanner {
  public:
   Scanner(const storage::Store& store, const Ring& ring, PeerLinks& links,

@@ -1,5 +1,6 @@
 #include "server/view_table.h"
 
+#include <algorithm>
 #include <utility>
 
 #include <fmt/format.h>
@@ -64,10 +65,17 @@ class ViewTable::Service final : public wire::ReplicaView::Server {
 
   kj::Promise<void> items(ItemsContext context) override {
     const auto params = context.getParams();
-    const std::size_t limit = std::min<std::size_t>(params.getLimit(), kScanKeysMax);
+    const std::size_t limit = std::clamp<std::size_t>(params.getLimit(), 1, kScanKeysMax);
+    const model::TokenRange range = read(params.getRange());
+    const model::TokenRange& whole = view().range();
+    if (range.last < range.first || !whole.contains(range.first) || !whole.contains(range.last)) {
+      throw_if_error(
+          absl::InvalidArgumentError(fmt::format("view: range {:x} to {:x} is not of its partition",
+                                                 range.first.value, range.last.value)));
+    }
     std::optional<std::string> after;
     if (params.getResumes()) after = std::string(server::view(params.getAfterKey()));
-    const auto found = view().items(read(params.getRange()), limit, after);
+    const auto found = view().items(range, limit, after);
     throw_if_error(found.status());
     auto results = context.getResults();
     auto out = results.initItems(static_cast<unsigned>(found->size()));
@@ -85,7 +93,7 @@ class ViewTable::Service final : public wire::ReplicaView::Server {
     const auto held = table_.views_.find(id_);
     if (held == table_.views_.end()) {
       throw_if_error(absl::FailedPreconditionError(
-          "view: closed, nobody had used it for a minute; open a new one"));
+          "view: closed, nobody had used it for a while or the node stops; open a new one"));
     }
     held->second.used = table_.loop_.now();
     return *held->second.view;
@@ -109,7 +117,7 @@ absl::StatusOr<ViewTable::Opened> ViewTable::open(PartitionId partition) {
 
 void ViewTable::close_idle() {
   const Instant now = loop_.now();
-  std::erase_if(views_, [&](const auto& view) { return now - view.second.used > kIdleTime; });
+  std::erase_if(views_, [&](const auto& view) { return now - view.second.used > idle_time_; });
 }
 
 }  // namespace grapevine::server

@@ -12,14 +12,15 @@
 
 namespace grapevine::server {
 
-// Resource, loop thread. Bounds: kViewsMax at once; a view that nobody has used for kIdleTime is closed, and calls on it fail
-// from then on. All must be closed before the store.
+// Resource, loop thread. Bounds: kViewsMax at once; a view that nobody has used for `idle_time` is closed, and calls on it fail
+// from then on. All must be closed before the store, and let go of by their holders before the table goes.
 class ViewTable {
  public:
   static constexpr std::size_t kViewsMax = 4096;
   static constexpr Duration kIdleTime = std::chrono::seconds(60);
 
-  ViewTable(rpc::Loop& loop, const gossip::Replica& replica) : loop_(loop), replica_(replica) {}
+  ViewTable(rpc::Loop& loop, const gossip::Replica& replica, Duration idle_time = kIdleTime)
+      : loop_(loop), replica_(replica), idle_time_(idle_time) {}
 
   struct Opened {
     wire::ReplicaView::Client view;
@@ -39,6 +40,7 @@ class ViewTable {
 
   rpc::Loop& loop_;
   const gossip::Replica& replica_;
+  const Duration idle_time_;
   const gossip::ResponderLimits limits_;
   std::uint64_t last_id_ = 0;
   std::map<std::uint64_t, Held> views_;

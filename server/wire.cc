@@ -36,14 +36,28 @@ void write(const model::Dot& dot, wire::Dot::Builder out) {
 
 model::Dot read(wire::Dot::Reader in) { return {ActorId{in.getActor()}, in.getCounter()}; }
 
+absl::StatusOr<model::Dot> read_checked(wire::Dot::Reader in) {
+  const model::Dot dot = read(in);
+  if (dot.counter == 0 || dot.counter > model::kCounterMax) {
+    return absl::InvalidArgumentError(
+        fmt::format("entry of a peer: an impossible counter, {}", dot.counter));
+  }
+  return dot;
+}
+
 absl::StatusOr<model::Version> read(wire::Version::Reader in) {
   model::Version version;
-  version.dot = read(in.getDot());
+  GRAPEVINE_ASSIGN_OR_RETURN(version.dot, read_checked(in.getDot()));
   version.written.unix_ms = in.getWrittenUnixMs();
   version.write_id = in.getWriteId();
   version.checksum = in.getChecksum();
   version.value_bytes = in.getValueBytes();
   version.has_value = in.getHasValue();
+  if (version.value_bytes > kValueBytesMax && !version.has_value) {
+    return absl::InvalidArgumentError(
+        fmt::format("entry of a peer: a value of {} bytes, the limit is {}", version.value_bytes,
+                    kValueBytesMax));
+  }
   if (version.has_value) {
     version.value = view(in.getValue());
     if (version.value.size() > kValueBytesMax ||
@@ -95,7 +109,7 @@ void write(const model::Entry& entry, wire::Entry::Builder out) {
 absl::StatusOr<model::Entry> read(wire::Entry::Reader in) {
   model::Entry entry;
   for (const auto item : in.getVector().getItems()) {
-    const model::Dot top = read(item);
+    GRAPEVINE_ASSIGN_OR_RETURN(const model::Dot top, read_checked(item));
     entry.vector.raise(top);
   }
   for (const auto from : in.getVersions()) {
@@ -124,7 +138,10 @@ absl::StatusOr<model::KeyedEntry> read(wire::KeyedEntry::Reader in) {
         fmt::format("entry of a peer: key of {} bytes", keyed.key.size()));
   }
   GRAPEVINE_ASSIGN_OR_RETURN(keyed.entry, read(in.getEntry()));
-  for (const auto event : in.getEvents()) keyed.events.push_back(read(event));
+  for (const auto from : in.getEvents()) {
+    GRAPEVINE_ASSIGN_OR_RETURN(const model::Dot event, read_checked(from));
+    keyed.events.push_back(event);
+  }
   return keyed;
 }
 
@@ -138,7 +155,7 @@ absl::StatusOr<std::vector<model::DotRange>> read(capnp::List<wire::DotRange>::R
   std::vector<model::DotRange> ranges;
   for (const auto from : in) {
     const model::DotRange range{ActorId{from.getActor()}, from.getFirst(), from.getLast()};
-    if (range.first == 0 || range.last < range.first) {
+    if (range.first == 0 || range.last < range.first || range.last > model::kCounterMax) {
       return absl::InvalidArgumentError("dots of a peer: an impossible range");
     }
     ranges.push_back(range);

@@ -1,0 +1,351 @@
+// Goal: a node starts, serves, stops and starts again with what it had; whatever is in its way is one clear error, and leaves its
+// directory alone.
+// Method: whole nodes in this process, on ports that the kernel chooses, with directories of their own; clients of the real port.
+#include "server/node.h"
+
+#include <filesystem>
+#include <fstream>
+
+#include <gmock/gmock.h>
+#include <spdlog/spdlog.h>
+
+#include "storage/base/limits.h"
+#include "tests/rpc/loop_fixture.h"
+#include "tests/server/scene.h"
+
+namespace grapevine::server::test {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+
+class NodeTest : public rpc::test::LoopTest {
+ protected:
+  NodeTest() {
+    spdlog::set_level(spdlog::level::off);
+    std::string pattern =
+        (std::filesystem::temp_directory_path() / "grapevine-test-XXXXXX").string();
+    EXPECT_NE(mkdtemp(pattern.data()), nullptr);
+    root_ = pattern;
+  }
+  ~NodeTest() override {
+    std::error_code ignored;
+    std::filesystem::remove_all(root_, ignored);
+  }
+
+  Config config(const std::string& name) const {
+    Config config;
+    config.name = name;
+    config.data_dir = (root_ / name).string();
+    config.partitions = 8;
+    config.client_listen = config.peer_listen = config.http_listen = rpc::test::kAnyPort;
+    config.gossip_interval = std::chrono::milliseconds(50);
+    config.cache_bytes = std::size_t{1} << 20;
+    return config;
+  }
+
+  std::unique_ptr<Node> start(Config config, std::uint64_t seed = 1) {
+    auto node = Node::start(loop_, std::move(config), seed);
+    EXPECT_TRUE(ok(node.status()));
+    return node.ok() ? *std::move(node) : nullptr;
+  }
+  // The one line that a node which cannot start says.
+  std::string complaint(Config config) {
+    const auto node = Node::start(loop_, std::move(config), 1);
+    EXPECT_TRUE(absl::IsFailedPrecondition(node.status())) << node.status();
+    const std::string text(text_of(node.status()));
+    EXPECT_EQ(text.find('\n'), std::string::npos) << text;
+    return text;
+  }
+  void stop(std::unique_ptr<Node>& node) {
+    loop_.run_until(node->stop());
+    node.reset();
+  }
+  void wait_until_ready(const Node& node) {
+    run_while_not([&] { return node.not_ready_because().empty(); });
+  }
+
+  static const gossip::MemberRecord& record(Node& node) { return node.cluster().members().self(); }
+  static rpc::Address address(const std::string& text) { return *rpc::parse_address(text); }
+
+  std::filesystem::path root_;
+};
+
+// A client as the library is one: a connection that has logged in.
+class Client {
+ public:
+  Client(rpc::Loop& loop, const std::string& to)
+      : loop_(loop),
+        connection_(kj::heap<rpc::Connection>(
+            loop, loop.run_until(rpc::connect(loop, *rpc::parse_address(to), {})), rpc::PeerInfo{},
+            rpc::Connection::Side::kClient, nullptr, rpc::ConnectionOptions{})) {}
+
+  auto login(std::uint32_t protocol = wire::PROTOCOL_VERSION) {
+    auto request = connection_->bootstrap<wire::Login>().loginRequest();
+    request.setProtocol(protocol);
+    return loop_.run_until(request.send());
+  }
+
+  kj::Promise<std::vector<OperationAnswer>> begin(std::vector<Operation> operations) {
+    auto request = login().getWriter().executeRequest();
+    write(operations, [&](unsigned count) { return request.initOperations(count); });
+    return request.send().then([](auto&& reply) {
+      std::vector<OperationAnswer> answers;
+      for (const auto result : reply.getResults()) answers.push_back(server::read(result));
+      return answers;
+    });
+  }
+  OperationAnswer execute(Operation operation) {
+    std::vector<Operation> operations{std::move(operation)};
+    return loop_.run_until(begin(std::move(operations))).at(0);
+  }
+
+ private:
+  rpc::Loop& loop_;
+  kj::Own<rpc::Connection> connection_;
+};
+
+// ---- one node
+
+TEST_F(NodeTest, ANodeAloneIsReadyAtOnceAndServesItsClients) {
+  auto node = start(config("n"));
+  EXPECT_EQ(node->not_ready_because(), "");
+  Client client(loop_, record(*node).client_address);
+  const auto login = client.login();
+  EXPECT_TRUE(ok(read(login.getStatus())));
+  EXPECT_EQ(login.getNode().getId(), node->store().node().value);
+  EXPECT_EQ(login.getNode().getPartitions(), 8U);
+  const auto answers = loop_.run_until(client.begin({put("k", "v"), get("k"), get("nothing")}));
+  EXPECT_EQ(dot_of(answers.at(0)).actor, node->store().actor());
+  EXPECT_EQ(values_of(answers.at(1)), Strings{"v"});
+  EXPECT_TRUE(values_of(answers.at(2)).empty());
+  stop(node);
+}
+
+TEST_F(NodeTest, AfterACleanStopTheDataAndTheActorAreAsBefore) {
+  auto node = start(config("n"));
+  const ActorId actor = node->store().actor();
+  dot_of(Client(loop_, record(*node).client_address).execute(put("k", "v")));
+  stop(node);
+  node = start(config("n"), 2);
+  EXPECT_EQ(node->store().actor(), actor);
+  EXPECT_EQ(node->not_ready_because(), "") << "a node that never had company compares with nobody";
+  Client client(loop_, record(*node).client_address);
+  EXPECT_EQ(values_of(client.execute(get("k"))), Strings{"v"});
+  EXPECT_EQ(dot_of(client.execute(put("k", "w"))).counter, 2U);
+  stop(node);
+}
+
+TEST_F(NodeTest, StoppingAnswersWhatIsUnderWayAndTakesNoMore) {
+  auto node = start(config("n"));
+  const std::string address = record(*node).client_address;
+  Client client(loop_, address);
+  auto under_way = client.begin({put("k", "v")});
+  stop(node);
+  // Either it was taken, then it is there; or it was not, then the client was told.
+  bool acknowledged = false;
+  loop_.run_until(under_way.then(
+      [&](std::vector<OperationAnswer> answers) {
+        acknowledged = code_of(answers.at(0)) == absl::StatusCode::kOk;
+      },
+      [](kj::Exception&&) {}));
+  EXPECT_THROW(Client(loop_, address), kj::Exception);
+  node = start(config("n"));
+  if (acknowledged) {
+    EXPECT_EQ(values_of(Client(loop_, record(*node).client_address).execute(get("k"))),
+              Strings{"v"});
+  }
+  stop(node);
+}
+
+TEST_F(NodeTest, WithoutACleanStopNothingAcknowledgedIsLostAndNothingOfTheOldNodeIsLeftOnTheLoop) {
+  auto node = start(config("n"));
+  const ActorId actor = node->store().actor();
+  dot_of(Client(loop_, record(*node).client_address).execute(put("k", "v")));
+  node.reset();
+  loop_.run_until(loop_.after(2 * Node::kUpkeepInterval));  // when its timers would have rung
+  node = start(config("n"), 2);
+  EXPECT_EQ(node->store().actor(), actor) << "the same boot: the kernel has every write";
+  Client client(loop_, record(*node).client_address);
+  EXPECT_EQ(values_of(client.execute(get("k"))), Strings{"v"});
+  EXPECT_EQ(dot_of(client.execute(put("k", "w"))).counter, 2U);
+  stop(node);
+}
+
+TEST_F(NodeTest, AClientOfAnotherProtocolIsRefused) {
+  auto node = start(config("n"));
+  {
+    Client client(loop_, record(*node).client_address);
+    const auto login = client.login(wire::PROTOCOL_VERSION + 1);
+    EXPECT_TRUE(absl::IsFailedPrecondition(read(login.getStatus())));
+    EXPECT_FALSE(login.hasWriter());
+  }
+  stop(node);
+}
+
+TEST_F(NodeTest, AReaderDoesNotWriteAndBatchesAndPagesHaveLimits) {
+  auto node = start(config("n"));
+  {
+    Client client(loop_, record(*node).client_address);
+    auto write_as_reader = client.login().getReader().readRequest();
+    write(put("k", "v"), write_as_reader.initOperations(1)[0]);
+    EXPECT_TRUE(absl::IsFailedPrecondition(
+        rpc::to_status(failure_of(write_as_reader.send().ignoreResult()))));
+
+    std::vector<Operation> many(kBatchOperationsMax + 1, get("k"));
+    EXPECT_TRUE(absl::IsInvalidArgument(
+        rpc::to_status(failure_of(client.begin(std::move(many)).ignoreResult()))));
+
+    for (const std::uint32_t limit : {0U, 10'001U}) {
+      auto scan = client.login().getReader().scanRequest();
+      scan.setLimit(limit);
+      EXPECT_TRUE(absl::IsInvalidArgument(rpc::to_status(failure_of(scan.send().ignoreResult()))));
+    }
+  }
+  stop(node);
+}
+
+// ---- what is in the way of a start
+
+TEST_F(NodeTest, APortInUseIsNamedWithItsFlagAndTheDirectoryIsLeftAlone) {
+  auto holder = listen();
+  const rpc::Address taken = holder->address();
+  for (const char* flag : {"--client-listen", "--peer-listen", "--http-listen"}) {
+    Config config = this->config("n");
+    (std::string(flag) == "--client-listen" ? config.client_listen
+     : std::string(flag) == "--peer-listen" ? config.peer_listen
+                                            : config.http_listen) = taken;
+    EXPECT_THAT(complaint(config), AllOf(HasSubstr(flag), HasSubstr(rpc::to_string(taken))));
+    EXPECT_FALSE(std::filesystem::exists(config.data_dir));
+  }
+}
+
+TEST_F(NodeTest, ADirectoryInUseIsNamed) {
+  auto node = start(config("n"));
+  EXPECT_THAT(complaint(config("n")), HasSubstr(config("n").data_dir));
+  EXPECT_EQ(code_of(Client(loop_, record(*node).client_address).execute(put("k", "v"))),
+            absl::StatusCode::kOk)
+      << "who has it is not disturbed";
+  stop(node);
+}
+
+TEST_F(NodeTest, ADirectoryOfAnotherClusterOrOfOtherPartitionsIsNamed) {
+  auto node = start(config("n"));
+  stop(node);
+  Config other = config("n");
+  other.cluster_name = "other";
+  EXPECT_THAT(complaint(other),
+              AllOf(HasSubstr(other.data_dir), HasSubstr("other"), HasSubstr("grapevine")));
+  other = config("n");
+  other.partitions = 16;
+  EXPECT_THAT(complaint(other), AllOf(HasSubstr(other.data_dir), HasSubstr("16"), HasSubstr("8")));
+  node = start(config("n"));
+  stop(node);
+}
+
+TEST_F(NodeTest, AFileInPlaceOfTheDirectoryIsNamed) {
+  std::ofstream(root_ / "n") << "x";
+  EXPECT_THAT(complaint(config("n")),
+              AllOf(HasSubstr(config("n").data_dir), HasSubstr("--data-dir")));
+}
+
+TEST_F(NodeTest, ListeningEverywhereNeedsAnAddressToAdvertise) {
+  Config config = this->config("n");
+  config.insecure = true;
+  config.peer_listen.host = "0.0.0.0";
+  EXPECT_THAT(complaint(config), HasSubstr("--advertise"));
+  config.advertise = "127.0.0.1";
+  auto node = start(config);
+  EXPECT_THAT(record(*node).peer_address, HasSubstr("127.0.0.1:"));
+  stop(node);
+}
+
+// ---- two nodes
+
+class TwoNodesTest : public NodeTest {
+ protected:
+  TwoNodesTest() {
+    first_ = start(config("first"), 1);
+    second_ = start(joining("second"), 2);
+    wait_until_up();
+  }
+  ~TwoNodesTest() override {
+    if (second_ != nullptr) stop(second_);
+    if (first_ != nullptr) stop(first_);
+  }
+
+  Config joining(const std::string& name) {
+    Config config = this->config(name);
+    config.join = {record(*first_).peer_address};
+    return config;
+  }
+  void wait_until_up() {
+    run_while_not([&] {
+      return first_->cluster().reachable(second_->store().node()) &&
+             second_->cluster().reachable(first_->store().node());
+    });
+    wait_until_ready(*first_);
+    wait_until_ready(*second_);
+  }
+  Client client_of(Node& node) { return Client(loop_, record(node).client_address); }
+
+  std::unique_ptr<Node> first_;
+  std::unique_ptr<Node> second_;
+};
+
+TEST_F(TwoNodesTest, WhatOneAcknowledgesTheOtherHas) {
+  EXPECT_EQ(code_of(client_of(*first_).execute(put("k", "v"))), absl::StatusCode::kOk);
+  const auto held = second_->store().load("k", model::Values::kWith);
+  ASSERT_TRUE(ok(held.status()));
+  EXPECT_EQ(held->versions.at(0).value, "v");
+  EXPECT_EQ(values_of(client_of(*second_).execute(get("k"))), Strings{"v"});
+}
+
+TEST_F(TwoNodesTest, ARestartedNodeComparesClocksBeforeItWritesAndKeepsItsActor) {
+  dot_of(client_of(*second_).execute(put("k", "v")));
+  const ActorId actor = second_->store().actor();
+  stop(second_);
+  second_ = start(joining("second"), 3);
+  EXPECT_NE(second_->not_ready_because(), "");
+  const auto early = loop_.run_until(second_->coordination().execute(
+      {put("k", "w", Consistency::kOne), get("k", Consistency::kOne)}, true,
+      std::chrono::seconds(1)));
+  EXPECT_EQ(code_of(early.at(0)), absl::StatusCode::kUnavailable);
+  EXPECT_THAT(text_of_answer(early.at(0)), HasSubstr("comparing clocks"));
+  EXPECT_EQ(values_of(early.at(1)), Strings{"v"});
+  wait_until_up();
+  EXPECT_EQ(second_->store().actor(), actor);
+  EXPECT_EQ(code_of(client_of(*second_).execute(put("k", "x"))), absl::StatusCode::kOk);
+}
+
+TEST_F(TwoNodesTest, WithoutTheOtherAQuorumIsRefusedAndOneIsServed) {
+  const NodeId gone = second_->store().node();
+  stop(second_);
+  run_while_not([&] { return !first_->cluster().reachable(gone); });
+  Client client = client_of(*first_);
+  const OperationAnswer refused = client.execute(put("k", "v"));
+  EXPECT_EQ(code_of(refused), absl::StatusCode::kUnavailable);
+  EXPECT_THAT(text_of_answer(refused), HasSubstr("nothing was written"));
+  EXPECT_EQ(code_of(client.execute(put("k", "v", Consistency::kOne))), absl::StatusCode::kOk);
+}
+
+TEST_F(TwoNodesTest, ANodeOfAnotherClusterIsKeptOut) {
+  Config stranger = joining("stranger");
+  stranger.cluster_name = "elsewhere";
+  auto node = start(stranger, 4);
+  std::string why;
+  loop_.run_until(PeerLinks(loop_, rpc::test::kAnyPort,
+                            {[&](wire::Hello::Builder hello) { node->fill_hello(hello); },
+                             [](wire::Hello::Reader) { return absl::OkStatus(); }, [](NodeId) {}})
+                      .reach(record(*first_).peer_address, std::nullopt)
+                      .then([](wire::Peer::Client) {},
+                            [&](kj::Exception&& refused) {
+                              why = rpc::test::text_of(rpc::to_status(refused));
+                            }));
+  EXPECT_THAT(why, AllOf(HasSubstr("elsewhere"), HasSubstr("--cluster-name")));
+  EXPECT_EQ(first_->cluster().members().size(), 2U);
+  stop(node);
+}
+
+}  // namespace
+}  // namespace grapevine::server::test
