@@ -140,7 +140,7 @@ say 'The cut heals'
 kill -CONT "${pids[3]}"
 show grapevine divergence --watch
 show grapevine get bash
-context=$(grapevine get bash --json | sed 's/.*"context":"\([^"]*\)".*/\1/')
+context=$(grapevine get bash --json 2> /dev/null | sed 's/.*"context":"\([^"]*\)".*/\1/')
 echo 'Resolved by a write that has seen both:'
 show grapevine put bash 'node1 and node3 agree' --context "$context"
 show grapevine get bash --endpoints "$(client 3)"

@@ -37,7 +37,7 @@ inline ActorId small_actor(std::size_t index) {
 inline Version version_with(Dot dot, std::string value) {
   Version version;
   version.dot = dot;
-  version.written = {static_cast<std::int64_t>(dot.counter) * 1000};
+  version.written = {static_cast<std::int64_t>(dot.counter % 1'000'000'000 * 1000)};
   version.write_id = dot.actor.value ^ (dot.counter << 32);
   version.checksum = value_checksum(value);
   version.value_bytes = value.size();

@@ -21,6 +21,6 @@ endif()
 
 set(GRAPEVINE_SANITIZE "" CACHE STRING "Sanitizers to build with: address,undefined or thread")
 if(GRAPEVINE_SANITIZE)
-  add_compile_options(-fsanitize=${GRAPEVINE_SANITIZE} -fno-omit-frame-pointer)
+  add_compile_options(-fsanitize=${GRAPEVINE_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
   add_link_options(-fsanitize=${GRAPEVINE_SANITIZE})
 endif()
