@@ -75,6 +75,10 @@ void Exchange::go_on() {
     PartitionState theirs = std::move(to_pull_.front());
     to_pull_.pop_front();
     const PartitionId partition = theirs.partition;
+    if (options_.may_pull && !options_.may_pull(partition)) {
+      ++report_.put_off;
+      continue;
+    }
     PartitionPull pull(*replica_, std::move(theirs), options_.pull);
     if (pull.done()) {
       account(pull.outcome());

@@ -17,6 +17,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <map>
 #include <optional>
 #include <vector>
@@ -29,6 +30,9 @@ namespace grapevine::gossip {
 
 struct ExchangeOptions {
   std::size_t partitions_at_once = 8;
+  // Whether a partition may be pulled now: not while another exchange pulls it, which most likely brings the same. It is
+  // then left for the next round. Empty: always.
+  std::function<bool(PartitionId)> may_pull;
   PullOptions pull;
 };
 
@@ -43,6 +47,7 @@ struct ExchangeReport {
   std::uint64_t in_flight = 0;
   std::uint64_t clocks_adopted = 0;
   std::uint64_t damage_suspected = 0;  // partitions
+  std::uint64_t put_off = 0;           // partitions that might not be pulled now
   bool progress() const { return keys_pulled > 0 || clocks_adopted > 0; }
 };
 
@@ -72,6 +77,7 @@ class Exchange {
   void on_reply(const RequestNumber& number, ExchangeReply reply);
   void on_failure(const RequestNumber& number, const absl::Status& status);
 
+  bool pulls(PartitionId partition) const { return pulls_.contains(partition); }
   bool done() const { return done_; }
   const ExchangeReport& report() const { return report_; }
 

@@ -23,7 +23,6 @@ struct SummaryRequest {
   std::uint64_t partitions_hash = 0;  // of the list of partitions
   model::DigestSum roots;             // sum of their root digests
   std::uint64_t clocks_hash = 0;      // of their clocks' hashes, in order of partition
-  bool quiet = false;                 // no entry in them carries a vector
 };
 
 // One partition in few bytes.
@@ -31,7 +30,6 @@ struct Fingerprint {
   PartitionId partition;
   std::uint64_t root = 0;   // low half of the root digest
   std::uint64_t clock = 0;  // the clock's hash
-  bool quiet = false;
 };
 
 struct SummaryReply {

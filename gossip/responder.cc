@@ -55,7 +55,6 @@ absl::Status check_count(const char* what, std::size_t count, std::size_t limit)
 
 SummaryRequest summarize(const Replica& replica, const std::vector<PartitionId>& partitions) {
   SummaryRequest summary;
-  summary.quiet = true;
   std::vector<std::uint64_t> ids;
   std::vector<std::uint64_t> clocks;
   for (const PartitionId partition : partitions) {
@@ -63,7 +62,6 @@ SummaryRequest summarize(const Replica& replica, const std::vector<PartitionId>&
     ids.push_back(partition.value);
     clocks.push_back(state.clock.hash());
     summary.roots += state.root.sum;
-    summary.quiet = summary.quiet && state.root.unquiet == 0;
   }
   summary.partitions_hash = hash_words(ids);
   summary.clocks_hash = hash_words(clocks);
@@ -80,7 +78,7 @@ SummaryReply answer(const Replica& replica, const std::vector<PartitionId>& part
   for (const PartitionId partition : partitions) {
     const PartitionState state = state_of(replica, partition);
     reply.fingerprints.push_back(
-        {partition, state.root.sum.low, state.clock.hash(), state.root.unquiet == 0});
+        {partition, state.root.sum.low, state.clock.hash()});
   }
   return reply;
 }

@@ -56,12 +56,10 @@ interface Peer {
     rootsLow @1 :UInt64;
     rootsHigh @2 :UInt64;
     clocksHash @3 :UInt64;
-    quiet @4 :Bool;
   }
   struct Fingerprint {
     partition @0 :UInt32;
     root @1 :UInt64;
     clock @2 :UInt64;
-    quiet @3 :Bool;
   }
 }

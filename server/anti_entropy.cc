@@ -1,5 +1,6 @@
 #include "server/anti_entropy.h"
 
+#include <algorithm>
 #include <utility>
 
 #include <spdlog/spdlog.h>
@@ -73,10 +74,18 @@ void AntiEntropy::begin(NodeId peer, std::optional<std::vector<gossip::Partition
                   .then(
                       [this, peer, number, theirs = std::move(theirs)](
                           wire::Peer::Client link) mutable {
+                        gossip::ExchangeOptions options;
+                        options.may_pull = [this](PartitionId partition) {
+                          return std::none_of(running_.begin(), running_.end(),
+                                              [&](const auto& other) {
+                                                return other.second->exchange.pulls(partition);
+                                              });
+                        };
                         auto exchange =
                             theirs.has_value()
-                                ? gossip::Exchange::from_states(replica_, *std::move(theirs), {})
-                                : gossip::Exchange(replica_, cluster_.shared_with(peer), {});
+                                ? gossip::Exchange::from_states(replica_, *std::move(theirs),
+                                                                options)
+                                : gossip::Exchange(replica_, cluster_.shared_with(peer), options);
                         running_[peer] = std::make_unique<Running>(
                             Running{peer, number, std::move(exchange), kj::mv(link), {}});
                         drain(peer, number);
@@ -218,13 +227,12 @@ kj::Promise<gossip::ExchangeReply> AntiEntropy::ask(Running& running,
     out.setRootsLow(summary->roots.low);
     out.setRootsHigh(summary->roots.high);
     out.setClocksHash(summary->clocks_hash);
-    out.setQuiet(summary->quiet);
     return call.send().then([](auto&& in) -> ExchangeReply {
       gossip::SummaryReply reply;
       reply.equal = in.getEqual();
       for (const auto print : in.getFingerprints()) {
         reply.fingerprints.push_back({PartitionId{print.getPartition()}, print.getRoot(),
-                                      print.getClock(), print.getQuiet()});
+                                      print.getClock()});
       }
       return reply;
     });

@@ -243,6 +243,9 @@ absl::Status Node::renew_actor() {
 }
 
 void Node::upkeep() {
+  // The store takes a new actor by itself after a write failed.
+  const std::uint64_t epoch = store_->actor().epoch();
+  if (cluster_->members().self().epoch != epoch) cluster_->change_epoch(epoch);
   views_->close_idle();
   const auto more = store_->upkeep(kUpkeepKeys);
   if (!more.ok()) spdlog::error("upkeep: {}", text_of(more.status()));

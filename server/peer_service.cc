@@ -108,7 +108,6 @@ class PeerService final : public wire::Peer::Server {
     request.partitions_hash = in.getPartitionsHash();
     request.roots = {in.getRootsLow(), in.getRootsHigh()};
     request.clocks_hash = in.getClocksHash();
-    request.quiet = in.getQuiet();
     const auto reply =
         gossip::answer(node_.replica(), node_.cluster().shared_with(caller_), request);
     if (reply.equal) node_.anti_entropy().proven_equal(caller_);
@@ -119,7 +118,6 @@ class PeerService final : public wire::Peer::Server {
       prints[i].setPartition(reply.fingerprints[i].partition.value);
       prints[i].setRoot(reply.fingerprints[i].root);
       prints[i].setClock(reply.fingerprints[i].clock);
-      prints[i].setQuiet(reply.fingerprints[i].quiet);
     }
     return kj::READY_NOW;
   }

@@ -71,8 +71,9 @@ void add_del(CLI::App& app, Invocation& invocation) {
   auto* command = app.add_subcommand("del", "Delete keys; writes concurrent with the delete stay");
   const auto flags = std::make_shared<Flags>();
   command->add_option("KEY", flags->keys, "1 byte to 32 KiB; one or more")->required();
-  command->add_option("--context", flags->context,
-                      "delete exactly what this context has seen (get --json prints it)")
+  command
+      ->add_option("--context", flags->context,
+                   "delete exactly what this context has seen (get --json prints it)")
       ->type_name("C");
   command->callback([&invocation, flags] { invocation.code = del(invocation.common, *flags); });
 }

@@ -21,7 +21,8 @@ ExitCode get(const CommonOptions& common, const Flags& flags) {
   const auto found = (*client)->get(flags.key, {.consistency = common.consistency});
   if (!found.ok()) return fail(found.status());
   if (common.json) print_out(print_found(flags.key, *found) + "\n");
-  if (!found->found()) return fail(ExitCode::kNo, fmt::format("key '{}' is not found", printable(flags.key)));
+  if (!found->found())
+    return fail(ExitCode::kNo, fmt::format("key '{}' is not found", printable(flags.key)));
   if (!common.json) {
     for (const auto& sibling : found->siblings) {
       print_out(sibling.value);
@@ -29,9 +30,11 @@ ExitCode get(const CommonOptions& common, const Flags& flags) {
     }
   }
   if (found->siblings.size() > 1) {
-    fail(ExitCode::kDone, fmt::format("key '{}' has {} siblings, written concurrently; resolve them with put --context "
-                                      "and the context that get --json prints",
-                                      printable(flags.key), found->siblings.size()));
+    fail(ExitCode::kDone,
+         fmt::format(
+             "key '{}' has {} siblings, written concurrently; resolve them with put --context "
+             "and the context that get --json prints",
+             printable(flags.key), found->siblings.size()));
   }
   return ExitCode::kDone;
 }
@@ -39,7 +42,8 @@ ExitCode get(const CommonOptions& common, const Flags& flags) {
 }  // namespace
 
 void add_get(CLI::App& app, Invocation& invocation) {
-  auto* command = app.add_subcommand("get", "Print a key's value; in a conflict, every sibling on a line of its own");
+  auto* command = app.add_subcommand(
+      "get", "Print a key's value; in a conflict, every sibling on a line of its own");
   const auto flags = std::make_shared<Flags>();
   command->add_option("KEY", flags->key, "1 byte to 32 KiB")->required();
   command->add_flag("--raw", flags->raw, "print exactly the value's bytes, without a line break");

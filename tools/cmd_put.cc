@@ -39,9 +39,12 @@ void add_put(CLI::App& app, Invocation& invocation) {
   auto* command = app.add_subcommand("put", "Write a value");
   const auto flags = std::make_shared<Flags>();
   command->add_option("KEY", flags->key, "1 byte to 32 KiB")->required();
-  command->add_option("VALUE", flags->value, "up to 16 MiB; - reads it from standard input")->required();
-  command->add_option("--context", flags->context,
-                      "supersede exactly what this context has seen (get --json prints it); '' supersedes nothing")
+  command->add_option("VALUE", flags->value, "up to 16 MiB; - reads it from standard input")
+      ->required();
+  command
+      ->add_option("--context", flags->context,
+                   "supersede exactly what this context has seen (get --json prints it); '' "
+                   "supersedes nothing")
       ->type_name("C");
   command->callback([&invocation, flags] { invocation.code = put(invocation.common, *flags); });
 }

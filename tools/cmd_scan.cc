@@ -51,12 +51,16 @@ ExitCode scan(const CommonOptions& common, const Flags& flags) {
 }  // namespace
 
 void add_scan(CLI::App& app, Invocation& invocation) {
-  auto* command = app.add_subcommand(
-      "scan", "Print the keys that begin with PREFIX; keys that share a {hash tag} in key order, others in no useful order");
+  auto* command = app.add_subcommand("scan",
+                                     "Print the keys that begin with PREFIX; keys that share a "
+                                     "{hash tag} in key order, others in no useful order");
   const auto flags = std::make_shared<Flags>();
   command->add_option("PREFIX", flags->prefix, "all keys when not given");
-  command->add_option("--limit", flags->limit, "at most so many keys")->check(CLI::PositiveNumber)->type_name("N");
-  command->add_flag("--values", flags->values, "print KEY, a tab and the value; a conflict gives a line for each sibling");
+  command->add_option("--limit", flags->limit, "at most so many keys")
+      ->check(CLI::PositiveNumber)
+      ->type_name("N");
+  command->add_flag("--values", flags->values,
+                    "print KEY, a tab and the value; a conflict gives a line for each sibling");
   command->callback([&invocation, flags] { invocation.code = scan(invocation.common, *flags); });
 }
 

@@ -7,8 +7,8 @@
 
 #include <fmt/format.h>
 
-#include "tools/readable.h"
 #include "storage/base/version.h"
+#include "tools/readable.h"
 
 namespace grapevine::tools {
 namespace {
@@ -17,8 +17,10 @@ constexpr const char* kEndpointsVariable = "GRAPEVINE_ENDPOINTS";
 constexpr const char* kEndpointDefault = "127.0.0.1:4740";
 
 constexpr const char* kFooter =
-    "Exit codes: 0 done (divergence: provably equal); 1 the answer is no (not found, diverged); 2 usage;\n"
-    "3 cluster unreachable or not enough replicas, nothing written; 4 refused (credentials, limits);\n"
+    "Exit codes: 0 done (divergence: provably equal); 1 the answer is no (not found, diverged); 2 "
+    "usage;\n"
+    "3 cluster unreachable or not enough replicas, nothing written; 4 refused (credentials, "
+    "limits);\n"
     "5 outcome unknown: the write may or may not have happened.\n"
     "A KEY or VALUE that begins with '-' goes after '--': grapevine put -- -key -value";
 
@@ -55,17 +57,21 @@ void add_common_flags(CLI::App& app, CommonOptions& options) {
          [&options](const std::vector<std::string>& lists) {
            options.endpoints.clear();
            for (const auto& list : lists) {
-             for (auto& endpoint : split_list(list)) options.endpoints.push_back(std::move(endpoint));
+             for (auto& endpoint : split_list(list))
+               options.endpoints.push_back(std::move(endpoint));
            }
          },
-         fmt::format("nodes to talk to; the first that answers is used [${} or {}]", kEndpointsVariable, kEndpointDefault))
+         fmt::format("nodes to talk to; the first that answers is used [${} or {}]",
+                     kEndpointsVariable, kEndpointDefault))
       ->type_name("HOST:PORT[,...]")
       ->group("Common flags");
-  add_duration(app, "--timeout", options.timeout, "for each operation, retries included [5s]")->group("Common flags");
+  add_duration(app, "--timeout", options.timeout, "for each operation, retries included [5s]")
+      ->group("Common flags");
   static const std::map<std::string, Consistency> kConsistencies{
       {"one", Consistency::kOne}, {"quorum", Consistency::kQuorum}, {"all", Consistency::kAll}};
   app.add_option_function<std::string>(
-         "--consistency", [&options](const std::string& name) { options.consistency = kConsistencies.at(name); },
+         "--consistency",
+         [&options](const std::string& name) { options.consistency = kConsistencies.at(name); },
          "how many of a key's owners must answer: one, quorum or all [quorum]")
       ->check(CLI::IsMember(std::vector<std::string>{"one", "quorum", "all"}))
       ->type_name("LEVEL")
@@ -80,7 +86,8 @@ CLI::Option* add_duration(CLI::App& app, const std::string& name, std::chrono::m
           name,
           [&target, name](const std::string& text) {
             const auto duration = parse_duration(text);
-            if (!duration.ok()) throw CLI::ValidationError(name, std::string(text_of(duration.status())));
+            if (!duration.ok())
+              throw CLI::ValidationError(name, std::string(text_of(duration.status())));
             target = *duration;
           },
           description)
@@ -95,10 +102,12 @@ int run(int argc, const char* const* argv) {
   Invocation invocation;
   add_common_flags(app, invocation.common);
   using Add = void (*)(CLI::App&, Invocation&);
-  constexpr std::array<Add, 11> kCommands{add_put,    add_get,     add_del,        add_scan,   add_import, add_export,
-                                          add_status, add_members, add_divergence, add_repair, add_bench};
+  constexpr std::array<Add, 11> kCommands{add_put,        add_get,    add_del,    add_scan,
+                                          add_import,     add_export, add_status, add_members,
+                                          add_divergence, add_repair, add_bench};
   for (const Add add : kCommands) add(app, invocation);
-  for (CLI::App* sub : app.get_subcommands([](CLI::App*) { return true; })) add_common_flags(*sub, invocation.common);
+  for (CLI::App* sub : app.get_subcommands([](CLI::App*) { return true; }))
+    add_common_flags(*sub, invocation.common);
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& help) {
@@ -107,7 +116,8 @@ int run(int argc, const char* const* argv) {
     return static_cast<int>(usage_error(app, error));
   }
   if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) {
-    return static_cast<int>(fail(ExitCode::kUsage, "standard output cannot be written; what was printed is not complete"));
+    return static_cast<int>(fail(
+        ExitCode::kUsage, "standard output cannot be written; what was printed is not complete"));
   }
   return static_cast<int>(invocation.code);
 }
@@ -121,11 +131,13 @@ std::vector<std::string> endpoints_of(const CommonOptions& options) {
 }
 
 absl::StatusOr<std::unique_ptr<Client>> connect(const CommonOptions& options) {
-  return Client::connect({.endpoints = endpoints_of(options), .timeout = options.timeout, .client_name = "grapevine"});
+  return Client::connect(
+      {.endpoints = endpoints_of(options), .timeout = options.timeout, .client_name = "grapevine"});
 }
 
 ExitCode connect_failed(const absl::Status& status) {
-  return fail(absl::IsInvalidArgument(status) ? ExitCode::kUsage : exit_code_of(status), text_of(status));
+  return fail(absl::IsInvalidArgument(status) ? ExitCode::kUsage : exit_code_of(status),
+              text_of(status));
 }
 
 absl::StatusOr<std::string> read_standard_input(std::size_t bytes_max) {
@@ -134,14 +146,16 @@ absl::StatusOr<std::string> read_standard_input(std::size_t bytes_max) {
   while (const std::size_t count = std::fread(piece.data(), 1, piece.size(), stdin)) {
     bytes.append(piece.data(), count);
     if (bytes.size() > bytes_max) {
-      return absl::InvalidArgumentError(
-          fmt::format("standard input holds more than {} bytes, the most that a value may have", bytes_max));
+      return absl::InvalidArgumentError(fmt::format(
+          "standard input holds more than {} bytes, the most that a value may have", bytes_max));
     }
   }
   if (std::ferror(stdin) != 0) return absl::InvalidArgumentError("standard input cannot be read");
   return bytes;
 }
 
-void print_out(std::string_view bytes) { std::fwrite(bytes.data(), 1, bytes.size(), stdout); }
+void print_out(std::string_view bytes) {
+  std::fwrite(bytes.data(), 1, bytes.size(), stdout);
+}
 
 }  // namespace grapevine::tools

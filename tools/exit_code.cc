@@ -24,6 +24,8 @@ ExitCode fail(ExitCode code, std::string_view text) {
   return code;
 }
 
-ExitCode fail(const absl::Status& status) { return fail(exit_code_of(status), text_of(status)); }
+ExitCode fail(const absl::Status& status) {
+  return fail(exit_code_of(status), text_of(status));
+}
 
 }  // namespace grapevine::tools

@@ -29,17 +29,21 @@ absl::StatusOr<std::optional<std::string>> take_bytes(const Json& object, const 
   const auto plain = object.find(name);
   const auto encoded = object.find(name + "_base64");
   if (plain != object.end() && encoded != object.end()) {
-    return absl::InvalidArgumentError(fmt::format("both \"{}\" and \"{}_base64\" are given", name, name));
+    return absl::InvalidArgumentError(
+        fmt::format("both \"{}\" and \"{}_base64\" are given", name, name));
   }
   if (plain != object.end()) {
-    if (!plain->is_string()) return absl::InvalidArgumentError(fmt::format("\"{}\" is not a string", name));
+    if (!plain->is_string())
+      return absl::InvalidArgumentError(fmt::format("\"{}\" is not a string", name));
     return plain->get<std::string>();
   }
   if (encoded == object.end()) return std::nullopt;
-  if (!encoded->is_string()) return absl::InvalidArgumentError(fmt::format("\"{}_base64\" is not a string", name));
+  if (!encoded->is_string())
+    return absl::InvalidArgumentError(fmt::format("\"{}_base64\" is not a string", name));
   auto bytes = from_base64(encoded->get_ref<const std::string&>());
   if (!bytes.ok()) {
-    return absl::InvalidArgumentError(fmt::format("\"{}_base64\": {}", name, text_of(bytes.status())));
+    return absl::InvalidArgumentError(
+        fmt::format("\"{}_base64\": {}", name, text_of(bytes.status())));
   }
   return *std::move(bytes);
 }
@@ -94,8 +98,9 @@ absl::StatusOr<KeyLine> parse_line(std::string_view text) {
   GRAPEVINE_ASSIGN_OR_RETURN(auto value, take_bytes(object, "value"));
   const auto siblings = object.find("siblings");
   if (value.has_value() == (siblings != object.end())) {
-    return absl::InvalidArgumentError(value.has_value() ? "both \"value\" and \"siblings\" are given"
-                                                        : "no \"value\" and no \"siblings\"");
+    return absl::InvalidArgumentError(value.has_value()
+                                          ? "both \"value\" and \"siblings\" are given"
+                                          : "no \"value\" and no \"siblings\"");
   }
   KeyLine line{.key = *std::move(key), .values = {}};
   if (value.has_value()) {
@@ -113,7 +118,8 @@ std::string print_found(std::string_view key, const Found& found) {
     object.update(version_object(found.siblings[0]));
   } else {
     object["siblings"] = OrderedJson::array();
-    for (const auto& sibling : found.siblings) object["siblings"].push_back(version_object(sibling));
+    for (const auto& sibling : found.siblings)
+      object["siblings"].push_back(version_object(sibling));
   }
   object["context"] = print_context(found.context);
   return object.dump();
@@ -133,13 +139,16 @@ std::string print_written(std::string_view key, const Written& written) {
   return object.dump();
 }
 
-std::string print_context(std::string_view context) { return to_base64(context, true); }
+std::string print_context(std::string_view context) {
+  return to_base64(context, true);
+}
 
 absl::StatusOr<std::string> parse_context(std::string_view text) {
   auto context = from_base64(text, true);
   if (!context.ok()) {
     return absl::InvalidArgumentError(
-        fmt::format("context '{}' is not what get --json printed as \"context\"", printable(text.substr(0, 40))));
+        fmt::format("context '{}' is not what get --json printed as \"context\"",
+                    printable(text.substr(0, 40))));
   }
   return context;
 }

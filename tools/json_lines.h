@@ -3,7 +3,8 @@
 //   {"key":"k","value":"v"}                                  one version
 //   {"key":"k","siblings":[{"value":"v1"},{"value":"v2"}]}   written concurrently
 //
-// Bytes that are not UTF-8 stand in base64 under "key_base64" and "value_base64". Other fields are ignored when reading.
+// Bytes that are not UTF-8 stand in base64 under "key_base64" and "value_base64". Other fields are ignored when
+// reading.
 // Functions over values. Printing is a function of the data alone: equal lines for equal data.
 #pragma once
 

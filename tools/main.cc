@@ -1,3 +1,5 @@
 #include "tools/command.h"
 
-int main(int argc, char** argv) { return grapevine::tools::run(argc, argv); }
+int main(int argc, char** argv) {
+  return grapevine::tools::run(argc, argv);
+}

@@ -36,7 +36,8 @@ class Progress {
 };
 
 // The line that `update` draws.
-std::string progress_line(const std::string& label, const std::string& unit, std::optional<std::uint64_t> total,
-                          std::uint64_t steps, std::uint64_t count, std::chrono::nanoseconds elapsed);
+std::string progress_line(const std::string& label, const std::string& unit,
+                          std::optional<std::uint64_t> total, std::uint64_t steps,
+                          std::uint64_t count, std::chrono::nanoseconds elapsed);
 
 }  // namespace grapevine::tools

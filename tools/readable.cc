@@ -68,11 +68,13 @@ std::string counted(std::uint64_t count, std::string_view singular) {
 }
 
 std::string readable_time(std::int64_t unix_ms) {
-  const std::time_t seconds = static_cast<std::time_t>(unix_ms / 1000);
+  const std::int64_t ms = (unix_ms % 1000 + 1000) % 1000;  // counted up, before 1970 too
+  const std::time_t seconds = static_cast<std::time_t>((unix_ms - ms) / 1000);
   std::tm parts{};
   if (gmtime_r(&seconds, &parts) == nullptr) return fmt::format("{} ms since 1970", unix_ms);
-  return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z", parts.tm_year + 1900, parts.tm_mon + 1, parts.tm_mday,
-                     parts.tm_hour, parts.tm_min, parts.tm_sec, unix_ms % 1000);
+  return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z", parts.tm_year + 1900,
+                     parts.tm_mon + 1, parts.tm_mday, parts.tm_hour, parts.tm_min, parts.tm_sec,
+                     ms);
 }
 
 std::string readable_dot(const WriteName& dot) {
@@ -106,9 +108,11 @@ std::string printable(std::string_view bytes) {
 
 absl::StatusOr<std::chrono::milliseconds> parse_duration(const std::string& text) {
   absl::Duration duration;
-  if (!absl::ParseDuration(text, &duration) || duration < absl::Milliseconds(1) || duration > absl::Hours(24)) {
-    return absl::InvalidArgumentError(
-        fmt::format("'{}' is no duration from 1ms to 24h; write it with its unit, such as 500ms, 5s or 1m", text));
+  if (!absl::ParseDuration(text, &duration) || duration < absl::Milliseconds(1) ||
+      duration > absl::Hours(24)) {
+    return absl::InvalidArgumentError(fmt::format(
+        "'{}' is no duration from 1ms to 24h; write it with its unit, such as 500ms, 5s or 1m",
+        text));
   }
   return std::chrono::milliseconds(absl::ToInt64Milliseconds(duration));
 }
@@ -121,8 +125,11 @@ std::string to_base64(std::string_view bytes, bool url) {
 absl::StatusOr<std::string> from_base64(std::string_view text, bool url) {
   std::string bytes;
   const absl::string_view view(text.data(), text.size());
-  const bool ok = url ? absl::WebSafeBase64Unescape(view, &bytes) : absl::Base64Unescape(view, &bytes);
-  if (!ok) return absl::InvalidArgumentError(fmt::format("'{}' is not base64", printable(text.substr(0, 40))));
+  const bool ok =
+      url ? absl::WebSafeBase64Unescape(view, &bytes) : absl::Base64Unescape(view, &bytes);
+  if (!ok)
+    return absl::InvalidArgumentError(
+        fmt::format("'{}' is not base64", printable(text.substr(0, 40))));
   return bytes;
 }
 

@@ -10,13 +10,14 @@
 
 namespace grapevine::tools {
 
-std::string readable_count(std::uint64_t count);                 // 1,234,567
-std::string readable_bytes(std::uint64_t bytes);                 // 512 B, 1.5 KiB, 3.2 MiB
-std::string readable_duration(std::chrono::nanoseconds duration);  // 850 µs, 12.3 ms, 4.2 s, 3 min 5 s, 2 h 10 min, 5 d 3 h
+std::string readable_count(std::uint64_t count);  // 1,234,567
+std::string readable_bytes(std::uint64_t bytes);  // 512 B, 1.5 KiB, 3.2 MiB
+std::string readable_duration(
+    std::chrono::nanoseconds duration);  // 850 µs, 12.3 ms, 4.2 s, 3 min 5 s, 2 h 10 min, 5 d 3 h
 // "key" for 1, "keys" otherwise.
 std::string counted(std::uint64_t count, std::string_view singular);  // "1 key", "2,000 keys"
-std::string readable_time(std::int64_t unix_ms);                 // 2026-11-24T02:53:32.123Z
-std::string readable_dot(const WriteName& dot);                  // NODE.EPOCH:COUNTER
+std::string readable_time(std::int64_t unix_ms);                      // 2026-11-24T02:53:32.123Z
+std::string readable_dot(const WriteName& dot);                       // NODE.EPOCH:COUNTER
 
 // Whether the bytes are valid UTF-8.
 bool is_utf8(std::string_view bytes);

@@ -44,6 +44,25 @@ class TwoReplicas : public ::testing::Test {
   FakeReplica b_{NodeId{2}, 4};
 };
 
+// ---- which partitions ----
+
+TEST_F(TwoReplicas, APartitionThatMayNotBePulledNowIsLeftForTheNextRound) {
+  share(50);
+  for (int i = 0; i < 20; ++i) b_.put(fmt::format("k{}", i), "1");
+  settle();
+  ConversationOptions options;
+  options.exchange.may_pull = [](PartitionId partition) { return partition.value != 2; };
+  Conversation first(a_, b_, options);
+  first.run();
+  EXPECT_EQ(first.report().put_off, 1U);
+  EXPECT_GT(first.report().keys_pulled, 0U);
+  EXPECT_NE(a_.partition(PartitionId{2}).clock, b_.partition(PartitionId{2}).clock);
+  EXPECT_EQ(a_.partition(PartitionId{1}).clock, b_.partition(PartitionId{1}).clock);
+  Conversation second(a_, b_);
+  second.run();
+  EXPECT_TRUE(same());
+}
+
 // ---- what each path costs ----
 
 TEST_F(TwoReplicas, AnEqualPairCostsOneSummaryWhateverItHolds) {
@@ -329,7 +348,7 @@ TEST_F(OneExchange, APartitionThatIsToldTwiceIsPulledOnce) {
 
 TEST_F(OneExchange, PartitionsThatWereNotAskedForAreIgnored) {
   SummaryReply lie = unequal();
-  lie.fingerprints.push_back({PartitionId{77}, 1, 1, true});
+  lie.fingerprints.push_back({PartitionId{77}, 1, 1});
   exchange_.on_reply(only_request(), lie);
   const auto output = exchange_.take_output();
   ASSERT_EQ(output.requests.size(), 1U);

@@ -1,0 +1,130 @@
+// What operators may ask of nodes: their state, their members, their replicas, and repair.
+//
+// An Admin is the event loop under the connections; an AdminNode is one connection, logged in. Calls block, and
+// fail when the node has not answered within the timeout. Errors name the node.
+//
+// Resources; all on one thread, which has no other event loop. Nodes and views go before their Admin. A view
+// costs its node a database snapshot: drop it soon.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "gossip/member.h"
+#include "gossip/messages.h"
+#include "storage/base/ids.h"
+#include "storage/base/status.h"
+#include "tools/replica_view.h"
+
+namespace grapevine::tools {
+
+using std::chrono::milliseconds;
+
+// Value.
+struct NodeInfo {
+  NodeId id;
+  std::string name;
+  std::string cluster;
+  std::string version;
+  std::uint32_t partitions = 0;
+  std::uint32_t replication_factor = 0;
+};
+
+// How one node sees another. Value.
+struct SeenPeer {
+  NodeId node;
+  bool reachable = false;
+  milliseconds since{0};  // for how long it has been so
+  std::optional<milliseconds> proven_equal_ago =
+      std::nullopt;  // nullopt: never since the node started
+};
+
+// Value.
+struct NodeStatus {
+  NodeInfo info;
+  bool ready = false;
+  std::string not_ready_because;
+  milliseconds uptime{0};
+  std::uint64_t keys = 0;  // stored entries
+  std::uint64_t disk_bytes = 0;
+  std::uint32_t partitions_owned = 0;
+  std::vector<SeenPeer> peers;
+};
+
+// Value.
+struct MemberList {
+  std::vector<gossip::MemberRecord> members;  // with the node itself
+  std::vector<SeenPeer> peers;
+};
+
+// A partition that a node owns. Value.
+struct OwnedPartition {
+  gossip::PartitionState state;
+  std::vector<NodeId> owners;  // all of them
+};
+
+// What one node's repair did. Value.
+struct NodeRepair {
+  bool finished = false;  // every reachable peer was proven equal
+  std::uint32_t peers = 0;
+  std::uint32_t unreachable = 0;
+  std::uint32_t proven_equal = 0;
+  std::uint64_t keys_pulled = 0;
+  std::uint64_t bytes_pulled = 0;
+};
+
+class Admin;
+
+class AdminNode {
+ public:
+  ~AdminNode();
+  AdminNode(const AdminNode&) = delete;
+  AdminNode& operator=(const AdminNode&) = delete;
+
+  const NodeInfo& info() const;
+
+  absl::StatusOr<NodeStatus> status();
+  absl::StatusOr<MemberList> members();
+  absl::StatusOr<std::vector<OwnedPartition>> states();
+  // Frozen as nearly at one moment as the node can. In order.
+  absl::StatusOr<std::vector<std::unique_ptr<ReplicaView>>> open_views(
+      const std::vector<PartitionId>& partitions);
+
+ private:
+  friend class Admin;
+  struct Life;
+  explicit AdminNode(std::unique_ptr<Life> life);
+  std::unique_ptr<Life> life_;
+};
+
+class Admin {
+ public:
+  // `timeout` holds for each call, and for dialling and logging in together (there kConnectTimeoutMax at most).
+  explicit Admin(milliseconds timeout);
+  ~Admin();
+  Admin(const Admin&) = delete;
+  Admin& operator=(const Admin&) = delete;
+
+  static constexpr milliseconds kConnectTimeoutMax{2000};
+
+  // One result an endpoint, in order; all are dialled at once. InvalidArgument: malformed.
+  std::vector<absl::StatusOr<std::unique_ptr<AdminNode>>> connect(
+      const std::vector<std::string>& endpoints);
+  // Has all nodes repair at once, each within `wait`. One result a node, in order. REQUIRES: no null among them.
+  std::vector<absl::StatusOr<NodeRepair>> repair(const std::vector<AdminNode*>& nodes,
+                                                 milliseconds wait);
+  // Lets so much time pass.
+  void pause(milliseconds time);
+
+ private:
+  friend class AdminNode;
+  struct Life;
+  std::unique_ptr<Life> life_;
+};
+
+}  // namespace grapevine::tools

@@ -1,0 +1,148 @@
+#include "tools/admin_wire.h"
+
+#include <utility>
+
+#include "storage/base/limits.h"
+
+namespace grapevine::tools {
+namespace {
+
+absl::StatusCode code_of(wire::Code code) {
+  switch (code) {
+    case wire::Code::OK: return absl::StatusCode::kOk;
+    case wire::Code::INVALID_ARGUMENT: return absl::StatusCode::kInvalidArgument;
+    case wire::Code::UNAVAILABLE: return absl::StatusCode::kUnavailable;
+    case wire::Code::OUTCOME_UNKNOWN: return absl::StatusCode::kUnknown;
+    case wire::Code::OVERLOADED: return absl::StatusCode::kResourceExhausted;
+    case wire::Code::REFUSED: return absl::StatusCode::kFailedPrecondition;
+    case wire::Code::DATA_LOSS: return absl::StatusCode::kDataLoss;
+    case wire::Code::NOT_FOUND: return absl::StatusCode::kNotFound;
+    case wire::Code::CANCELLED: return absl::StatusCode::kCancelled;
+    case wire::Code::INTERNAL: break;
+  }
+  return absl::StatusCode::kInternal;  // also for codes of later versions
+}
+
+milliseconds to_ms(std::uint64_t count) {
+  return milliseconds(static_cast<std::int64_t>(count));
+}
+
+model::Dot read_dot(wire::Dot::Reader in) {
+  return {ActorId{in.getActor()}, in.getCounter()};
+}
+
+}  // namespace
+
+absl::Status read(wire::Status::Reader in) {
+  const absl::StatusCode code = code_of(in.getCode());
+  if (code == absl::StatusCode::kOk) return absl::OkStatus();
+  return {code, to_string(in.getText())};
+}
+
+NodeInfo read(wire::NodeInfo::Reader in) {
+  return {.id = {in.getId()},
+          .name = to_string(in.getName()),
+          .cluster = to_string(in.getCluster()),
+          .version = to_string(in.getVersion()),
+          .partitions = in.getPartitions(),
+          .replication_factor = in.getReplicationFactor()};
+}
+
+NodeStatus read(wire::NodeStatus::Reader in) {
+  return {.info = read(in.getInfo()),
+          .ready = in.getReady(),
+          .not_ready_because = to_string(in.getNotReadyBecause()),
+          .uptime = to_ms(in.getUptimeMs()),
+          .keys = in.getKeys(),
+          .disk_bytes = in.getDiskBytes(),
+          .partitions_owned = in.getPartitionsOwned(),
+          .peers = read(in.getPeers())};
+}
+
+gossip::MemberRecord read(wire::Member::Reader in) {
+  gossip::MemberRecord record;
+  record.id = {in.getId()};
+  record.epoch = in.getEpoch();
+  record.name = to_string(in.getName());
+  record.peer_address = to_string(in.getPeerAddress());
+  record.client_address = to_string(in.getClientAddress());
+  record.http_address = to_string(in.getHttpAddress());
+  record.zone = to_string(in.getZone());
+  record.weight = in.getWeight();
+  switch (in.getState()) {
+    case wire::MemberState::UP: record.state = gossip::MemberState::kUp; break;
+    case wire::MemberState::LEFT: record.state = gossip::MemberState::kLeft; break;
+    case wire::MemberState::REMOVED: record.state = gossip::MemberState::kRemoved; break;
+  }
+  record.incarnation = in.getIncarnation();
+  record.protocols = {in.getProtocolMin(), in.getProtocolMax()};
+  record.version = to_string(in.getVersion());
+  return record;
+}
+
+std::vector<SeenPeer> read(capnp::List<wire::Reachability>::Reader in) {
+  std::vector<SeenPeer> peers;
+  for (const auto from : in) {
+    SeenPeer peer{.node = {from.getNode()},
+                  .reachable = from.getReachable(),
+                  .since = to_ms(from.getSinceMs())};
+    if (from.getProvenEqualAgoMs() >= 0)
+      peer.proven_equal_ago = milliseconds(from.getProvenEqualAgoMs());
+    peers.push_back(peer);
+  }
+  return peers;
+}
+
+absl::StatusOr<gossip::PartitionState> read(wire::PartitionState::Reader in) {
+  gossip::PartitionState state;
+  state.partition = {in.getPartition()};
+  if (state.partition.value >= kPartitionsMax)
+    return absl::InternalError("names a partition that cannot exist");
+  const std::string clock = to_string(in.getClock());
+  GRAPEVINE_ASSIGN_OR_RETURN(state.clock, model::Clock::decode(clock));
+  state.root = read(in.getRoot());
+  return state;
+}
+
+absl::StatusOr<std::vector<OwnedPartition>> read(
+    capnp::List<wire::Admin::PartitionOwners>::Reader in) {
+  std::vector<OwnedPartition> partitions;
+  for (const auto from : in) {
+    OwnedPartition owned;
+    GRAPEVINE_ASSIGN_OR_RETURN(owned.state, read(from.getState()));
+    for (const std::uint64_t owner : from.getOwners()) owned.owners.push_back({owner});
+    partitions.push_back(std::move(owned));
+  }
+  return partitions;
+}
+
+model::DigestShare read(wire::DigestShare::Reader in) {
+  return {{in.getSumLow(), in.getSumHigh()}, in.getKeys(), in.getUnquiet()};
+}
+
+model::Item read(wire::Item::Reader in) {
+  return {to_string(in.getKey()), in.getKeyHash(), in.getDigest(), in.getUnquiet()};
+}
+
+model::KeyedEntry read(wire::KeyedEntry::Reader in) {
+  model::KeyedEntry keyed;
+  keyed.key = to_string(in.getKey());
+  for (const auto from : in.getEntry().getVersions()) {
+    model::Version version;
+    version.dot = read_dot(from.getDot());
+    version.written = {from.getWrittenUnixMs()};
+    version.write_id = from.getWriteId();
+    version.checksum = from.getChecksum();
+    version.value_bytes = from.getValueBytes();
+    version.has_value = false;
+    if (keyed.entry.find(version.dot) == nullptr) keyed.entry.insert(std::move(version));
+  }
+  return keyed;
+}
+
+void write(const model::TokenRange& range, wire::TokenRange::Builder out) {
+  out.setFirst(range.first.value);
+  out.setLast(range.last.value);
+}
+
+}  // namespace grapevine::tools
