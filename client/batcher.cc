@@ -14,18 +14,25 @@ namespace {
 using std::chrono::milliseconds;
 
 constexpr Duration kTimerGrain = milliseconds(5);
-constexpr std::uint64_t kWordsAnOperation = 16;  // of structure around key and value, for the size hint
+constexpr std::uint64_t kWordsAnOperation =
+    16;  // of structure around key and value, for the size hint
 
 std::uint32_t whole_ms(Duration duration) {
   const auto ms = std::chrono::duration_cast<milliseconds>(duration).count();
   return static_cast<std::uint32_t>(std::max<std::int64_t>(ms, 1));
 }
 
-// What the node is given of the time that is left: it should answer "not in time" by itself before we stop waiting.
-Duration server_share(Duration left) { return left - std::min<Duration>(milliseconds(100), left / 4); }
+// What the node is given of the time that is left: it should answer "not in time" by itself before
+// we stop waiting.
+Duration server_share(Duration left) {
+  return left - std::min<Duration>(milliseconds(100), left / 4);
+}
 
-// With less time left than this, a node's own answer tells the user more than another attempt would.
-Duration worth_an_attempt(const Pending& pending) { return std::min<Duration>(milliseconds(250), pending.timeout / 3); }
+// With less time left than this, a node's own answer tells the user more than another attempt
+// would.
+Duration worth_an_attempt(const Pending& pending) {
+  return std::min<Duration>(milliseconds(250), pending.timeout / 3);
+}
 
 // An error of one attempt, as the answer to the whole operation.
 absl::Status overall(const Pending& pending, const absl::Status& latest) {
@@ -33,13 +40,15 @@ absl::Status overall(const Pending& pending, const absl::Status& latest) {
   const bool unclear = absl::IsInternal(latest);
   if (!pending.maybe_written && !unclear) return latest;
   return outcome_unknown_error(fmt::format(
-      "outcome unknown: {} {} may or may not have happened, and may still spread; the latest answer, from {}: {}",
+      "outcome unknown: {} {} may or may not have happened, and may still spread; the latest "
+      "answer, from {}: {}",
       verb_of(pending.operation), shown(key_of(pending.operation)), pending.node, text_of(latest)));
 }
 
 }  // namespace
 
-Batcher::Batcher(rpc::Loop& loop, Pool& pool, const BatchLimits& limits) : loop_(loop), pool_(pool), limits_(limits) {}
+Batcher::Batcher(rpc::Loop& loop, Pool& pool, const BatchLimits& limits)
+    : loop_(loop), pool_(pool), limits_(limits) {}
 
 Batcher::~Batcher() = default;
 
@@ -74,7 +83,8 @@ std::unique_ptr<Batcher::Batch> Batcher::cut() {
   auto batch = std::make_unique<Batch>();
   batch->id = next_batch_++;
   std::size_t bytes = 0;
-  while (!queue_.empty() && batch->pendings.size() < limits_.operations_max && bytes < kBatchBytes) {
+  while (!queue_.empty() && batch->pendings.size() < limits_.operations_max &&
+         bytes < kBatchBytes) {
     const std::size_t next_bytes = bytes_of(queue_.front()->operation);
     if (!batch->pendings.empty() && bytes + next_bytes > kBatchBytes) break;
     std::unique_ptr<Pending> pending = std::move(queue_.front());
@@ -134,8 +144,8 @@ void Batcher::refuse_writes(Batch& batch, const NodeLink& link) {
   for (auto& pending : batch.pendings) {
     if (pending->ended() || !is_write(pending->operation)) continue;
     pending->node = link.name();
-    end(*pending, overall(*pending, absl::FailedPreconditionError(
-                                        fmt::format("{} does not allow this client to write", link.name()))));
+    end(*pending, overall(*pending, absl::FailedPreconditionError(fmt::format(
+                                        "{} does not allow this client to write", link.name()))));
   }
   drop_ended(batch);
 }
@@ -148,8 +158,8 @@ void Batcher::answered(BatchId id, capnp::List<wire::Result>::Reader results) {
     if (results.size() == batch->pendings.size()) {
       outcomes.push_back(to_result(results[i], batch->pendings[i]->operation));
     } else {
-      outcomes.emplace_back(absl::InternalError(fmt::format("the node gave {} answers to {} operations",
-                                                            results.size(), batch->pendings.size())));
+      outcomes.emplace_back(absl::InternalError(fmt::format(
+          "the node gave {} answers to {} operations", results.size(), batch->pendings.size())));
     }
   }
   settle(std::move(batch), std::move(outcomes));
@@ -178,10 +188,12 @@ std::unique_ptr<Batcher::Batch> Batcher::landed(BatchId id) {
 
 void Batcher::settle(std::unique_ptr<Batch> batch, std::vector<OperationResult> results) {
   auto& pendings = batch->pendings;
-  const bool all_ok = std::all_of(results.begin(), results.end(), [](const auto& result) { return result.ok(); });
+  const bool all_ok =
+      std::all_of(results.begin(), results.end(), [](const auto& result) { return result.ok(); });
   std::vector<bool> again(pendings.size(), false);
   if (!all_ok) {
-    absl::flat_hash_set<std::string_view> carried_out;  // keys of which a later operation was, or may have been
+    absl::flat_hash_set<std::string_view>
+        carried_out;  // keys of which a later operation was, or may have been
     for (std::size_t i = pendings.size(); i-- > 0;) {
       Pending& pending = *pendings[i];
       const std::string_view key = key_of(pending.operation);
@@ -200,7 +212,8 @@ void Batcher::settle(std::unique_ptr<Batch> batch, std::vector<OperationResult> 
     if (again[i]) {
       pending.last_error = results[i].status();
     } else if (!pending.ended()) {
-      end(pending, results[i].ok() ? std::move(results[i]) : OperationResult(overall(pending, results[i].status())));
+      end(pending, results[i].ok() ? std::move(results[i])
+                                   : OperationResult(overall(pending, results[i].status())));
     }
   }
   drop_ended(*batch);
@@ -219,7 +232,8 @@ bool Batcher::may_retry(Pending& pending, const absl::Status& status) {
 void Batcher::rest(std::unique_ptr<Batch> batch) {
   Duration pause{0};
   if (batch->attempts >= pool_.size()) {
-    const std::uint32_t doublings = std::min<std::uint32_t>(batch->attempts - static_cast<std::uint32_t>(pool_.size()), 10);
+    const std::uint32_t doublings =
+        std::min<std::uint32_t>(batch->attempts - static_cast<std::uint32_t>(pool_.size()), 10);
     pause = std::min<Duration>(kRestMin * (1U << doublings), kRestMax);
   }
   batch->not_before = loop_.now() + pause;
@@ -232,7 +246,8 @@ void Batcher::rest(std::unique_ptr<Batch> batch) {
 void Batcher::drop_ended(Batch& batch) {
   std::vector<std::unique_ptr<Pending>> over;
   std::vector<std::unique_ptr<Pending>> left;
-  for (auto& pending : batch.pendings) (pending->ended() ? over : left).push_back(std::move(pending));
+  for (auto& pending : batch.pendings)
+    (pending->ended() ? over : left).push_back(std::move(pending));
   batch.pendings = std::move(left);
   release_keys(batch, over);
 }
@@ -250,8 +265,10 @@ void Batcher::release_keys(const Batch& batch, const std::vector<std::unique_ptr
     lines_.erase(line);
   }
   if (freed.empty()) return;
-  std::sort(freed.begin(), freed.end(), [](const auto& a, const auto& b) { return a->order < b->order; });
-  queue_.insert(queue_.begin(), std::make_move_iterator(freed.begin()), std::make_move_iterator(freed.end()));
+  std::sort(freed.begin(), freed.end(),
+            [](const auto& a, const auto& b) { return a->order < b->order; });
+  queue_.insert(queue_.begin(), std::make_move_iterator(freed.begin()),
+                std::make_move_iterator(freed.end()));
 }
 
 void Batcher::end(Pending& pending, OperationResult result) {
@@ -285,7 +302,8 @@ void Batcher::expire() {
   pump();
 }
 
-// Nobody waits for the batch any more, and its keys are free; but a node that does not answer at all must not keep its place.
+// Nobody waits for the batch any more, and its keys are free; but a node that does not answer at
+// all must not keep its place.
 void Batcher::look_after_overdue(Batch& batch) {
   drop_ended(batch);
   batch.overdue = true;

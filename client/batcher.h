@@ -7,17 +7,18 @@
 //     |            batch resting
 //     +-- operations that waited for one of the batch's keys
 //
-// The retry rule. What certainly did not happen (Unavailable from a node, or never sent) and reads are tried again, elsewhere if
-// another node is ready, until the deadline. A write that was sent and lost its connection is tried again with its write id,
-// and ends as "outcome unknown" if no attempt is confirmed in time.
+// The retry rule. What certainly did not happen (Unavailable from a node, or never sent) and reads
+// are tried again, elsewhere if another node is ready, until the deadline. A write that was sent
+// and lost its connection is tried again with its write id, and ends as "outcome unknown" if no
+// attempt is confirmed in time.
 //
-// Order. Operations on one key are carried out in the order in which they came: the later ones travel in the same batch behind
-// the earlier, or wait until that batch is over. An operation that failed behind which a later one of its key was carried
-// out is not tried again.
+// Order. Operations on one key are carried out in the order in which they came: the later ones
+// travel in the same batch behind the earlier, or wait until that batch is over. An operation that
+// failed behind which a later one of its key was carried out is not tried again.
 //
-// Resource. Bounds: limits.batches_in_flight_max requests a link, each of limits.operations_max operations and about
-// kBatchBytes; what waits is bounded by the client.
-// Owner and thread: the client; its own thread.
+// Resource. Bounds: limits.batches_in_flight_max requests a link, each of limits.operations_max
+// operations and about kBatchBytes; what waits is bounded by the client. Owner and thread: the
+// client; its own thread.
 #pragma once
 
 #include <kj/async.h>
@@ -61,7 +62,8 @@ class Batcher final : private kj::TaskSet::ErrorHandler {
   void add(std::unique_ptr<Pending> pending);
   // Sends what can be sent: after add, and when a link has become ready.
   void pump();
-  // Ends everything: writes that may have happened with Unknown, the rest with Cancelled. Nothing may be added after it.
+  // Ends everything: writes that may have happened with Unknown, the rest with Cancelled. Nothing
+  // may be added after it.
   void close();
 
  private:
@@ -84,14 +86,17 @@ class Batcher final : private kj::TaskSet::ErrorHandler {
 
   void taskFailed(kj::Exception&& exception) override;
 
-  bool have_room(const NodeLink& link) const { return link.requests < limits_.batches_in_flight_max; }
+  bool have_room(const NodeLink& link) const {
+    return link.requests < limits_.batches_in_flight_max;
+  }
   std::unique_ptr<Batch> cut();
   void send(std::unique_ptr<Batch> batch, NodeLink& link);
   template <typename Request>
   void send_request(Batch& batch, Request request);
   void refuse_writes(Batch& batch, const NodeLink& link);
 
-  // An attempt is over. Each takes the batch out of batches_; settle puts it back if something is left to try.
+  // An attempt is over. Each takes the batch out of batches_; settle puts it back if something is
+  // left to try.
   void answered(BatchId id, capnp::List<wire::Result>::Reader results);
   void failed(BatchId id, const kj::Exception& exception);
   std::unique_ptr<Batch> landed(BatchId id);
@@ -113,13 +118,14 @@ class Batcher final : private kj::TaskSet::ErrorHandler {
   std::uint64_t next_order_ = 0;
   BatchId next_batch_ = 1;
   std::deque<std::unique_ptr<Pending>> queue_;
-  absl::btree_map<BatchId, std::unique_ptr<Batch>> batches_;       // cut, and not over
-  absl::btree_set<std::pair<Instant, BatchId>> resting_;           // of batches_, by not_before
-  absl::flat_hash_map<std::string, KeyLine> lines_;                // of every key in batches_
+  absl::btree_map<BatchId, std::unique_ptr<Batch>> batches_;  // cut, and not over
+  absl::btree_set<std::pair<Instant, BatchId>> resting_;      // of batches_, by not_before
+  absl::flat_hash_map<std::string, KeyLine> lines_;           // of every key in batches_
   Deadlines deadlines_;
   std::optional<Instant> timer_at_;
 
-  kj::TaskSet tasks_{*this};  // requests, rests, timers; the last member, so that they are dropped first
+  kj::TaskSet tasks_{
+      *this};  // requests, rests, timers; the last member, so that they are dropped first
 };
 
 }  // namespace grapevine::client

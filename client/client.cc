@@ -22,8 +22,8 @@ constexpr std::size_t kEndpointsMax = 64;
 
 absl::StatusOr<std::vector<rpc::Address>> parse_endpoints(const std::vector<std::string>& texts) {
   if (texts.empty() || texts.size() > kEndpointsMax) {
-    return absl::InvalidArgumentError(
-        fmt::format("{} endpoints are given: give 1 to {}, as HOST:PORT", texts.size(), kEndpointsMax));
+    return absl::InvalidArgumentError(fmt::format(
+        "{} endpoints are given: give 1 to {}, as HOST:PORT", texts.size(), kEndpointsMax));
   }
   std::vector<rpc::Address> endpoints;
   std::set<rpc::Address> seen;
@@ -40,7 +40,8 @@ absl::Status check_options(const ClientOptions& options) {
   GRAPEVINE_RETURN_IF_ERROR(client::check_timeout(options.connect_timeout));
   if (options.batch_operations_max == 0 || options.batch_operations_max > kBatchOperationsMax) {
     return absl::InvalidArgumentError(fmt::format("batch_operations_max is {}: give 1 to {}",
-                                                  options.batch_operations_max, kBatchOperationsMax));
+                                                  options.batch_operations_max,
+                                                  kBatchOperationsMax));
   }
   if (options.batches_in_flight_max == 0) {
     return absl::InvalidArgumentError("batches_in_flight_max is 0: give at least 1");
@@ -52,15 +53,16 @@ absl::Status check_options(const ClientOptions& options) {
 }
 
 absl::Status own_thread_error(std::string_view call) {
-  return absl::FailedPreconditionError(
-      fmt::format("a blocking {} inside a callback of the same client would wait for itself for ever; use the "
-                  "asynchronous form there",
-                  call));
+  return absl::FailedPreconditionError(fmt::format(
+      "a blocking {} inside a callback of the same client would wait for itself for ever; use the "
+      "asynchronous form there",
+      call));
 }
 
 absl::Status queue_full_error(std::uint32_t queued_max) {
   return absl::ResourceExhaustedError(
-      fmt::format("{} operations are outstanding, the most that this client queues; wait for some of them, or raise "
+      fmt::format("{} operations are outstanding, the most that this client queues; wait for some "
+                  "of them, or raise "
                   "operations_queued_max",
                   queued_max));
 }
@@ -75,7 +77,8 @@ absl::StatusOr<T> narrow(OperationResult result) {
 // Starts an asynchronous call and waits for its answer.
 template <typename Answer, typename Start>
 Answer wait_for(Start start) {
-  const auto promise = std::make_shared<std::promise<Answer>>();  // shared: it may outlive the wait by a moment
+  const auto promise =
+      std::make_shared<std::promise<Answer>>();  // shared: it may outlive the wait by a moment
   auto future = promise->get_future();
   start([promise](Answer answer) { promise->set_value(std::move(answer)); });
   return future.get();
@@ -88,7 +91,8 @@ class Client::Impl {
   Impl(const ClientOptions& options, std::vector<rpc::Address> endpoints)
       : options_(options), worker_(options, std::move(endpoints)) {
     std::random_device device;
-    std::seed_seq seed{device(), device(), device(), device(), device(), device(), device(), device()};
+    std::seed_seq seed{device(), device(), device(), device(),
+                       device(), device(), device(), device()};
     write_ids_.seed(seed);
   }
 
@@ -100,7 +104,8 @@ class Client::Impl {
   void call(Operation operation, std::optional<milliseconds> timeout, Tell tell) {
     absl::Status refused = admit(operation, timeout);
     if (!refused.ok()) {
-      worker_.run([tell = std::move(tell), refused = std::move(refused)]() mutable { tell(refused); });
+      worker_.run(
+          [tell = std::move(tell), refused = std::move(refused)]() mutable { tell(refused); });
       return;
     }
     worker_.add(pend(std::move(operation), timeout, std::move(tell)));
@@ -117,9 +122,9 @@ class Client::Impl {
       }
     };
     // One more than there are operations: the group cannot finish before all of them are under way.
-    const auto group = std::make_shared<Group>(Group{
-        std::vector<OperationResult>(operations.size(), absl::InternalError("not done")), operations.size() + 1,
-        std::move(done)});
+    const auto group = std::make_shared<Group>(
+        Group{std::vector<OperationResult>(operations.size(), absl::InternalError("not done")),
+              operations.size() + 1, std::move(done)});
     std::vector<std::unique_ptr<client::Pending>> pendings;
     pendings.reserve(operations.size());
     std::size_t refused_count = 0;
@@ -129,10 +134,11 @@ class Client::Impl {
         ++refused_count;
         continue;
       }
-      pendings.push_back(pend(std::move(operations[i]), timeout, [group, i](OperationResult result) {
-        group->results[i] = std::move(result);
-        group->finish_one();
-      }));
+      pendings.push_back(
+          pend(std::move(operations[i]), timeout, [group, i](OperationResult result) {
+            group->results[i] = std::move(result);
+            group->finish_one();
+          }));
     }
     group->left -= refused_count;
     worker_.add(std::move(pendings));
@@ -143,7 +149,8 @@ class Client::Impl {
     const milliseconds timeout = options.timeout.value_or(options_.timeout);
     absl::Status refused = client::check(options);
     if (refused.ok()) refused = client::check_timeout(timeout);
-    if (refused.ok() && !worker_.take_places(1)) refused = queue_full_error(options_.operations_queued_max);
+    if (refused.ok() && !worker_.take_places(1))
+      refused = queue_full_error(options_.operations_queued_max);
     if (!refused.ok()) {
       worker_.run([done = std::move(done), refused = std::move(refused)] { done(refused); });
       return;
@@ -164,10 +171,12 @@ class Client::Impl {
   absl::Status admit(const Operation& operation, std::optional<milliseconds> timeout) {
     GRAPEVINE_RETURN_IF_ERROR(client::check(operation));
     GRAPEVINE_RETURN_IF_ERROR(client::check_timeout(timeout.value_or(options_.timeout)));
-    return worker_.take_places(1) ? absl::OkStatus() : queue_full_error(options_.operations_queued_max);
+    return worker_.take_places(1) ? absl::OkStatus()
+                                  : queue_full_error(options_.operations_queued_max);
   }
 
-  std::unique_ptr<client::Pending> pend(Operation operation, std::optional<milliseconds> timeout, Tell tell) {
+  std::unique_ptr<client::Pending> pend(Operation operation, std::optional<milliseconds> timeout,
+                                        Tell tell) {
     auto pending = std::make_unique<client::Pending>();
     pending->timeout = timeout.value_or(options_.timeout);
     pending->deadline = worker_.now() + pending->timeout;
@@ -208,17 +217,21 @@ absl::StatusOr<Found> Client::get(std::string_view key, const ReadOptions& optio
   return wait_for<absl::StatusOr<Found>>([&](auto done) { get(key, options, std::move(done)); });
 }
 
-absl::StatusOr<Written> Client::put(std::string_view key, std::string_view value, const WriteOptions& options) {
+absl::StatusOr<Written> Client::put(std::string_view key, std::string_view value,
+                                    const WriteOptions& options) {
   if (impl_->on_own_thread()) return own_thread_error("put");
-  return wait_for<absl::StatusOr<Written>>([&](auto done) { put(key, value, options, std::move(done)); });
+  return wait_for<absl::StatusOr<Written>>(
+      [&](auto done) { put(key, value, options, std::move(done)); });
 }
 
 absl::StatusOr<Written> Client::remove(std::string_view key, const WriteOptions& options) {
   if (impl_->on_own_thread()) return own_thread_error("remove");
-  return wait_for<absl::StatusOr<Written>>([&](auto done) { remove(key, options, std::move(done)); });
+  return wait_for<absl::StatusOr<Written>>(
+      [&](auto done) { remove(key, options, std::move(done)); });
 }
 
-std::vector<OperationResult> Client::execute(std::vector<Operation> operations, std::optional<milliseconds> timeout) {
+std::vector<OperationResult> Client::execute(std::vector<Operation> operations,
+                                             std::optional<milliseconds> timeout) {
   if (impl_->on_own_thread()) {
     return std::vector<OperationResult>(operations.size(), own_thread_error("execute"));
   }
@@ -232,24 +245,29 @@ absl::StatusOr<ScanPage> Client::scan(const ScanOptions& options) {
 }
 
 void Client::get(std::string_view key, const ReadOptions& options, Callback<Found> done) {
-  impl_->call(Get{.key = std::string(key), .consistency = options.consistency}, options.timeout,
-              [done = std::move(done)](OperationResult result) { done(narrow<Found>(std::move(result))); });
+  impl_->call(
+      Get{.key = std::string(key), .consistency = options.consistency}, options.timeout,
+      [done = std::move(done)](OperationResult result) { done(narrow<Found>(std::move(result))); });
 }
 
-void Client::put(std::string_view key, std::string_view value, const WriteOptions& options, Callback<Written> done) {
+void Client::put(std::string_view key, std::string_view value, const WriteOptions& options,
+                 Callback<Written> done) {
   impl_->call(Put{.key = std::string(key),
                   .value = std::string(value),
                   .consistency = options.consistency,
                   .context = options.context},
-              options.timeout,
-              [done = std::move(done)](OperationResult result) { done(narrow<Written>(std::move(result))); });
+              options.timeout, [done = std::move(done)](OperationResult result) {
+                done(narrow<Written>(std::move(result)));
+              });
 }
 
 void Client::remove(std::string_view key, const WriteOptions& options, Callback<Written> done) {
   impl_->call(
-      Remove{.key = std::string(key), .consistency = options.consistency, .context = options.context},
-      options.timeout,
-      [done = std::move(done)](OperationResult result) { done(narrow<Written>(std::move(result))); });
+      Remove{
+          .key = std::string(key), .consistency = options.consistency, .context = options.context},
+      options.timeout, [done = std::move(done)](OperationResult result) {
+        done(narrow<Written>(std::move(result)));
+      });
 }
 
 void Client::execute(std::vector<Operation> operations, std::optional<milliseconds> timeout,
@@ -257,6 +275,8 @@ void Client::execute(std::vector<Operation> operations, std::optional<millisecon
   impl_->call_all(std::move(operations), timeout, std::move(done));
 }
 
-void Client::scan(const ScanOptions& options, Callback<ScanPage> done) { impl_->scan(options, std::move(done)); }
+void Client::scan(const ScanOptions& options, Callback<ScanPage> done) {
+  impl_->scan(options, std::move(done));
+}
 
 }  // namespace grapevine

@@ -14,7 +14,8 @@ namespace grapevine::client {
 
 class Deadlines {
  public:
-  // Ordered by deadline, then by pending.order, which must be unique. `pending` must be removed before it is destroyed.
+  // Ordered by deadline, then by pending.order, which must be unique. `pending` must be removed
+  // before it is destroyed.
   void add(Pending& pending) { by_deadline_.emplace(place_of(pending), &pending); }
   void remove(const Pending& pending) { by_deadline_.erase(place_of(pending)); }
 

@@ -14,7 +14,9 @@ NodeLink::NodeLink(rpc::Loop& loop, rpc::Address address, LinkOptions options, O
       options_(std::move(options)),
       observer_(observer) {}
 
-void NodeLink::start() { life_ = live().eagerlyEvaluate(nullptr); }
+void NodeLink::start() {
+  life_ = live().eagerlyEvaluate(nullptr);
+}
 
 void NodeLink::give_up(std::string why) {
   if (!ready()) return;
@@ -36,8 +38,9 @@ kj::Promise<void> NodeLink::live() {
 // Fails when the connection cannot be made or has ended.
 kj::Promise<void> NodeLink::attempt() {
   auto too_late = loop_.after(options_.connect_timeout).then([this]() -> kj::Promise<void> {
-    return rpc::connection_lost(fmt::format("no answer from {} within {} ms", name_,
-                                            std::chrono::milliseconds(options_.connect_timeout.count() / 1'000'000).count()));
+    return rpc::connection_lost(fmt::format(
+        "no answer from {} within {} ms", name_,
+        std::chrono::milliseconds(options_.connect_timeout.count() / 1'000'000).count()));
   });
   return rpc::connect(loop_, address_, {.timeout = options_.connect_timeout, .from = std::nullopt})
       .then([this](kj::Own<kj::AsyncIoStream> stream) { return log_in(std::move(stream)); })
@@ -50,28 +53,30 @@ kj::Promise<void> NodeLink::attempt() {
         return connection_->on_disconnect()
             .then([this]() -> kj::Promise<void> {
               const absl::Status reason = connection_->end_reason();
-              return rpc::connection_lost(reason.ok() ? fmt::format("{} closed the connection", name_)
-                                                      : std::string(text_of(reason)));
+              return rpc::connection_lost(reason.ok()
+                                              ? fmt::format("{} closed the connection", name_)
+                                              : std::string(text_of(reason)));
             })
             .exclusiveJoin(kj::mv(given_up.promise));
       });
 }
 
 kj::Promise<void> NodeLink::log_in(kj::Own<kj::AsyncIoStream> stream) {
-  connection_ = kj::heap<rpc::Connection>(loop_, kj::mv(stream), rpc::PeerInfo{address_}, rpc::Connection::Side::kClient,
-                                          nullptr, rpc::ConnectionOptions{});
+  connection_ =
+      kj::heap<rpc::Connection>(loop_, kj::mv(stream), rpc::PeerInfo{address_},
+                                rpc::Connection::Side::kClient, nullptr, rpc::ConnectionOptions{});
   auto request = connection_->bootstrap<wire::Login>().loginRequest();
   request.setProtocol(kProtocolVersion);
   request.setClientName(options_.client_name.c_str());
   return request.send().then([this](capnp::Response<wire::Login::LoginResults>&& response) {
     const absl::Status status = to_status(response.getStatus());
     if (!status.ok()) {
-      kj::throwFatalException(
-          rpc::to_exception(absl::Status(status.code(), fmt::format("{}: {}", name_, std::string(text_of(status))))));
+      kj::throwFatalException(rpc::to_exception(
+          absl::Status(status.code(), fmt::format("{}: {}", name_, std::string(text_of(status))))));
     }
     if (!response.hasReader()) {
-      kj::throwFatalException(rpc::to_exception(
-          absl::FailedPreconditionError(fmt::format("{} does not allow this client to read", name_))));
+      kj::throwFatalException(rpc::to_exception(absl::FailedPreconditionError(
+          fmt::format("{} does not allow this client to read", name_))));
     }
     reader_.emplace(response.getReader());
     if (response.hasWriter()) writer_.emplace(response.getWriter());

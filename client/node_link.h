@@ -1,12 +1,13 @@
-// The client's connection to one node: dials, logs in, notices the end, and dials again after a pause that grows.
+// The client's connection to one node: dials, logs in, notices the end, and dials again after a
+// pause that grows.
 //
 //   resting --pause over--> dialling --logged in--> ready
 //      ^                        |                     |
 //      +------- refused, no answer, connection lost --+
 //
-// Resource. Bounds: one connection; an attempt takes at most options.connect_timeout; pauses double from kPauseMin to
-// kPauseMax and start again after a login.
-// Not promised: that a ready link answers.
+// Resource. Bounds: one connection; an attempt takes at most options.connect_timeout; pauses double
+// from kPauseMin to kPauseMax and start again after a login. Not promised: that a ready link
+// answers.
 //
 // Owner and thread: the pool; the client's own thread.
 #pragma once
@@ -52,7 +53,8 @@ class NodeLink {
 
   // Begins to dial. To be called once.
   void start();
-  // Closes the connection because the node does not answer; calls under way fail as lost. Dials again later.
+  // Closes the connection because the node does not answer; calls under way fail as lost. Dials
+  // again later.
   void give_up(std::string why);
 
   bool ready() const { return reader_.has_value(); }

@@ -32,7 +32,9 @@ NodeLink* Pool::choose(const NodeLink* avoid) {
     }
     return nullptr;
   };
-  if (auto* link = find([&](const NodeLink& one) { return &one != avoid && one.requests_overdue == 0; })) return link;
+  if (auto* link =
+          find([&](const NodeLink& one) { return &one != avoid && one.requests_overdue == 0; }))
+    return link;
   if (auto* link = find([&](const NodeLink& one) { return &one != avoid; })) return link;
   return find([](const NodeLink&) { return true; });
 }
@@ -55,17 +57,19 @@ void Pool::link_ready(NodeLink&) {
 
 void Pool::link_down(NodeLink&) {
   if (first_ == nullptr) return;
-  const bool all_failed =
-      std::all_of(links_.begin(), links_.end(), [](const auto& link) { return !link->why_down().ok(); });
+  const bool all_failed = std::all_of(links_.begin(), links_.end(),
+                                      [](const auto& link) { return !link->why_down().ok(); });
   if (all_failed) std::exchange(first_, nullptr)(none_answered());
 }
 
-// FailedPrecondition when a node answered and refused: that is worth more to the user than one that is down.
+// FailedPrecondition when a node answered and refused: that is worth more to the user than one that
+// is down.
 absl::Status Pool::none_answered() const {
   for (const auto& link : links_) {
     if (absl::IsFailedPrecondition(link->why_down())) return link->why_down();
   }
-  return absl::UnavailableError(fmt::format("no node answers: {}; is grapevined running there?", why_unreachable()));
+  return absl::UnavailableError(
+      fmt::format("no node answers: {}; is grapevined running there?", why_unreachable()));
 }
 
 }  // namespace grapevine::client

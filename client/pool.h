@@ -1,7 +1,7 @@
 // The client's links to all its endpoints, and the choice among them.
 //
-// Resource. Stays with one node as long as that is ready and answers, so that a client usually reads what it wrote; moves to
-// the next endpoint when it is not.
+// Resource. Stays with one node as long as that is ready and answers, so that a client usually
+// reads what it wrote; moves to the next endpoint when it is not.
 //
 // Bounds: one link an endpoint. Owner and thread: the client; its own thread.
 #pragma once
@@ -22,12 +22,12 @@ class Pool final : private NodeLink::Observer {
   Pool(rpc::Loop& loop, const std::vector<rpc::Address>& endpoints, const LinkOptions& options,
        std::function<void()> on_ready);
 
-  // Begins to dial all of them. `first` is told once: ok when the first link is ready, else, after every endpoint has failed
-  // once, why.
+  // Begins to dial all of them. `first` is told once: ok when the first link is ready, else, after
+  // every endpoint has failed once, why.
   void start(absl::AnyInvocable<void(absl::Status)> first);
 
-  // A ready link, another than `avoid` if there is one; nullptr when none is ready. With `avoid` nullptr: the current one, and
-  // from now on current.
+  // A ready link, another than `avoid` if there is one; nullptr when none is ready. With `avoid`
+  // nullptr: the current one, and from now on current.
   NodeLink* choose(const NodeLink* avoid);
 
   std::size_t size() const { return links_.size(); }

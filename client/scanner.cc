@@ -18,7 +18,8 @@ void Scanner::add(std::unique_ptr<PendingScan> scan) {
     std::string why = "no answer; try again, or allow more time";
     if (!late.last_error.ok()) why = std::string(text_of(late.last_error));
     if (!unreachable.empty()) why = fmt::format("no node could be reached: {}", unreachable);
-    end(id, absl::UnavailableError(fmt::format("scan: not done within {}: {}", shown(late.timeout), why)));
+    end(id, absl::UnavailableError(
+                fmt::format("scan: not done within {}: {}", shown(late.timeout), why)));
   });
   scans_.emplace(id, std::move(scan));
   tasks_.add(attempt(id).exclusiveJoin(kj::mv(too_late)));
@@ -34,7 +35,8 @@ kj::Promise<void> Scanner::attempt(Id id) {
   request.setLimit(scan.options.limit);
   request.setCursor(to_data(scan.options.cursor));
   request.setValues(scan.options.values);
-  const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(scan.deadline - loop_.now());
+  const auto left =
+      std::chrono::duration_cast<std::chrono::milliseconds>(scan.deadline - loop_.now());
   request.setTimeoutMs(static_cast<std::uint32_t>(std::max<std::int64_t>(left.count(), 1)));
   return request.send().then(
       [this, id](capnp::Response<wire::Reader::ScanResults>&& response) -> kj::Promise<void> {

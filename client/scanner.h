@@ -1,4 +1,5 @@
-// Scans: one request a page, tried again elsewhere until the deadline; a scan changes nothing, so it may always be.
+// Scans: one request a page, tried again elsewhere until the deadline; a scan changes nothing, so
+// it may always be.
 //
 // Resource. Bounds: as many requests as the callers have scans outstanding.
 // Owner and thread: the client; its own thread.
@@ -11,8 +12,8 @@
 
 #include "absl/container/btree_map.h"
 #include "absl/functional/any_invocable.h"
-#include "client/pool.h"
 #include "client/include/grapevine/client.h"
+#include "client/pool.h"
 
 namespace grapevine::client {
 

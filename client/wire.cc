@@ -36,7 +36,9 @@ wire::Code code_of(absl::StatusCode code) {
   }
 }
 
-WriteName to_name(rpc::wire::Dot::Reader dot) { return {.actor = dot.getActor(), .counter = dot.getCounter()}; }
+WriteName to_name(rpc::wire::Dot::Reader dot) {
+  return {.actor = dot.getActor(), .counter = dot.getCounter()};
+}
 
 std::vector<Sibling> to_siblings(capnp::List<wire::Sibling>::Reader list) {
   std::vector<Sibling> siblings;
@@ -112,8 +114,8 @@ OperationResult to_result(wire::Result::Reader result, const Operation& asked) {
     case wire::Result::READ: {
       if (write) break;
       const auto read = result.getRead();
-      return std::variant<Found, Written>(
-          Found{.siblings = to_siblings(read.getSiblings()), .context = to_string(read.getContext())});
+      return std::variant<Found, Written>(Found{.siblings = to_siblings(read.getSiblings()),
+                                                .context = to_string(read.getContext())});
     }
     case wire::Result::WRITTEN: {
       if (!write) break;
@@ -122,14 +124,16 @@ OperationResult to_result(wire::Result::Reader result, const Operation& asked) {
           Written{.dot = to_name(written.getDot()), .context = to_string(written.getContext())});
     }
   }
-  return absl::InternalError("the node's answer does not fit the operation: client and node speak different versions");
+  return absl::InternalError(
+      "the node's answer does not fit the operation: client and node speak different versions");
 }
 
 ScanPage to_page(wire::Reader::ScanResults::Reader results) {
   ScanPage page;
   page.keys.reserve(results.getItems().size());
   for (const auto item : results.getItems()) {
-    page.keys.push_back({.key = to_string(item.getKey()), .siblings = to_siblings(item.getSiblings())});
+    page.keys.push_back(
+        {.key = to_string(item.getKey()), .siblings = to_siblings(item.getSiblings())});
   }
   page.cursor = to_string(results.getCursor());
   return page;

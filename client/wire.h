@@ -1,7 +1,7 @@
 // Operations and results, between the public types and the wire.
 //
-// Functions over values; the client's own thread. What comes from a node is not trusted: an answer that makes no sense becomes
-// an Internal error.
+// Functions over values; the client's own thread. What comes from a node is not trusted: an answer
+// that makes no sense becomes an Internal error.
 #pragma once
 
 #include <cstdint>
@@ -22,7 +22,9 @@ inline capnp::Data::Reader to_data(std::string_view bytes) {
 inline std::string to_string(capnp::Data::Reader data) {
   return {reinterpret_cast<const char*>(data.begin()), data.size()};
 }
-inline std::string to_string(capnp::Text::Reader text) { return {text.begin(), text.size()}; }
+inline std::string to_string(capnp::Text::Reader text) {
+  return {text.begin(), text.size()};
+}
 
 absl::Status to_status(wire::Status::Reader status);
 void to_wire(const absl::Status& status, wire::Status::Builder out);

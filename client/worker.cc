@@ -13,10 +13,12 @@ namespace grapevine::client {
 
 struct Worker::Machinery {
   Machinery(const ClientOptions& options, const std::vector<rpc::Address>& endpoints)
-      : pool(loop, endpoints, {.connect_timeout = options.connect_timeout, .client_name = options.client_name},
+      : pool(loop, endpoints,
+             {.connect_timeout = options.connect_timeout, .client_name = options.client_name},
              [this] { batcher.pump(); }),
         batcher(loop, pool,
-                {.operations_max = options.batch_operations_max, .batches_in_flight_max = options.batches_in_flight_max}),
+                {.operations_max = options.batch_operations_max,
+                 .batches_in_flight_max = options.batches_in_flight_max}),
         scanner(loop, pool) {}
 
   rpc::Loop loop{[](const absl::Status&) {}};  // nothing is spawned on it
@@ -53,14 +55,16 @@ absl::Status Worker::start() {
       machinery_ = &machinery;
     }
     start->running.set_value();
-    machinery.pool.start([start](absl::Status status) { start->first.set_value(std::move(status)); });
+    machinery.pool.start(
+        [start](absl::Status status) { start->first.set_value(std::move(status)); });
     machinery.loop.run();
     end(machinery);
   });
   running.wait();
   if (first.wait_for(options_.timeout) == std::future_status::ready) return first.get();
   return absl::UnavailableError(
-      fmt::format("no node answered within {}; check the endpoints, or allow more time", shown(options_.timeout)));
+      fmt::format("no node answered within {}; check the endpoints, or allow more time",
+                  shown(options_.timeout)));
 }
 
 bool Worker::take_places(std::size_t count) {

@@ -1,9 +1,11 @@
-// The client's thread: a loop with pool, batcher and scanner on it, and the inbox through which other threads reach it.
+// The client's thread: a loop with pool, batcher and scanner on it, and the inbox through which
+// other threads reach it.
 //
-// Resource. Everything that arrives between two turns of the loop is taken at once, so that it can travel together.
+// Resource. Everything that arrives between two turns of the loop is taken at once, so that it can
+// travel together.
 //
-// Bounds: options.operations_queued_max operations and scans that have not ended.
-// Thread: add may be called from any thread; the rest by whoever owns it. Callbacks run on the worker's thread.
+// Bounds: options.operations_queued_max operations and scans that have not ended. Thread: add may
+// be called from any thread; the rest by whoever owns it. Callbacks run on the worker's thread.
 #pragma once
 
 #include <atomic>
@@ -15,9 +17,9 @@
 
 #include "client/pending.h"
 #include "client/scanner.h"
-#include "rpc/real_time.h"
 #include "rpc/address.h"
 #include "rpc/loop.h"
+#include "rpc/real_time.h"
 
 namespace grapevine::client {
 
@@ -28,15 +30,17 @@ class Worker {
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
 
-  // Starts the thread; returns when the first endpoint is ready, or none was, or options.timeout is over. To be called
-  // once; the worker may be destroyed whatever comes out.
+  // Starts the thread; returns when the first endpoint is ready, or none was, or options.timeout is
+  // over. To be called once; the worker may be destroyed whatever comes out.
   absl::Status start();
 
-  // Takes places for `count` operations or scans; false when fewer are left. Each is given back once it has ended.
+  // Takes places for `count` operations or scans; false when fewer are left. Each is given back
+  // once it has ended.
   bool take_places(std::size_t count);
   void give_place_back() { places_taken_.fetch_sub(1, std::memory_order_relaxed); }
 
-  // REQUIRES, for all four: start() succeeded, and the destructor has not begun, except on the worker's own thread.
+  // REQUIRES, for all four: start() succeeded, and the destructor has not begun, except on the
+  // worker's own thread.
   void add(std::unique_ptr<Pending> pending);
   void add(std::vector<std::unique_ptr<Pending>> pendings);
   void add(std::unique_ptr<PendingScan> scan);

@@ -8,9 +8,10 @@
 
 namespace grapevine::gossip {
 
-// Value. How much an answer brings is known only afterwards: a request takes kBytesExpected when it goes out, the rest is
-// settled when the answer is there, and the budget may go into debt: the next request waits until that is paid. Credit
-// grows by bytes_per_second, to at most one second's worth; it begins with none.
+// Value. How much an answer brings is known only afterwards: a request takes kBytesExpected when it
+// goes out, the rest is settled when the answer is there, and the budget may go into debt: the next
+// request waits until that is paid. Credit grows by bytes_per_second, to at most one second's
+// worth; it begins with none.
 class ByteBudget {
  public:
   static constexpr std::uint64_t kBytesExpected = 64 * 1024;

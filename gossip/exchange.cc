@@ -104,7 +104,9 @@ void Exchange::account(const PullOutcome& outcome) {
   report_.damage_suspected += outcome.damage_suspected ? 1 : 0;
 }
 
-Exchange::Output Exchange::take_output() { return std::exchange(output_, {}); }
+Exchange::Output Exchange::take_output() {
+  return std::exchange(output_, {});
+}
 
 void Exchange::on_reply(const RequestNumber& number, ExchangeReply reply) {
   if (done_) return;

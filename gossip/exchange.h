@@ -3,16 +3,17 @@
 //   summary --equal--> done, proven equal
 //      '--not--> states of the partitions whose fingerprints differ --> a pull for each that lacks something --> done
 //
-// Proven equal is a pair that holds the same live versions under the same clocks. Entries that are not quiet do not
-// matter for it: what their vectors know beyond the clock shows in no reader's answer, and may wait long for a gap to
-// be closed.
+// Proven equal is a pair that holds the same live versions under the same clocks. Entries that are
+// not quiet do not matter for it: what their vectors know beyond the clock shows in no reader's
+// answer, and may wait long for a gap to be closed.
 //
-// Push-pull: the peer takes our states as the beginning of an exchange of its own and pulls what it lacks
-// (from_states).
+// Push-pull: the peer takes our states as the beginning of an exchange of its own and pulls what it
+// lacks (from_states).
 //
-// A machine: requests out, replies in; a summary or states request that fails ends the exchange, a failed pull only
-// that pull. Bounds: partitions_at_once pulls under way. Not promised: that the replicas are equal when it is done;
-// writes may have come meanwhile. Only proven_equal is a proof, of the moment when the summary was answered.
+// A machine: requests out, replies in; a summary or states request that fails ends the exchange, a
+// failed pull only that pull. Bounds: partitions_at_once pulls under way. Not promised: that the
+// replicas are equal when it is done; writes may have come meanwhile. Only proven_equal is a proof,
+// of the moment when the summary was answered.
 #pragma once
 
 #include <cstdint>
@@ -30,14 +31,14 @@ namespace grapevine::gossip {
 
 struct ExchangeOptions {
   std::size_t partitions_at_once = 8;
-  // Whether a partition may be pulled now: not while another exchange pulls it, which most likely brings the same. It is
-  // then left for the next round. Empty: always.
+  // Whether a partition may be pulled now: not while another exchange pulls it, which most likely
+  // brings the same. It is then left for the next round. Empty: always.
   std::function<bool(PartitionId)> may_pull;
   PullOptions pull;
 };
 
 struct ExchangeReport {
-  absl::Status status;        // of the exchange itself, or of the first pull that failed
+  absl::Status status;  // of the exchange itself, or of the first pull that failed
   bool proven_equal = false;
   std::uint64_t delta_pulls = 0;
   std::uint64_t digest_pulls = 0;

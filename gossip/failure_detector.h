@@ -12,17 +12,19 @@
 
 namespace grapevine::gossip {
 
-// A machine that judges by evidence. The caller probes whom probes() names and reports everything that it learns of a node on the
-// way, whether it was a probe or not.
+// A machine that judges by evidence. The caller probes whom probes() names and reports everything
+// that it learns of a node on the way, whether it was a probe or not.
 class FailureDetector {
  public:
   virtual ~FailureDetector() = default;
 
-  virtual void watch(NodeId node, Instant now) = 0;  // from now on; counts as down until it is heard from
-  virtual void forget(NodeId node) = 0;              // one that was up is down with it
+  virtual void watch(NodeId node,
+                     Instant now) = 0;   // from now on; counts as down until it is heard from
+  virtual void forget(NodeId node) = 0;  // one that was up is down with it
   virtual void heard_from(NodeId node, Instant now) = 0;  // it answered, or called
   virtual void missed(NodeId node, Instant now) = 0;      // a call failed or a connection was lost
-  virtual void hint(NodeId node, Instant now) = 0;        // a sign of life that proves nothing: probe it at once
+  virtual void hint(NodeId node,
+                    Instant now) = 0;  // a sign of life that proves nothing: probe it at once
 
   // Whom to probe now. A probe has been made until it is reported by heard_from or missed.
   virtual std::vector<NodeId> probes(Instant now) = 0;
@@ -38,13 +40,15 @@ class FailureDetector {
   virtual Instant next_deadline() const = 0;
 };
 
-// Every node probes every other one itself: n² probes an interval, good for a dozen nodes. SWIM takes its place.
+// Every node probes every other one itself: n² probes an interval, good for a dozen nodes. SWIM
+// takes its place.
 //
 //   up --misses_to_down misses in a row--> down --heard from--> up
 //
-// A member that missed is probed again after retry_interval, so that a killed process, whose address refuses connections,
-// is down within misses_to_down × retry_interval; one that hangs within misses_to_down × (probe timeout + retry_interval). A
-// down member is probed every probe_interval for ever, so its return is noticed within that.
+// A member that missed is probed again after retry_interval, so that a killed process, whose
+// address refuses connections, is down within misses_to_down × retry_interval; one that hangs
+// within misses_to_down × (probe timeout + retry_interval). A down member is probed every
+// probe_interval for ever, so its return is noticed within that.
 struct PingOptions {
   Duration probe_interval = std::chrono::milliseconds(500);
   Duration retry_interval = std::chrono::milliseconds(100);

@@ -9,8 +9,8 @@
 
 namespace grapevine::gossip {
 
-// What a node says of itself, or is said of it once and for all. (Whether it answers at this moment is each node's own
-// observation, not part of the record; see failure_detector.h.)
+// What a node says of itself, or is said of it once and for all. (Whether it answers at this moment
+// is each node's own observation, not part of the record; see failure_detector.h.)
 enum class MemberState : std::uint8_t {
   kUp = 0,       // a member, and an owner of partitions, whether it answers or not
   kLeft = 1,     // has left by itself: owns nothing any more
@@ -24,7 +24,8 @@ struct ProtocolRange {
   friend bool operator==(const ProtocolRange&, const ProtocolRange&) = default;
 };
 
-// Value. Of two records of one id the one with the higher incarnation is true; at equal incarnations the higher state.
+// Value. Of two records of one id the one with the higher incarnation is true; at equal
+// incarnations the higher state.
 struct MemberRecord {
   NodeId id;
   std::uint64_t epoch = 0;  // of its current actor: lower ones have ended

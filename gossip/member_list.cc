@@ -15,9 +15,9 @@ constexpr std::uint64_t kFormat = 1;
 constexpr std::uint64_t kIncarnationMax = std::uint64_t{1} << 62;
 
 bool possible(const MemberRecord& record) {
-  const std::string* const texts[] = {&record.name,         &record.peer_address,
+  const std::string* const texts[] = {&record.name,           &record.peer_address,
                                       &record.client_address, &record.http_address,
-                                      &record.zone,         &record.version};
+                                      &record.zone,           &record.version};
   return record.id.valid() && record.incarnation <= kIncarnationMax &&
          std::all_of(std::begin(texts), std::end(texts),
                      [](const auto* text) { return text->size() <= kTextBytesMax; });

@@ -11,8 +11,9 @@
 
 namespace grapevine::gossip {
 
-// Value. Invariant: the own record is in it, and nobody's word about this node beats its own: a record of it that is newer
-// than its own, or another one of the same age, makes it raise its incarnation above that (refutation).
+// Value. Invariant: the own record is in it, and nobody's word about this node beats its own: a
+// record of it that is newer than its own, or another one of the same age, makes it raise its
+// incarnation above that (refutation).
 class MemberList {
  public:
   static constexpr std::size_t kMembersMax = 10'000;
@@ -25,12 +26,13 @@ class MemberList {
   std::vector<MemberRecord> all() const;  // by id
   std::size_t size() const { return members_.size(); }
 
-  // Takes over what is newer; returns whose records have changed. Records that cannot be (no id, too long,
-  // an incarnation that nobody reaches) are ignored.
+  // Takes over what is newer; returns whose records have changed. Records that cannot be (no id,
+  // too long, an incarnation that nobody reaches) are ignored.
   std::vector<NodeId> merge(const std::vector<MemberRecord>& records);
 
-  // For keeping the list over a restart: varint format (1), varint count; for each record its fields in the order of member.h,
-  // numbers as varints, the id as 8 bytes, texts with a varint length.
+  // For keeping the list over a restart: varint format (1), varint count; for each record its
+  // fields in the order of member.h, numbers as varints, the id as 8 bytes, texts with a varint
+  // length.
   std::string encode() const;
   static absl::StatusOr<std::vector<MemberRecord>> decode(std::string_view bytes);
 

@@ -86,8 +86,7 @@ void Membership::on_failure(CallNumber number, Instant now) {
   }
 }
 
-std::vector<MemberRecord> Membership::on_call(NodeId from,
-                                              const std::vector<MemberRecord>& records,
+std::vector<MemberRecord> Membership::on_call(NodeId from, const std::vector<MemberRecord>& records,
                                               Instant now) {
   take_over(records, now);
   // It can call us; whether we can call it the next probe tells. A cut may be open one way.

@@ -1,12 +1,13 @@
 // How nodes find each other and stay acquainted.
 //
-// Joining: whatever seed answers gives its member list, and everybody in it is then called. Seeds at whose address no
-// known member answers are called again and again, at first every kJoinInterval, so the order in which nodes start
-// does not matter, nor that another node has come to live at a seed's address. The list spreads with every probe: a
-// probe is a push-pull of the whole list (SWIM's piggybacking takes its place later).
+// Joining: whatever seed answers gives its member list, and everybody in it is then called. Seeds
+// at whose address no known member answers are called again and again, at first every
+// kJoinInterval, so the order in which nodes start does not matter, nor that another node has come
+// to live at a seed's address. The list spreads with every probe: a probe is a push-pull of the
+// whole list (SWIM's piggybacking takes its place later).
 //
-// A machine: calls out, replies in. Bounds: one call to a node or seed at a time. Not promised: that two nodes have
-// the same list at one moment.
+// A machine: calls out, replies in. Bounds: one call to a node or seed at a time. Not promised:
+// that two nodes have the same list at one moment.
 #pragma once
 
 #include <cstdint>
@@ -23,7 +24,8 @@ namespace grapevine::gossip {
 class Membership {
  public:
   static constexpr Duration kJoinInterval = std::chrono::milliseconds(500);
-  static constexpr Duration kSeedInterval = std::chrono::seconds(10);  // once other members are known
+  static constexpr Duration kSeedInterval =
+      std::chrono::seconds(10);  // once other members are known
 
   // `known`: the list kept from the last life. `detector` must outlive this.
   Membership(MemberRecord self, std::vector<std::string> seeds,

@@ -1,7 +1,7 @@
 // What exchanges say to each other. Values; the wire form is rpc/'s business.
 //
-// Every request has exactly one answer, or fails. An exchange has one initiator; what the responder lacks it pulls in an
-// exchange of its own, which the initiator's states start (push-pull).
+// Every request has exactly one answer, or fails. An exchange has one initiator; what the responder
+// lacks it pulls in an exchange of its own, which the initiator's states start (push-pull).
 #pragma once
 
 #include <cstdint>
@@ -33,8 +33,9 @@ struct Fingerprint {
 };
 
 struct SummaryReply {
-  bool equal = false;                     // the same data under the same clocks: the pair is proven equal
-  std::vector<Fingerprint> fingerprints;  // when not equal: the responder's, of all it owns together with the initiator
+  bool equal = false;  // the same data under the same clocks: the pair is proven equal
+  std::vector<Fingerprint>
+      fingerprints;  // when not equal: the responder's, of all it owns together with the initiator
 };
 
 // The whole state of some partitions, without data.
@@ -44,12 +45,14 @@ struct PartitionState {
   model::DigestShare root;
 };
 
-// "These are mine; tell me yours." The responder starts an exchange of its own where it lacks something.
+// "These are mine; tell me yours." The responder starts an exchange of its own where it lacks
+// something.
 struct StatesRequest {
   std::vector<PartitionState> states;
 };
 struct StatesReply {
-  std::vector<PartitionState> states;  // of the same partitions; one that the responder does not own is left out
+  std::vector<PartitionState>
+      states;  // of the same partitions; one that the responder does not own is left out
 };
 
 // R4: the entries of these dots.
@@ -59,9 +62,9 @@ struct DeltaRequest {
 };
 struct DeltaReply {
   std::vector<KeyedEntry> entries;  // as many as fit into the byte limit, in order of dot
-  std::uint64_t in_flight = 0;      // dots too young to be sent: their direct replication is on its way
-  bool log_reaches = true;          // false: the log cannot name every dot; digest pull instead
-  bool more = false;                // the byte limit cut the answer: ask again for what is still missing
+  std::uint64_t in_flight = 0;  // dots too young to be sent: their direct replication is on its way
+  bool log_reaches = true;      // false: the log cannot name every dot; digest pull instead
+  bool more = false;  // the byte limit cut the answer: ask again for what is still missing
 };
 
 // R5 and R6, against a frozen view that OpenView makes and that lives until the exchange drops it.
@@ -79,28 +82,33 @@ struct SplitReply {
   // One for each range: 16 shares, or none where the view's tree does not resolve the parts.
   std::vector<std::vector<model::DigestShare>> parts;
 };
-// "Here is all that I hold in this range (by hash); give me what you hold differently, and what you hold and I do not."
+// "Here is all that I hold in this range (by hash); give me what you hold differently, and what you
+// hold and I do not."
 struct PullRequest {
   model::TokenRange range;
   std::vector<Item> items;               // without keys, sorted by key hash
   std::optional<std::string> after_key;  // goes on after this key of an earlier answer
 };
 struct PullReply {
-  std::vector<KeyedEntry> entries;            // differing or missing over there, and every one that is not quiet
-  std::vector<std::uint64_t> absent;          // key hashes of the request that the view does not hold (first answer only)
-  std::optional<std::string> resume_after;    // the byte limit cut the answer: ask again after this key
+  std::vector<KeyedEntry>
+      entries;  // differing or missing over there, and every one that is not quiet
+  std::vector<std::uint64_t>
+      absent;  // key hashes of the request that the view does not hold (first answer only)
+  std::optional<std::string>
+      resume_after;  // the byte limit cut the answer: ask again after this key
 };
 // The entries of these keys in the view (the second pull of R5).
 struct FetchRequest {
   std::vector<std::string> keys;
 };
 struct FetchReply {
-  std::vector<KeyedEntry> entries;  // one a key, in order; fewer when the byte limit cut: ask again for the rest
+  std::vector<KeyedEntry>
+      entries;  // one a key, in order; fewer when the byte limit cut: ask again for the rest
 };
 
-using ExchangeRequest = std::variant<SummaryRequest, StatesRequest, DeltaRequest, OpenViewRequest, SplitRequest,
-                                     PullRequest, FetchRequest>;
-using ExchangeReply = std::variant<SummaryReply, StatesReply, DeltaReply, OpenViewReply, SplitReply, PullReply,
-                                   FetchReply>;
+using ExchangeRequest = std::variant<SummaryRequest, StatesRequest, DeltaRequest, OpenViewRequest,
+                                     SplitRequest, PullRequest, FetchRequest>;
+using ExchangeReply = std::variant<SummaryReply, StatesReply, DeltaReply, OpenViewReply, SplitReply,
+                                   PullReply, FetchReply>;
 
 }  // namespace grapevine::gossip

@@ -128,7 +128,8 @@ void PartitionPull::on_pull(const PullRequest& request, PullReply reply) {
       place_of(*reply.resume_after) <= place_of(*request.after_key)) {
     return finish(absl::InvalidArgumentError("a peer's answers do not go forward"));
   }
-  // A key that the view does not hold: its entry there is empty, and knows what the view's clock implies.
+  // A key that the view does not hold: its entry there is empty, and knows what the view's clock
+  // implies.
   const std::set<std::uint64_t> absent(reply.absent.begin(), reply.absent.end());
   for (const Item& item : request.items) {
     if (!absent.contains(item.key_hash)) continue;
@@ -150,12 +151,10 @@ void PartitionPull::regain() {
   model::Clock known = clock_at_start_;
   known.merge(from_view_);
   known.merge(regained_);
-  const std::vector<model::DotRange> gained =
-      theirs_.clock.intersect(live().clock().minus(known));
+  const std::vector<model::DotRange> gained = theirs_.clock.intersect(live().clock().minus(known));
   if (!gained.empty()) {
-    const Replica::NamedDots dots =
-        replica_.name_dots(theirs_.partition, gained, /*with_young=*/true,
-                           model::count_dots(gained));
+    const Replica::NamedDots dots = replica_.name_dots(
+        theirs_.partition, gained, /*with_young=*/true, model::count_dots(gained));
     if (!dots.complete) {
       // Its key is not known any more: no clock may be adopted. The next round compares again.
       return finish(absl::OkStatus());
@@ -177,7 +176,9 @@ void PartitionPull::regain() {
 }
 
 void PartitionPull::on_fetch(const FetchRequest& request, FetchReply reply) {
-  const auto is_of = [](const KeyedEntry& keyed, const std::string& key) { return keyed.key == key; };
+  const auto is_of = [](const KeyedEntry& keyed, const std::string& key) {
+    return keyed.key == key;
+  };
   if (reply.entries.empty() || reply.entries.size() > request.keys.size() ||
       !std::equal(reply.entries.begin(), reply.entries.end(), request.keys.begin(), is_of)) {
     return finish(absl::InvalidArgumentError("a peer answered other keys than were asked for"));

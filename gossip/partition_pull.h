@@ -1,4 +1,5 @@
-// One replica catches up with another in one partition: the rules R4 (delta pull), R5 (digest pull) and R6 (equal roots).
+// One replica catches up with another in one partition: the rules R4 (delta pull), R5 (digest pull)
+// and R6 (equal roots).
 //
 //   deciding --nothing missing--> done
 //      |-----roots differ, dots missing--> delta --log reaches--> done
@@ -12,11 +13,13 @@
 //   adopting   the view's clock is added to ours; not if a leaf had more keys than one request may list (one hash tag for all of
 //              them): of those that were left out it is not known which the view has deleted
 //
-// Where clocks are equal, both sides quiet and yet the roots differ, one side is damaged (I3). That is reported and nothing is
-// pulled: the join with a lost entry under the same clock is its deletion, and the damage would spread.
+// Where clocks are equal, both sides quiet and yet the roots differ, one side is damaged (I3). That
+// is reported and nothing is pulled: the join with a lost entry under the same clock is its
+// deletion, and the damage would spread.
 //
-// A machine: requests out, replies in. A reply may come late or never; a failed one ends the pull, what was merged stays and no
-// clock is adopted. Bounds: requests_in_flight_max requests; their replies are bounded by the responder.
+// A machine: requests out, replies in. A reply may come late or never; a failed one ends the pull,
+// what was merged stays and no clock is adopted. Bounds: requests_in_flight_max requests; their
+// replies are bounded by the responder.
 //
 // Source: causality_model.py's DigestPull and delta_pull are this machine with every reply at once.
 #pragma once
@@ -37,7 +40,8 @@ struct PullOptions {
   std::size_t requests_in_flight_max = 4;
   std::size_t ranges_per_split = 64;
   std::size_t keys_per_fetch = 1000;
-  std::size_t delta_ranges_max = 10'000;     // dot ranges of one request; at most what the responder takes
+  std::size_t delta_ranges_max =
+      10'000;  // dot ranges of one request; at most what the responder takes
   std::size_t items_per_pull_max = 1 << 20;  // of one leaf; at most what the responder takes
 };
 
@@ -48,9 +52,10 @@ struct PullOutcome {
   absl::Status status;
   std::uint64_t keys_pulled = 0;
   std::uint64_t bytes_pulled = 0;
-  std::uint64_t in_flight = 0;      // dots left for the next round: their direct replication is on its way
-  bool adopted = false;             // the peer's clock, by digest pull or equal roots
-  bool damage_suspected = false;    // equal clocks, both quiet, and yet other digests (I3)
+  std::uint64_t in_flight =
+      0;                 // dots left for the next round: their direct replication is on its way
+  bool adopted = false;  // the peer's clock, by digest pull or equal roots
+  bool damage_suspected = false;  // equal clocks, both quiet, and yet other digests (I3)
 };
 
 class PartitionPull {
@@ -103,14 +108,14 @@ class PartitionPull {
   std::map<RequestNumber, ExchangeRequest> waiting_;  // sent, not answered
 
   // From kViewing on.
-  model::Clock clock_at_start_;         // ours, when the view was asked for
-  model::Clock from_view_;              // dots that came with entries of the view itself
+  model::Clock clock_at_start_;  // ours, when the view was asked for
+  model::Clock from_view_;       // dots that came with entries of the view itself
   std::optional<RangeDescent> descent_;
-  bool listed_in_part_ = false;         // a leaf had more keys than could be listed
-  bool splitting_ = false;              // one split at a time: the descent answers in order
+  bool listed_in_part_ = false;            // a leaf had more keys than could be listed
+  bool splitting_ = false;                 // one split at a time: the descent answers in order
   std::vector<model::TokenRange> leaves_;  // to be asked for
   std::vector<std::string> regain_keys_;   // to be asked for
-  model::Clock regained_;                  // gained dots whose keys were, or are being, pulled once more
+  model::Clock regained_;  // gained dots whose keys were, or are being, pulled once more
 };
 
 }  // namespace grapevine::gossip

@@ -38,9 +38,9 @@ void RangeDescent::answer(const Parts& left, const Parts& right) {
   GRAPEVINE_CHECK(!done(), "only what is wanted is answered");
   const Leaf whole = open_[next_++];
   constexpr std::size_t kParts = std::size_t{1} << kSplitBits;
-  GRAPEVINE_CHECK((left.empty() || left.size() == kParts) &&
-                      (right.empty() || right.size() == kParts),
-                  "all parts or none");
+  GRAPEVINE_CHECK(
+      (left.empty() || left.size() == kParts) && (right.empty() || right.size() == kParts),
+      "all parts or none");
   if (left.empty() || right.empty()) {
     leaves_.push_back(whole);
     return;
@@ -51,9 +51,8 @@ void RangeDescent::answer(const Parts& left, const Parts& right) {
 }
 
 void sort_by_hash(std::vector<model::Item>& items) {
-  std::sort(items.begin(), items.end(), [](const model::Item& a, const model::Item& b) {
-    return a.key_hash < b.key_hash;
-  });
+  std::sort(items.begin(), items.end(),
+            [](const model::Item& a, const model::Item& b) { return a.key_hash < b.key_hash; });
 }
 
 ItemDifference compare_items(const std::vector<model::Item>& left,

@@ -4,8 +4,9 @@
 //                   --few keys, or not resolved--> a leaf: to be compared key by key
 //                   --else--> split into 16 parts
 //
-// A machine over values: the caller fetches the parts' digests from both sides, wherever they are. Cost: 16 digests a side
-// for every range on the way to a difference; with leaves of up to 64 keys and n keys that is log16(n / 64) steps.
+// A machine over values: the caller fetches the parts' digests from both sides, wherever they are.
+// Cost: 16 digests a side for every range on the way to a difference; with leaves of up to 64 keys
+// and n keys that is log16(n / 64) steps.
 #pragma once
 
 #include <cstdint>
@@ -24,7 +25,8 @@ class RangeDescent {
   // The left side lists its keys of a leaf: no more than these where the right side holds none.
   static constexpr std::uint32_t kListedKeysMax = 16'384;
 
-  // Whether ranges with unquiet entries on the right side count as different (a pull must have those entries).
+  // Whether ranges with unquiet entries on the right side count as different (a pull must have
+  // those entries).
   enum class Unquiet { kIgnored, kOnTheRight };
 
   struct Leaf {

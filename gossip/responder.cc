@@ -77,8 +77,7 @@ SummaryReply answer(const Replica& replica, const std::vector<PartitionId>& part
   if (reply.equal) return reply;
   for (const PartitionId partition : partitions) {
     const PartitionState state = state_of(replica, partition);
-    reply.fingerprints.push_back(
-        {partition, state.root.sum.low, state.clock.hash()});
+    reply.fingerprints.push_back({partition, state.root.sum.low, state.clock.hash()});
   }
   return reply;
 }
@@ -93,13 +92,11 @@ PartitionState state_of(const PartitionView& view, PartitionId partition) {
 
 absl::StatusOr<DeltaReply> answer(const Replica& replica, const DeltaRequest& request,
                                   const ResponderLimits& limits) {
-  GRAPEVINE_RETURN_IF_ERROR(
-      check_count("dot ranges", request.dots.size(), limits.dot_ranges_max));
+  GRAPEVINE_RETURN_IF_ERROR(check_count("dot ranges", request.dots.size(), limits.dot_ranges_max));
   GRAPEVINE_RETURN_IF_ERROR(check_dots(request.dots));
   DeltaReply reply;
-  const Replica::NamedDots dots =
-      replica.name_dots(request.partition, request.dots, /*with_young=*/false,
-                        limits.reply_keys_max);
+  const Replica::NamedDots dots = replica.name_dots(request.partition, request.dots,
+                                                    /*with_young=*/false, limits.reply_keys_max);
   reply.in_flight = dots.in_flight;
   reply.log_reaches = dots.complete;
   if (!dots.complete) return reply;
@@ -214,8 +211,8 @@ absl::StatusOr<FetchReply> answer(const PartitionView& view, const FetchRequest&
 }
 
 std::size_t wire_bytes(const KeyedEntry& keyed) {
-  std::size_t bytes = keyed.key.size() + 16 * (keyed.entry.vector.items().size() +
-                                               keyed.events.size()) + 64;
+  std::size_t bytes =
+      keyed.key.size() + 16 * (keyed.entry.vector.items().size() + keyed.events.size()) + 64;
   for (const model::Version& version : keyed.entry.versions) bytes += version.value.size() + 64;
   return bytes;
 }

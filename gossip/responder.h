@@ -1,7 +1,8 @@
 // The answering side of exchanges: functions over a replica, without state of their own.
 //
-// What arrives is hostile: ranges beyond the partition, unsorted lists and lists over a limit end in InvalidArgument. Answers
-// are cut at reply_bytes_max; a single entry may be larger than that and then travels alone.
+// What arrives is hostile: ranges beyond the partition, unsorted lists and lists over a limit end
+// in InvalidArgument. Answers are cut at reply_bytes_max; a single entry may be larger than that
+// and then travels alone.
 #pragma once
 
 #include <cstddef>
@@ -41,8 +42,7 @@ absl::StatusOr<FetchReply> answer(const PartitionView& view, const FetchRequest&
                                   const ResponderLimits& limits);
 
 // The digests of the 16 parts of `range`, or none where the view's tree does not resolve them.
-std::vector<model::DigestShare> parts_of(const PartitionView& view,
-                                         const model::TokenRange& range);
+std::vector<model::DigestShare> parts_of(const PartitionView& view, const model::TokenRange& range);
 // About how many bytes an entry takes on the wire.
 std::size_t wire_bytes(const KeyedEntry& keyed);
 

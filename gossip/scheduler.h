@@ -1,8 +1,9 @@
 // When to compare with whom.
 //
-// Every gossip interval (± 25 %, so that nodes do not fall into step) the peer that has waited longest. Earlier where something is
-// known to be missing: a peer came back, a write did not reach it, an operator asks, or the last exchange made progress
-// and so may have more to do: then again after kAgainAfter, so that recovery does not wait for the timer.
+// Every gossip interval (± 25 %, so that nodes do not fall into step) the peer that has waited
+// longest. Earlier where something is known to be missing: a peer came back, a write did not reach
+// it, an operator asks, or the last exchange made progress and so may have more to do: then again
+// after kAgainAfter, so that recovery does not wait for the timer.
 //
 // Of those whose time has come, the one that has waited longest is first.
 //
@@ -36,20 +37,21 @@ class Scheduler {
     bool under_way = false;
     std::optional<Instant> proven_equal;  // when the pair was last proven equal
     std::optional<Instant> last_ended;    // the last exchange
-    std::optional<Instant> soon;          // an exchange is wanted at this time, apart from the timer
+    std::optional<Instant> soon;  // an exchange is wanted at this time, apart from the timer
   };
 
   Scheduler(const SchedulerOptions& options, Random& random) : options_(options), random_(random) {}
 
-  void peer_up(NodeId peer, Instant now);    // reachable (again)
+  void peer_up(NodeId peer, Instant now);  // reachable (again)
   void peer_down(NodeId peer);
-  void forget(NodeId peer);                  // is no member any more
-  void want(NodeId peer, Instant now);       // something is missing there or here
+  void forget(NodeId peer);             // is no member any more
+  void want(NodeId peer, Instant now);  // something is missing there or here
   void ended(NodeId peer, const ExchangeReport& report, Instant now);
 
   void proven(NodeId peer, Instant now) { peers_[peer].proven_equal = now; }
 
-  // An exchange with `peer` begins for a reason of the caller's; false when one is under way already or too many are.
+  // An exchange with `peer` begins for a reason of the caller's; false when one is under way
+  // already or too many are.
   bool claim(NodeId peer);
   // The peers with whom to begin an exchange now.
   std::vector<NodeId> due(Instant now);

@@ -11,12 +11,14 @@ namespace {
 constexpr std::size_t kHostBytesMax = 253;  // RFC 1035
 
 absl::Status malformed(std::string_view text, const std::string& reason) {
-  return absl::InvalidArgumentError("address '" + std::string(text.substr(0, kHostBytesMax)) + "' " + reason +
+  return absl::InvalidArgumentError("address '" + std::string(text.substr(0, kHostBytesMax)) +
+                                    "' " + reason +
                                     "; write HOST:PORT or [IPV6]:PORT, such as 127.0.0.1:4740");
 }
 
 bool is_host_character(char c) {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '-' || c == '_';
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' ||
+         c == '-' || c == '_';
 }
 
 }  // namespace
@@ -36,14 +38,16 @@ absl::StatusOr<Address> parse_address(std::string_view text) {
   } else {
     if (host.empty()) return malformed(text, "has no host");
     if (host.size() > kHostBytesMax) return malformed(text, "has a host of more than 253 bytes");
-    if (host.find(':') != std::string_view::npos) return malformed(text, "has an IPv6 address without brackets");
+    if (host.find(':') != std::string_view::npos)
+      return malformed(text, "has an IPv6 address without brackets");
     for (const char c : host) {
       if (!is_host_character(c)) return malformed(text, "has a character that no host name has");
     }
   }
 
   std::uint16_t port = 0;
-  const auto [end, error] = std::from_chars(port_text.data(), port_text.data() + port_text.size(), port);
+  const auto [end, error] =
+      std::from_chars(port_text.data(), port_text.data() + port_text.size(), port);
   if (port_text.empty()) return malformed(text, "has no port");
   if (error != std::errc() || end != port_text.data() + port_text.size()) {
     return malformed(text, "has a port that is not a number from 0 to 65535");

@@ -1,6 +1,7 @@
 // Where a process listens or is to be found: a host and a port, as people write them.
 //
-// Value. The host is an IPv4 or IPv6 address without brackets, or a name; nothing is looked up here.
+// Value. The host is an IPv4 or IPv6 address without brackets, or a name; nothing is looked up
+// here.
 #pragma once
 
 #include <compare>
@@ -25,7 +26,8 @@ absl::StatusOr<Address> parse_address(std::string_view text);
 // What parse_address reads.
 std::string to_string(const Address& address);
 
-// True for 127.0.0.0/8, ::1, those mapped into IPv6, and "localhost": nobody outside this machine can reach it.
+// True for 127.0.0.0/8, ::1, those mapped into IPv6, and "localhost": nobody outside this machine
+// can reach it.
 bool is_loopback(const Address& address);
 
 }  // namespace grapevine::rpc

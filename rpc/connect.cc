@@ -26,11 +26,13 @@ struct Plan {
 };
 
 kj::Exception timed_out(const Plan& plan) {
-  const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(plan.options.timeout).count();
+  const auto ms =
+      std::chrono::duration_cast<std::chrono::milliseconds>(plan.options.timeout).count();
   return connection_lost(plan.action() + ": no answer within " + std::to_string(ms) + " ms");
 }
 
-// Binds the outgoing socket to the host of `from`. No error when `from` leaves the choice to the kernel.
+// Binds the outgoing socket to the host of `from`. No error when `from` leaves the choice to the
+// kernel.
 std::error_code bind_host(Socket& socket, const Endpoint& target, const Address& from) {
   std::error_code error;
   const asio::ip::address ip = asio::ip::make_address(from.host, error);
@@ -83,7 +85,8 @@ class Dial {
     Socket socket;
 
     void finish(const std::string& action, std::error_code error) {
-      // A port of this machine on which nobody listens can end up connected to itself (simultaneous open).
+      // A port of this machine on which nobody listens can end up connected to itself (simultaneous
+      // open).
       std::error_code ignored;
       if (!error && socket.local_endpoint(ignored) == socket.remote_endpoint(ignored)) {
         error = asio::error::connection_refused;
@@ -99,29 +102,35 @@ class Dial {
   const std::shared_ptr<Shared> shared_;
 };
 
-kj::Promise<kj::Own<kj::AsyncIoStream>> try_from(std::shared_ptr<const Plan> plan, std::size_t index) {
+kj::Promise<kj::Own<kj::AsyncIoStream>> try_from(std::shared_ptr<const Plan> plan,
+                                                 std::size_t index) {
   const std::size_t left = plan->endpoints.size() - index;
   const Duration share = (plan->deadline - plan->loop.now()) / static_cast<Duration::rep>(left);
   auto too_late = plan->loop.after(share).then(
       [plan]() -> kj::Promise<kj::Own<kj::AsyncIoStream>> { return timed_out(*plan); });
-  auto attempt = kj::newAdaptedPromise<kj::Own<kj::AsyncIoStream>, Dial>(*plan, plan->endpoints[index])
-                     .exclusiveJoin(kj::mv(too_late));
+  auto attempt =
+      kj::newAdaptedPromise<kj::Own<kj::AsyncIoStream>, Dial>(*plan, plan->endpoints[index])
+          .exclusiveJoin(kj::mv(too_late));
   if (left == 1) return attempt;
   return attempt.catch_([plan, index](kj::Exception&&) { return try_from(plan, index + 1); });
 }
 
 }  // namespace
 
-kj::Promise<kj::Own<kj::AsyncIoStream>> connect(Loop& loop, const Address& address, ConnectOptions options) {
+kj::Promise<kj::Own<kj::AsyncIoStream>> connect(Loop& loop, const Address& address,
+                                                ConnectOptions options) {
   const Instant deadline = loop.now() + options.timeout;
   auto plan = std::make_shared<Plan>(Plan{loop, address, std::move(options), deadline, {}});
-  auto too_late = loop.after(plan->options.timeout).then([plan]() -> kj::Promise<std::vector<Endpoint>> {
-    return timed_out(*plan);
-  });
-  return resolve(loop, address).exclusiveJoin(kj::mv(too_late)).then([plan](std::vector<Endpoint>&& endpoints) {
-    plan->endpoints = std::move(endpoints);
-    return try_from(plan, 0);
-  });
+  auto too_late =
+      loop.after(plan->options.timeout).then([plan]() -> kj::Promise<std::vector<Endpoint>> {
+        return timed_out(*plan);
+      });
+  return resolve(loop, address)
+      .exclusiveJoin(kj::mv(too_late))
+      .then([plan](std::vector<Endpoint>&& endpoints) {
+        plan->endpoints = std::move(endpoints);
+        return try_from(plan, 0);
+      });
 }
 
 }  // namespace grapevine::rpc

@@ -44,7 +44,8 @@ std::optional<absl::Status> marked_status(std::string_view text) {
   if (!text.starts_with(": ")) return std::nullopt;
   text.remove_prefix(2);
   // Cap'n Proto may have appended lines of context.
-  return absl::Status(static_cast<absl::StatusCode>(code), one_line(text.substr(0, text.find('\n'))));
+  return absl::Status(static_cast<absl::StatusCode>(code),
+                      one_line(text.substr(0, text.find('\n'))));
 }
 
 Type type_of(absl::StatusCode code) {
@@ -64,8 +65,8 @@ kj::Exception unmarked(Type type, std::string_view text) {
 
 kj::Exception to_exception(const absl::Status& status) {
   GRAPEVINE_CHECK(!status.ok(), "only an error can become an exception");
-  const std::string text = std::string(kMark) + std::to_string(static_cast<int>(status.code())) + ": " +
-                           one_line(text_of(status));
+  const std::string text = std::string(kMark) + std::to_string(static_cast<int>(status.code())) +
+                           ": " + one_line(text_of(status));
   return unmarked(type_of(status.code()), text);
 }
 
@@ -79,7 +80,8 @@ absl::Status to_status(const kj::Exception& exception) {
     case Type::FAILED: break;
   }
   if (text.find(kOverSizeLimit) != std::string_view::npos) {
-    return absl::InvalidArgumentError("the message is over the size limit of one call; split the batch");
+    return absl::InvalidArgumentError(
+        "the message is over the size limit of one call; split the batch");
   }
   return absl::InternalError(one_line(text));
 }
@@ -98,7 +100,9 @@ absl::Status to_status(std::string_view action, const std::error_code& error) {
   return absl::UnavailableError(text);
 }
 
-kj::Exception connection_lost(std::string_view text) { return unmarked(Type::DISCONNECTED, text); }
+kj::Exception connection_lost(std::string_view text) {
+  return unmarked(Type::DISCONNECTED, text);
+}
 
 kj::Exception connection_lost(std::string_view action, const std::error_code& error) {
   const absl::Status status = to_status(action, error);

@@ -1,13 +1,15 @@
 // The one place where errors of KJ, Cap'n Proto and Asio become absl::Status, and back.
 //
-// A Status travels through a Cap'n Proto call inside the exception's text, as "grapevine status CODE: text", so that
-// code and text arrive as they were sent. What carries no such mark is translated by its kind:
+// A Status travels through a Cap'n Proto call inside the exception's text, as "grapevine status
+// CODE: text", so that code and text arrive as they were sent. What carries no such mark is
+// translated by its kind:
 //
 //   DISCONNECTED   Unavailable          OVERLOADED     ResourceExhausted
 //   UNIMPLEMENTED  Unimplemented        FAILED         Internal; InvalidArgument for a message over the limit
 //
-// Not promised: that Unavailable from a lost connection means "nothing was written". Only the caller knows whether a
-// write was under way; it asks is_connection_lost and then answers outcome_unknown_error.
+// Not promised: that Unavailable from a lost connection means "nothing was written". Only the
+// caller knows whether a write was under way; it asks is_connection_lost and then answers
+// outcome_unknown_error.
 //
 // Functions over values; any thread.
 #pragma once
@@ -38,7 +40,8 @@ absl::Status to_status(std::string_view action, const std::error_code& error);
 kj::Exception connection_lost(std::string_view text);
 kj::Exception connection_lost(std::string_view action, const std::error_code& error);
 
-// True when the transport failed under a call, false when the other side answered with an error of its own.
+// True when the transport failed under a call, false when the other side answered with an error of
+// its own.
 bool is_connection_lost(const kj::Exception& exception);
 
 }  // namespace grapevine::rpc

@@ -28,7 +28,9 @@ void AsioEventPort::at_turn_end(TurnEnd& hook) {
   setRunnable(true);  // a turn of no events still has an end
 }
 
-void AsioEventPort::forget(TurnEnd& hook) { std::replace(hooks_.begin(), hooks_.end(), &hook, static_cast<TurnEnd*>(nullptr)); }
+void AsioEventPort::forget(TurnEnd& hook) {
+  std::replace(hooks_.begin(), hooks_.end(), &hook, static_cast<TurnEnd*>(nullptr));
+}
 
 bool AsioEventPort::wait() {
   end_turn();
@@ -40,7 +42,8 @@ bool AsioEventPort::wait() {
 }
 
 bool AsioEventPort::poll() {
-  // Inside a turn the io_context is on the stack already; KJ only wants to know about other threads then.
+  // Inside a turn the io_context is on the stack already; KJ only wants to know about other threads
+  // then.
   if (!in_turn_) {
     end_turn();
     if (io_.stopped()) io_.restart();

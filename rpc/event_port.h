@@ -4,8 +4,9 @@
 //   turns    the owner runs the io_context; as soon as KJ has events, one turn of its loop is posted there
 //   driven   kj::Promise::wait() is on the stack and runs the io_context through wait() and poll()
 //
-// A turn runs at most kTurnEventsMax events before sockets and timers get theirs. When KJ's queue is empty, those
-// who asked by at_turn_end are told, before anything waits: that is where streams send what the turn wrote.
+// A turn runs at most kTurnEventsMax events before sockets and timers get theirs. When KJ's queue
+// is empty, those who asked by at_turn_end are told, before anything waits: that is where streams
+// send what the turn wrote.
 //
 // Owner: Loop. One thread, except wake().
 #pragma once

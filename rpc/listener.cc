@@ -21,7 +21,8 @@ class Ticket {
   const std::shared_ptr<std::size_t> count_;
 };
 
-absl::Status cannot_listen(const Address& address, const std::error_code& error, const std::string& flag) {
+absl::Status cannot_listen(const Address& address, const std::error_code& error,
+                           const std::string& flag) {
   std::string remedy = "choose another address with " + flag;
   if (error == asio::error::address_in_use) {
     remedy = "stop the other process or choose another port with " + flag;
@@ -37,7 +38,8 @@ absl::Status cannot_listen(const Address& address, const std::error_code& error,
 Address unmapped(const Endpoint& endpoint) {
   const asio::ip::address ip = endpoint.address();
   if (ip.is_v6() && ip.to_v6().is_v4_mapped()) {
-    return {asio::ip::make_address_v4(asio::ip::v4_mapped, ip.to_v6()).to_string(), endpoint.port()};
+    return {asio::ip::make_address_v4(asio::ip::v4_mapped, ip.to_v6()).to_string(),
+            endpoint.port()};
   }
   return address_of(endpoint);
 }
@@ -48,12 +50,13 @@ bool is_exhaustion(const std::error_code& error) {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<Listener>> Listener::bind(Loop& loop, const Address& address, ListenOptions options) {
+absl::StatusOr<std::unique_ptr<Listener>> Listener::bind(Loop& loop, const Address& address,
+                                                         ListenOptions options) {
   const auto endpoints = resolve_now(address);
   if (!endpoints.ok()) {
     return absl::FailedPreconditionError("cannot listen on " + to_string(address) + ": " +
-                                         std::string(text_of(endpoints.status())) + "; choose another with " +
-                                         options.flag);
+                                         std::string(text_of(endpoints.status())) +
+                                         "; choose another with " + options.flag);
   }
   const Endpoint& endpoint = endpoints->front();
   std::error_code error;
@@ -64,7 +67,8 @@ absl::StatusOr<std::unique_ptr<Listener>> Listener::bind(Loop& loop, const Addre
   if (!error) acceptor.listen(options.backlog, error);
   if (error) return cannot_listen(address, error, options.flag);
   const Address actual{address.host, acceptor.local_endpoint(error).port()};
-  return std::unique_ptr<Listener>(new Listener(loop, std::move(options), std::move(acceptor), actual));
+  return std::unique_ptr<Listener>(
+      new Listener(loop, std::move(options), std::move(acceptor), actual));
 }
 
 Listener::Listener(Loop& loop, ListenOptions options, Acceptor acceptor, Address address)
@@ -74,7 +78,9 @@ Listener::Listener(Loop& loop, ListenOptions options, Acceptor acceptor, Address
       address_(std::move(address)),
       shared_(std::make_shared<Shared>(Shared{this})) {}
 
-Listener::~Listener() { shared_->listener = nullptr; }
+Listener::~Listener() {
+  shared_->listener = nullptr;
+}
 
 void Listener::start(AcceptHandler on_accept) {
   on_accept_ = kj::mv(on_accept);

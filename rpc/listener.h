@@ -1,9 +1,12 @@
-// A TCP port that is listened on; it hands out streams, and knows nothing of what is spoken on them.
+// A TCP port that is listened on; it hands out streams, and knows nothing of what is spoken on
+// them.
 //
-// Resource. Accepts from start() until stop(). When the process has no file descriptor left it pauses for kAcceptPause and
-// goes on, reporting it once to the loop. A connection beyond connections_max is closed at once, and counted as refused.
+// Resource. Accepts from start() until stop(). When the process has no file descriptor left it
+// pauses for kAcceptPause and goes on, reporting it once to the loop. A connection beyond
+// connections_max is closed at once, and counted as refused.
 //
-// Owner: whoever serves the port; the thread of its loop; gone before its loop. Streams may outlive it.
+// Owner: whoever serves the port; the thread of its loop; gone before its loop. Streams may outlive
+// it.
 #pragma once
 
 #include <kj/async-io.h>
@@ -25,9 +28,10 @@ struct PeerInfo {
 };
 
 struct ListenOptions {
-  std::string flag = "--listen";           // named in errors: where the user changes the address
-  std::size_t connections_max = 10'000;    // open at the same time; each costs a descriptor and about 100 KiB
-  int backlog = 1'024;                     // waiting to be accepted; the kernel may allow fewer
+  std::string flag = "--listen";  // named in errors: where the user changes the address
+  std::size_t connections_max =
+      10'000;           // open at the same time; each costs a descriptor and about 100 KiB
+  int backlog = 1'024;  // waiting to be accepted; the kernel may allow fewer
 };
 
 class Listener {
@@ -35,8 +39,10 @@ class Listener {
   static constexpr Duration kAcceptPause = std::chrono::milliseconds(100);
   using AcceptHandler = kj::Function<void(kj::Own<kj::AsyncIoStream>, const PeerInfo&)>;
 
-  // FailedPrecondition when the port cannot be had, with the remedy. Port 0: the kernel chooses, see address().
-  static absl::StatusOr<std::unique_ptr<Listener>> bind(Loop& loop, const Address& address, ListenOptions options);
+  // FailedPrecondition when the port cannot be had, with the remedy. Port 0: the kernel chooses,
+  // see address().
+  static absl::StatusOr<std::unique_ptr<Listener>> bind(Loop& loop, const Address& address,
+                                                        ListenOptions options);
   ~Listener();
   Listener(const Listener&) = delete;
   Listener& operator=(const Listener&) = delete;

@@ -9,7 +9,8 @@
 namespace grapevine::rpc {
 namespace {
 
-// A timer as a promise. Asio may still call back after the promise was dropped, so what it sees is owned by both.
+// A timer as a promise. Asio may still call back after the promise was dropped, so what it sees is
+// owned by both.
 class Delay {
  public:
   Delay(kj::PromiseFulfiller<void>& fulfiller, asio::io_context& io, Duration delay)
@@ -29,7 +30,9 @@ class Delay {
 
 }  // namespace
 
-Loop::Loop(ErrorHandler on_task_error) : on_task_error_(std::move(on_task_error)) { port_.attach(loop_, wait_scope_); }
+Loop::Loop(ErrorHandler on_task_error) : on_task_error_(std::move(on_task_error)) {
+  port_.attach(loop_, wait_scope_);
+}
 
 Loop::~Loop() noexcept = default;
 
@@ -68,10 +71,16 @@ void Loop::run_posted() {
   }
 }
 
-void Loop::spawn(kj::Promise<void> task) { tasks_.add(kj::mv(task)); }
+void Loop::spawn(kj::Promise<void> task) {
+  tasks_.add(kj::mv(task));
+}
 
-kj::Promise<void> Loop::after(Duration delay) { return kj::newAdaptedPromise<void, Delay>(io_, delay); }
+kj::Promise<void> Loop::after(Duration delay) {
+  return kj::newAdaptedPromise<void, Delay>(io_, delay);
+}
 
-void Loop::taskFailed(kj::Exception&& exception) { on_task_error_(to_status(exception)); }
+void Loop::taskFailed(kj::Exception&& exception) {
+  on_task_error_(to_status(exception));
+}
 
 }  // namespace grapevine::rpc

@@ -2,12 +2,13 @@
 //
 // Resource. Everything on it runs one thing at a time, so what lives on a loop needs no lock.
 //
-// Bounds: what is posted waits in a queue without a limit; whoever posts bounds what it has under way.
-// Not promised: that what is posted after stop() runs. Functions and tasks that are left when the loop is destroyed are
-// destroyed unrun, while KJ's loop still exists.
+// Bounds: what is posted waits in a queue without a limit; whoever posts bounds what it has under
+// way. Not promised: that what is posted after stop() runs. Functions and tasks that are left when
+// the loop is destroyed are destroyed unrun, while KJ's loop still exists.
 //
-// Owner and thread: the thread that creates it runs it and destroys it, and has no other KJ loop. Sockets, listeners and
-// connections go before it. post() and stop() may be called from any thread that ends before the loop is destroyed.
+// Owner and thread: the thread that creates it runs it and destroys it, and has no other KJ loop.
+// Sockets, listeners and connections go before it. post() and stop() may be called from any thread
+// that ends before the loop is destroyed.
 #pragma once
 
 #include <kj/async.h>
@@ -31,7 +32,8 @@ class Loop final : private kj::TaskSet::ErrorHandler {
  public:
   using ErrorHandler = std::function<void(const absl::Status&)>;
 
-  // `on_task_error` learns of failures that nobody else waits for: of spawned tasks and of posted functions.
+  // `on_task_error` learns of failures that nobody else waits for: of spawned tasks and of posted
+  // functions.
   explicit Loop(ErrorHandler on_task_error);
   ~Loop() noexcept;
   Loop(const Loop&) = delete;
@@ -51,8 +53,8 @@ class Loop final : private kj::TaskSet::ErrorHandler {
   const TimeSource& time() const { return time_; }
   kj::Promise<void> after(Duration delay);
 
-  // Runs the loop until `promise` is done; throws kj::Exception when it fails. For tests and simple programs.
-  // REQUIRES: neither run() nor run_until() is on the stack.
+  // Runs the loop until `promise` is done; throws kj::Exception when it fails. For tests and simple
+  // programs. REQUIRES: neither run() nor run_until() is on the stack.
   template <typename T>
   T run_until(kj::Promise<T> promise) {
     AsioEventPort::Driven driven(port_);

@@ -31,7 +31,8 @@ std::uint32_t segment_words(const kj::byte* header, std::size_t segment) {
 class ReceivedMessage final : public capnp::MessageReader {
  public:
   // Takes the sizes from `header`, whose sum is the size of `body`.
-  ReceivedMessage(capnp::ReaderOptions limits, kj::Array<word> body, const kj::byte* header, std::size_t segments)
+  ReceivedMessage(capnp::ReaderOptions limits, kj::Array<word> body, const kj::byte* header,
+                  std::size_t segments)
       : MessageReader(limits), body_(kj::mv(body)) {
     const word* at = body_.begin();
     segments_.reserve(segments);
@@ -50,7 +51,8 @@ class ReceivedMessage final : public capnp::MessageReader {
   absl::InlinedVector<kj::ArrayPtr<const word>, 4> segments_;
 };
 
-// Readers may look at a message several times (to check it, then to carry it out), and Cap'n Proto counts every look.
+// Readers may look at a message several times (to check it, then to carry it out), and Cap'n Proto
+// counts every look.
 capnp::ReaderOptions reader_options(std::size_t message_bytes_max) {
   capnp::ReaderOptions options;
   options.traversalLimitInWords = 8 * (message_bytes_max / kWordBytes);
@@ -59,18 +61,25 @@ capnp::ReaderOptions reader_options(std::size_t message_bytes_max) {
 
 }  // namespace
 
-MessageStream::MessageStream(kj::AsyncIoStream& stream, std::string peer, std::size_t message_bytes_max)
-    : stream_(stream), peer_(std::move(peer)), message_bytes_max_(message_bytes_max), ended_(nullptr) {
+MessageStream::MessageStream(kj::AsyncIoStream& stream, std::string peer,
+                             std::size_t message_bytes_max)
+    : stream_(stream),
+      peer_(std::move(peer)),
+      message_bytes_max_(message_bytes_max),
+      ended_(nullptr) {
   auto pair = kj::newPromiseAndFulfiller<void>();
   ended_fulfiller_ = kj::mv(pair.fulfiller);
   ended_ = pair.promise.fork();
 }
 
-void MessageStream::pause_reading_while(kj::Function<bool()> congested) { congested_ = kj::mv(congested); }
+void MessageStream::pause_reading_while(kj::Function<bool()> congested) {
+  congested_ = kj::mv(congested);
+}
 
 // --- Reading ------------------------------------------------------------------------------------
 
-kj::Promise<MessageStream::Input> MessageStream::tryReadMessage(kj::ArrayPtr<kj::AutoCloseFd>, capnp::ReaderOptions,
+kj::Promise<MessageStream::Input> MessageStream::tryReadMessage(kj::ArrayPtr<kj::AutoCloseFd>,
+                                                                capnp::ReaderOptions,
                                                                 kj::ArrayPtr<word>) {
   return read_when_uncongested();
 }
@@ -81,7 +90,8 @@ kj::Promise<MessageStream::Input> MessageStream::read_when_uncongested() {
       auto pair = kj::newPromiseAndFulfiller<void>();
       paused_ = kj::mv(pair.fulfiller);
       // Only when all events have run does the queue show what was written.
-      return pair.promise.then([this] { return kj::evalLast([this] { return read_when_uncongested(); }); });
+      return pair.promise.then(
+          [this] { return kj::evalLast([this] { return read_when_uncongested(); }); });
     }
   }
   return read_message();
@@ -110,8 +120,9 @@ absl::StatusOr<MessageStream::Header> MessageStream::parse_header() const {
   if (here < bytes) return header;
   for (std::size_t i = 0; i < segments; ++i) header.body_bytes += segment_words(at, i) * kWordBytes;
   if (header.body_bytes > message_bytes_max_) {
-    return absl::InvalidArgumentError(peer_ + " announced a message of " + std::to_string(header.body_bytes) +
-                                      " bytes, the limit is " + std::to_string(message_bytes_max_) +
+    return absl::InvalidArgumentError(peer_ + " announced a message of " +
+                                      std::to_string(header.body_bytes) + " bytes, the limit is " +
+                                      std::to_string(message_bytes_max_) +
                                       "; the connection is closed");
   }
   header.bytes = bytes;
@@ -143,7 +154,8 @@ kj::Promise<MessageStream::Input> MessageStream::read_body(Header header) {
   if (here != 0) std::memcpy(bytes.begin(), at + header.bytes, here);
   in_begin_ += header.bytes + here;
   const std::size_t missing = bytes.size() - here;
-  auto message = kj::heap<ReceivedMessage>(reader_options(message_bytes_max_), kj::mv(body), at, header.segments);
+  auto message = kj::heap<ReceivedMessage>(reader_options(message_bytes_max_), kj::mv(body), at,
+                                           header.segments);
   if (missing == 0) return Input(capnp::MessageReaderAndFds{kj::mv(message), nullptr});
   return stream_.tryRead(bytes.begin() + here, missing, missing)
       .then(
@@ -164,7 +176,8 @@ kj::Promise<MessageStream::Input> MessageStream::end_of_input() {
 kj::Promise<MessageStream::Input> MessageStream::refuse(absl::Status why) {
   failure_ = std::move(why);
   const std::string_view text = text_of(failure_);
-  return broken(kj::Exception(kj::Exception::Type::FAILED, __FILE__, __LINE__, kj::heapString(text.data(), text.size())));
+  return broken(kj::Exception(kj::Exception::Type::FAILED, __FILE__, __LINE__,
+                              kj::heapString(text.data(), text.size())));
 }
 
 kj::Promise<MessageStream::Input> MessageStream::cut_off() {
@@ -201,7 +214,8 @@ kj::Promise<void> MessageStream::writeMessages(kj::ArrayPtr<Segments> messages) 
 void MessageStream::append_message(Segments segments) {
   const std::size_t begin = headers_.size();
   headers_.push_back(static_cast<std::uint32_t>(segments.size() - 1));
-  for (const auto& segment : segments) headers_.push_back(static_cast<std::uint32_t>(segment.size()));
+  for (const auto& segment : segments)
+    headers_.push_back(static_cast<std::uint32_t>(segment.size()));
   if ((headers_.size() - begin) % 2 != 0) headers_.push_back(0);
   for (std::size_t i = begin; i < headers_.size(); ++i) headers_[i] = htole32(headers_[i]);
   pieces_.push_back(kj::arrayPtr(headers_.data() + begin, headers_.size() - begin).asBytes());

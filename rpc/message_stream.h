@@ -1,8 +1,9 @@
 // Cap'n Proto messages over a byte stream, from a peer that is not trusted.
 //
-// Resource. Reads in large pieces and cuts them into messages; one that is there already costs no wait and no event. A
-// message is refused before memory is taken for it when it announces more than message_bytes_max or more than
-// kSegmentsMax segments (garbage nearly always does). After a refusal nothing more is read, and failure() says why.
+// Resource. Reads in large pieces and cuts them into messages; one that is there already costs no
+// wait and no event. A message is refused before memory is taken for it when it announces more than
+// message_bytes_max or more than kSegmentsMax segments (garbage nearly always does). After a
+// refusal nothing more is read, and failure() says why.
 //
 // Bounds: kInputBytes of buffer, and one message of at most message_bytes_max.
 // Not promised: that what a message says makes sense; Cap'n Proto checks that as it is read.
@@ -28,11 +29,13 @@ class MessageStream final : public capnp::MessageStream {
   // `peer` names the other side in errors. `stream` must outlive this.
   MessageStream(kj::AsyncIoStream& stream, std::string peer, std::size_t message_bytes_max);
 
-  // While `congested` says true, nothing is read. It is asked before each message, and again after each write.
+  // While `congested` says true, nothing is read. It is asked before each message, and again after
+  // each write.
   void pause_reading_while(kj::Function<bool()> congested);
 
-  // Why reading ended: InvalidArgument when the peer sent what it must not, Unavailable when the connection broke or was cut
-  // off. Ok while reading goes on, and after an end between two messages.
+  // Why reading ended: InvalidArgument when the peer sent what it must not, Unavailable when the
+  // connection broke or was cut off. Ok while reading goes on, and after an end between two
+  // messages.
   const absl::Status& failure() const { return failure_; }
   bool at_end() const { return at_end_; }
 
@@ -43,11 +46,12 @@ class MessageStream final : public capnp::MessageStream {
   using capnp::MessageStream::writeMessage;
   using capnp::MessageStream::writeMessages;
   // Reads with its own limits: `options` and `scratch` are not used.
-  kj::Promise<kj::Maybe<capnp::MessageReaderAndFds>> tryReadMessage(kj::ArrayPtr<kj::AutoCloseFd> fd_space,
-                                                                    capnp::ReaderOptions options,
-                                                                    kj::ArrayPtr<capnp::word> scratch) override;
-  kj::Promise<void> writeMessage(kj::ArrayPtr<const int> fds,
-                                 kj::ArrayPtr<const kj::ArrayPtr<const capnp::word>> segments) override;
+  kj::Promise<kj::Maybe<capnp::MessageReaderAndFds>> tryReadMessage(
+      kj::ArrayPtr<kj::AutoCloseFd> fd_space, capnp::ReaderOptions options,
+      kj::ArrayPtr<capnp::word> scratch) override;
+  kj::Promise<void> writeMessage(
+      kj::ArrayPtr<const int> fds,
+      kj::ArrayPtr<const kj::ArrayPtr<const capnp::word>> segments) override;
   kj::Promise<void> writeMessages(
       kj::ArrayPtr<kj::ArrayPtr<const kj::ArrayPtr<const capnp::word>>> messages) override;
   kj::Maybe<int> getSendBufferSize() override;
@@ -87,7 +91,8 @@ class MessageStream final : public capnp::MessageStream {
   kj::ForkedPromise<void> ended_;
 
   kj::Maybe<kj::Function<bool()>> congested_;
-  kj::Maybe<kj::Own<kj::PromiseFulfiller<void>>> paused_;  // a read waits until something was written
+  kj::Maybe<kj::Own<kj::PromiseFulfiller<void>>>
+      paused_;  // a read waits until something was written
 
   // The write under way; KJ has one at a time.
   std::vector<std::uint32_t> headers_;

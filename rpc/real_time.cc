@@ -4,7 +4,9 @@
 
 namespace grapevine::rpc {
 
-Instant RealTime::now() const { return {std::chrono::steady_clock::now().time_since_epoch()}; }
+Instant RealTime::now() const {
+  return {std::chrono::steady_clock::now().time_since_epoch()};
+}
 
 WallTime RealTime::wall_now() const {
   const auto since_1970 = std::chrono::system_clock::now().time_since_epoch();

@@ -18,7 +18,9 @@ std::optional<Endpoint> numeric(const Address& address) {
   return Endpoint(ip, address.port);
 }
 
-std::string failure(const Address& address) { return "cannot find the host '" + address.host + "'"; }
+std::string failure(const Address& address) {
+  return "cannot find the host '" + address.host + "'";
+}
 
 std::vector<Endpoint> endpoints_of(const Resolver::results_type& results) {
   std::vector<Endpoint> endpoints;
@@ -71,6 +73,8 @@ absl::StatusOr<std::vector<Endpoint>> resolve_now(const Address& address) {
   return endpoints_of(results);
 }
 
-Address address_of(const Endpoint& endpoint) { return {endpoint.address().to_string(), endpoint.port()}; }
+Address address_of(const Endpoint& endpoint) {
+  return {endpoint.address().to_string(), endpoint.port()};
+}
 
 }  // namespace grapevine::rpc

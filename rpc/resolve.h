@@ -1,7 +1,8 @@
 // Names into endpoints, without blocking the loop.
 //
-// An address in numbers is answered at once. A name is looked up by a thread of the io_context; a lookup whose promise
-// was dropped still runs to its end there, and the loop's destruction waits for it.
+// An address in numbers is answered at once. A name is looked up by a thread of the io_context; a
+// lookup whose promise was dropped still runs to its end there, and the loop's destruction waits
+// for it.
 #pragma once
 
 #include <kj/async.h>
@@ -18,7 +19,8 @@ using Endpoint = asio::ip::tcp::endpoint;
 
 inline constexpr std::size_t kEndpointsMax = 16;  // of one name; the rest is ignored
 
-// 1 to kEndpointsMax endpoints in the order of the system's preference, or a failure that names the host.
+// 1 to kEndpointsMax endpoints in the order of the system's preference, or a failure that names the
+// host.
 kj::Promise<std::vector<Endpoint>> resolve(Loop& loop, const Address& address);
 
 // The same, blocking: for listeners, before the loop runs.

@@ -4,20 +4,22 @@
 
 namespace grapevine::rpc {
 
-RpcServer::RpcServer(Loop& loop, std::unique_ptr<Listener> listener, Offer offer, const ConnectionOptions& options,
-                     FailureHandler on_failure)
+RpcServer::RpcServer(Loop& loop, std::unique_ptr<Listener> listener, Offer offer,
+                     const ConnectionOptions& options, FailureHandler on_failure)
     : loop_(loop),
       listener_(std::move(listener)),
       offer_(kj::mv(offer)),
       options_(options),
       on_failure_(std::move(on_failure)) {
-  listener_->start([this](kj::Own<kj::AsyncIoStream> stream, const PeerInfo& peer) { serve(kj::mv(stream), peer); });
+  listener_->start([this](kj::Own<kj::AsyncIoStream> stream, const PeerInfo& peer) {
+    serve(kj::mv(stream), peer);
+  });
 }
 
 void RpcServer::serve(kj::Own<kj::AsyncIoStream> stream, const PeerInfo& peer) {
   const std::uint64_t id = next_id_++;
-  auto connection =
-      kj::heap<Connection>(loop_, kj::mv(stream), peer, Connection::Side::kServer, offer_(peer), options_);
+  auto connection = kj::heap<Connection>(loop_, kj::mv(stream), peer, Connection::Side::kServer,
+                                         offer_(peer), options_);
   auto watch = connection->on_disconnect().then([this, id] { ended(id); }).eagerlyEvaluate(nullptr);
   connections_.emplace(id, Served{kj::mv(connection), kj::mv(watch)});
 }

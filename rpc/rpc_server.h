@@ -1,7 +1,7 @@
 // Serves capabilities on a port: one Connection for each peer that comes.
 //
-// Resource. What a peer gets is decided by `offer` when it connects. A connection that breaks the rules is closed and
-// reported once; the others do not notice.
+// Resource. What a peer gets is decided by `offer` when it connects. A connection that breaks the
+// rules is closed and reported once; the others do not notice.
 //
 // Bounds: those of Listener and Connection.
 // Owner: the node or a test; the thread of its loop; gone before its loop.
@@ -24,12 +24,14 @@ class RpcServer {
   using Offer = kj::Function<capnp::Capability::Client(const PeerInfo&)>;
   using FailureHandler = std::function<void(const PeerInfo&, const absl::Status&)>;
 
-  // Starts to serve. `on_failure` learns of connections that ended other than by being closed between two messages.
-  RpcServer(Loop& loop, std::unique_ptr<Listener> listener, Offer offer, const ConnectionOptions& options,
-            FailureHandler on_failure);
+  // Starts to serve. `on_failure` learns of connections that ended other than by being closed
+  // between two messages.
+  RpcServer(Loop& loop, std::unique_ptr<Listener> listener, Offer offer,
+            const ConnectionOptions& options, FailureHandler on_failure);
 
   // Accepts no more, then lets go of all connections once what they have answered is sent (at most
-  // Connection::kFarewellTime). Calls under way end as in Connection::close. The server must outlive the promise.
+  // Connection::kFarewellTime). Calls under way end as in Connection::close. The server must
+  // outlive the promise.
   kj::Promise<void> stop();
 
   const Address& address() const { return listener_->address(); }

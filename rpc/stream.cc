@@ -22,18 +22,24 @@ using Bytes = kj::ArrayPtr<const kj::byte>;
 constexpr std::size_t kPiecesPerSend = 64;  // what Asio puts into one system call
 
 bool would_block(const std::error_code& error) {
-  return error == asio::error::would_block || error == asio::error::try_again || error == asio::error::interrupted;
+  return error == asio::error::would_block || error == asio::error::try_again ||
+         error == asio::error::interrupted;
 }
 
 // Sends what a destroyed stream left behind. Owned by its own callbacks.
 class Leftover : public std::enable_shared_from_this<Leftover> {
  public:
   Leftover(Socket socket, std::vector<kj::byte> bytes, std::size_t begin)
-      : socket_(std::move(socket)), timer_(socket_.get_executor()), bytes_(std::move(bytes)), begin_(begin) {}
+      : socket_(std::move(socket)),
+        timer_(socket_.get_executor()),
+        bytes_(std::move(bytes)),
+        begin_(begin) {}
 
   void start() {
     asio::async_write(socket_, asio::buffer(bytes_.data() + begin_, bytes_.size() - begin_),
-                      [self = shared_from_this()](const std::error_code&, std::size_t) { self->timer_.cancel(); });
+                      [self = shared_from_this()](const std::error_code&, std::size_t) {
+                        self->timer_.cancel();
+                      });
     timer_.expires_after(kLingerTime);
     timer_.async_wait([self = shared_from_this()](const std::error_code&) {
       std::error_code ignored;
@@ -43,8 +49,8 @@ class Leftover : public std::enable_shared_from_this<Leftover> {
 
  private:
   Socket socket_;
-  asio::basic_waitable_timer<std::chrono::steady_clock, asio::wait_traits<std::chrono::steady_clock>,
-                             Socket::executor_type>
+  asio::basic_waitable_timer<std::chrono::steady_clock,
+                             asio::wait_traits<std::chrono::steady_clock>, Socket::executor_type>
       timer_;
   const std::vector<kj::byte> bytes_;
   const std::size_t begin_;
@@ -74,11 +80,12 @@ class Stream final : public kj::AsyncIoStream, private AsioEventPort::TurnEnd {
     std::unique_ptr<kj::byte[]> read_ahead;
   };
 
-  // The read and the write whose promise is not done yet. They leave the stream when the promise is dropped.
+  // The read and the write whose promise is not done yet. They leave the stream when the promise is
+  // dropped.
   class ReadOperation {
    public:
-    ReadOperation(kj::PromiseFulfiller<size_t>& fulfiller, Stream& stream, kj::byte* buffer, size_t got,
-                  size_t bytes_min, size_t bytes_max);
+    ReadOperation(kj::PromiseFulfiller<size_t>& fulfiller, Stream& stream, kj::byte* buffer,
+                  size_t got, size_t bytes_min, size_t bytes_max);
     ~ReadOperation();
     KJ_DISALLOW_COPY(ReadOperation);
 
@@ -91,7 +98,8 @@ class Stream final : public kj::AsyncIoStream, private AsioEventPort::TurnEnd {
   };
   class WriteOperation {
    public:
-    WriteOperation(kj::PromiseFulfiller<void>& fulfiller, Stream& stream, std::vector<Bytes> pieces);
+    WriteOperation(kj::PromiseFulfiller<void>& fulfiller, Stream& stream,
+                   std::vector<Bytes> pieces);
     ~WriteOperation();
     KJ_DISALLOW_COPY(WriteOperation);
 
@@ -138,8 +146,8 @@ class Stream final : public kj::AsyncIoStream, private AsioEventPort::TurnEnd {
   std::vector<kj::byte> out_;
   size_t out_begin_ = 0;
   std::vector<asio::const_buffer> gathered_;
-  bool hooked_ = false;    // flush at the end of this turn
-  bool blocked_ = false;   // waiting until the kernel takes more
+  bool hooked_ = false;   // flush at the end of this turn
+  bool blocked_ = false;  // waiting until the kernel takes more
   bool shutdown_wanted_ = false;
   kj::Maybe<kj::Exception> write_error_;
 
@@ -161,7 +169,8 @@ Stream::Stream(AsioEventPort& port, Socket socket)
   const int idle_s = 60;
   const int interval_s = 10;
   ::setsockopt(socket_.native_handle(), IPPROTO_TCP, TCP_KEEPIDLE, &idle_s, sizeof(idle_s));
-  ::setsockopt(socket_.native_handle(), IPPROTO_TCP, TCP_KEEPINTVL, &interval_s, sizeof(interval_s));
+  ::setsockopt(socket_.native_handle(), IPPROTO_TCP, TCP_KEEPINTVL, &interval_s,
+               sizeof(interval_s));
 }
 
 Stream::~Stream() {
@@ -182,8 +191,9 @@ void Stream::turn_ended() {
 
 // --- Reading ------------------------------------------------------------------------------------
 
-Stream::ReadOperation::ReadOperation(kj::PromiseFulfiller<size_t>& the_fulfiller, Stream& the_stream,
-                                     kj::byte* the_buffer, size_t already_got, size_t the_min, size_t the_max)
+Stream::ReadOperation::ReadOperation(kj::PromiseFulfiller<size_t>& the_fulfiller,
+                                     Stream& the_stream, kj::byte* the_buffer, size_t already_got,
+                                     size_t the_min, size_t the_max)
     : fulfiller(the_fulfiller),
       stream(the_stream),
       buffer(the_buffer),
@@ -203,7 +213,9 @@ kj::Promise<size_t> Stream::tryRead(void* buffer, size_t bytes_min, size_t bytes
   auto* const bytes = static_cast<kj::byte*>(buffer);
   const size_t got = take(bytes, bytes_max);
   if (got >= bytes_min) return got;
-  KJ_IF_MAYBE (error, read_error_) { return kj::cp(*error); }
+  KJ_IF_MAYBE (error, read_error_) {
+    return kj::cp(*error);
+  }
   if (eof_) return got;
   return kj::newAdaptedPromise<size_t, ReadOperation>(*this, bytes, got, bytes_min, bytes_max);
 }
@@ -250,7 +262,8 @@ void Stream::receive() {
 void Stream::receive_directly() {
   while (read_->got < read_->bytes_min) {
     std::error_code error;
-    read_->got += socket_.read_some(asio::buffer(read_->buffer + read_->got, read_->bytes_max - read_->got), error);
+    read_->got += socket_.read_some(
+        asio::buffer(read_->buffer + read_->got, read_->bytes_max - read_->got), error);
     if (would_block(error)) return;
     if (error) return end_of_input(error);
   }
@@ -283,8 +296,8 @@ void Stream::abortRead() {
 
 // --- Writing ------------------------------------------------------------------------------------
 
-Stream::WriteOperation::WriteOperation(kj::PromiseFulfiller<void>& the_fulfiller, Stream& the_stream,
-                                       std::vector<Bytes> the_pieces)
+Stream::WriteOperation::WriteOperation(kj::PromiseFulfiller<void>& the_fulfiller,
+                                       Stream& the_stream, std::vector<Bytes> the_pieces)
     : fulfiller(the_fulfiller), stream(the_stream), pieces(std::move(the_pieces)) {
   stream.write_ = this;
   if (!stream.blocked_) stream.flush();
@@ -304,11 +317,14 @@ kj::Promise<void> Stream::write(const void* buffer, size_t size) {
 kj::Promise<void> Stream::write(kj::ArrayPtr<const Bytes> pieces) {
   KJ_REQUIRE(write_ == nullptr, "one write at a time");
   KJ_REQUIRE(!shutdown_wanted_, "write after shutdownWrite");
-  KJ_IF_MAYBE (error, write_error_) { return kj::cp(*error); }
+  KJ_IF_MAYBE (error, write_error_) {
+    return kj::cp(*error);
+  }
   size_t size = 0;
   for (const Bytes& piece : pieces) size += piece.size();
   if (buffered() + size > kWriteBufferBytes) {
-    return kj::newAdaptedPromise<void, WriteOperation>(*this, std::vector<Bytes>(pieces.begin(), pieces.end()));
+    return kj::newAdaptedPromise<void, WriteOperation>(
+        *this, std::vector<Bytes>(pieces.begin(), pieces.end()));
   }
   for (const Bytes& piece : pieces) append(piece);
   send_soon();
@@ -352,7 +368,8 @@ size_t Stream::send_once(std::error_code& error) {
   if (write_ == nullptr) return socket_.send(buffered_bytes, 0, error);
   gathered_.clear();
   if (buffered_bytes.size() != 0) gathered_.push_back(buffered_bytes);
-  for (size_t i = write_->next; i < write_->pieces.size() && gathered_.size() < kPiecesPerSend; ++i) {
+  for (size_t i = write_->next; i < write_->pieces.size() && gathered_.size() < kPiecesPerSend;
+       ++i) {
     const Bytes& piece = write_->pieces[i];
     if (piece.size() != 0) gathered_.emplace_back(piece.begin(), piece.size());
   }
@@ -427,7 +444,9 @@ void Stream::shutdownWrite() {
 
 kj::Promise<void> Stream::whenWriteDisconnected() {
   if (write_error_ != nullptr) return kj::READY_NOW;
-  KJ_IF_MAYBE (disconnected, disconnected_) { return disconnected->addBranch(); }
+  KJ_IF_MAYBE (disconnected, disconnected_) {
+    return disconnected->addBranch();
+  }
   auto pair = kj::newPromiseAndFulfiller<void>();
   disconnected_fulfiller_ = kj::mv(pair.fulfiller);
   watch_for_disconnect();
@@ -436,7 +455,8 @@ kj::Promise<void> Stream::whenWriteDisconnected() {
 
 void Stream::watch_for_disconnect() {
   socket_.async_wait(Socket::wait_error, [shared = shared_](const std::error_code& error) {
-    // An event without a hang-up is out-of-band data, which a peer can send at will: it is not watched again.
+    // An event without a hang-up is out-of-band data, which a peer can send at will: it is not
+    // watched again.
     if (shared->stream == nullptr || error || !shared->stream->hung_up()) return;
     shared->stream->disconnected_fulfiller_->fulfill();
   });

@@ -1,20 +1,23 @@
 // A TCP connection as KJ sees it: kj::AsyncIoStream over an Asio socket.
 //
-// Resource. Reading keeps one receive of kReadAheadBytes under way while somebody waits for bytes, into memory of its own:
-// small reads are then served without a system call, and a dropped promise leaves nothing behind but read-ahead.
-// Reads of kDirectReadBytes or more go straight into the caller's memory as long as the kernel has bytes.
-// Writing copies small writes and sends them together at the end of the loop's turn; a write that does not fit into what is
-// left of kWriteBufferBytes waits until the kernel took enough, sent from the caller's memory.
+// Resource. Reading keeps one receive of kReadAheadBytes under way while somebody waits for bytes,
+// into memory of its own: small reads are then served without a system call, and a dropped promise
+// leaves nothing behind but read-ahead. Reads of kDirectReadBytes or more go straight into the
+// caller's memory as long as the kernel has bytes. Writing copies small writes and sends them
+// together at the end of the loop's turn; a write that does not fit into what is left of
+// kWriteBufferBytes waits until the kernel took enough, sent from the caller's memory.
 //
-// KJ's contract holds: one read and one write at a time, buffers valid until the promise is done or dropped, the stream
-// outlives its promises. The end of the peer's bytes is a short read; a reset is a DISCONNECTED exception. Dropping
-// the promise of a write that is half sent breaks the write side, because the bytes behind it would make no sense.
+// KJ's contract holds: one read and one write at a time, buffers valid until the promise is done or
+// dropped, the stream outlives its promises. The end of the peer's bytes is a short read; a reset
+// is a DISCONNECTED exception. Dropping the promise of a write that is half sent breaks the write
+// side, because the bytes behind it would make no sense.
 //
-// When it is destroyed, bytes that the kernel does not take at once are sent in the background for at most kLingerTime.
-// Not promised: that a finished write reached the peer; that whenWriteDisconnected notices a silent loss.
+// When it is destroyed, bytes that the kernel does not take at once are sent in the background for
+// at most kLingerTime. Not promised: that a finished write reached the peer; that
+// whenWriteDisconnected notices a silent loss.
 //
-// Cost: kReadAheadBytes of memory per stream, and up to kWriteBufferBytes while the peer is slower than the writer.
-// Owner: whoever holds it; the thread of its loop; gone before its loop.
+// Cost: kReadAheadBytes of memory per stream, and up to kWriteBufferBytes while the peer is slower
+// than the writer. Owner: whoever holds it; the thread of its loop; gone before its loop.
 #pragma once
 
 #include <kj/async-io.h>

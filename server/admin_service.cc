@@ -49,9 +49,9 @@ class AdminService final : public wire::Admin::Server {
     const PartitionId partition{context.getParams().getPartition()};
     auto results = context.getResults();
     if (partition.value >= node_.store().partitioning().count()) {
-      write(absl::InvalidArgumentError(fmt::format(
-                "partition {}: does not exist, there are {}", partition.value,
-                node_.store().partitioning().count())),
+      write(absl::InvalidArgumentError(fmt::format("partition {}: does not exist, there are {}",
+                                                   partition.value,
+                                                   node_.store().partitioning().count())),
             results.initStatus());
       return kj::READY_NOW;
     }
@@ -65,8 +65,8 @@ class AdminService final : public wire::Admin::Server {
 
   kj::Promise<void> repair(RepairContext context) override {
     const std::uint32_t asked = context.getParams().getTimeoutMs();
-    const Duration timeout = asked == 0 ? Duration(std::chrono::minutes(1))
-                                        : Duration(std::chrono::milliseconds(asked));
+    const Duration timeout =
+        asked == 0 ? Duration(std::chrono::minutes(1)) : Duration(std::chrono::milliseconds(asked));
     return node_.anti_entropy().repair(timeout).then(
         [context](AntiEntropy::RepairReport report) mutable {
           auto results = context.getResults();
@@ -89,6 +89,8 @@ class AdminService final : public wire::Admin::Server {
 
 }  // namespace
 
-wire::Admin::Client make_admin(Node& node) { return kj::heap<AdminService>(node); }
+wire::Admin::Client make_admin(Node& node) {
+  return kj::heap<AdminService>(node);
+}
 
 }  // namespace grapevine::server

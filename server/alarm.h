@@ -9,7 +9,8 @@
 
 namespace grapevine::server {
 
-// Resource, loop thread. Rings once for each time it was set; the earliest time counts. What it calls may set it again.
+// Resource, loop thread. Rings once for each time it was set; the earliest time counts. What it
+// calls may set it again.
 class Alarm {
  public:
   Alarm(rpc::Loop& loop, std::function<void()> ring) : loop_(loop), ring_(std::move(ring)) {}
@@ -28,7 +29,8 @@ class Alarm {
   }
 
  private:
-  // The function may set the alarm, which replaces waiting_: that must not happen within waiting_ itself.
+  // The function may set the alarm, which replaces waiting_: that must not happen within waiting_
+  // itself.
   void rung(std::uint64_t number) {
     ringing_ = kj::evalLater([this, number] {
                  if (number != last_number_) return;

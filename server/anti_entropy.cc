@@ -35,8 +35,7 @@ gossip::PartitionState read_state(wire::PartitionState::Reader in) {
 }  // namespace
 
 AntiEntropy::AntiEntropy(rpc::Loop& loop, gossip::Replica& replica, Cluster& cluster,
-                         PeerLinks& links, Random& random,
-                         const gossip::SchedulerOptions& options,
+                         PeerLinks& links, Random& random, const gossip::SchedulerOptions& options,
                          std::uint64_t bytes_per_second)
     : loop_(loop),
       replica_(replica),
@@ -51,7 +50,9 @@ void AntiEntropy::peer_up(NodeId peer) {
   alarm_.set(scheduler_.next_deadline());
 }
 
-void AntiEntropy::peer_down(NodeId peer) { scheduler_.peer_down(peer); }
+void AntiEntropy::peer_down(NodeId peer) {
+  scheduler_.peer_down(peer);
+}
 
 void AntiEntropy::want(NodeId peer) {
   scheduler_.want(peer, loop_.now());
@@ -70,37 +71,34 @@ void AntiEntropy::on_states(NodeId peer, std::vector<gossip::PartitionState> the
 
 void AntiEntropy::begin(NodeId peer, std::optional<std::vector<gossip::PartitionState>> theirs) {
   const std::uint64_t number = ++last_number_;
-  tasks_.spawn(links_.reach(cluster_.peer_address(peer), peer)
-                  .then(
-                      [this, peer, number, theirs = std::move(theirs)](
-                          wire::Peer::Client link) mutable {
-                        gossip::ExchangeOptions options;
-                        options.may_pull = [this](PartitionId partition) {
-                          return std::none_of(running_.begin(), running_.end(),
-                                              [&](const auto& other) {
-                                                return other.second->exchange.pulls(partition);
-                                              });
-                        };
-                        auto exchange =
-                            theirs.has_value()
-                                ? gossip::Exchange::from_states(replica_, *std::move(theirs),
-                                                                options)
-                                : gossip::Exchange(replica_, cluster_.shared_with(peer), options);
-                        running_[peer] = std::make_unique<Running>(
-                            Running{peer, number, std::move(exchange), kj::mv(link), {}});
-                        drain(peer, number);
-                      },
-                      [this, peer](kj::Exception&& exception) {
-                        gossip::ExchangeReport report;
-                        report.status = rpc::to_status(exception);
-                        end(peer, report);
-                      }));
+  tasks_.spawn(
+      links_.reach(cluster_.peer_address(peer), peer)
+          .then(
+              [this, peer, number, theirs = std::move(theirs)](wire::Peer::Client link) mutable {
+                gossip::ExchangeOptions options;
+                options.may_pull = [this](PartitionId partition) {
+                  return std::none_of(running_.begin(), running_.end(), [&](const auto& other) {
+                    return other.second->exchange.pulls(partition);
+                  });
+                };
+                auto exchange =
+                    theirs.has_value()
+                        ? gossip::Exchange::from_states(replica_, *std::move(theirs), options)
+                        : gossip::Exchange(replica_, cluster_.shared_with(peer), options);
+                running_[peer] = std::make_unique<Running>(
+                    Running{peer, number, std::move(exchange), kj::mv(link), {}});
+                drain(peer, number);
+              },
+              [this, peer](kj::Exception&& exception) {
+                gossip::ExchangeReport report;
+                report.status = rpc::to_status(exception);
+                end(peer, report);
+              }));
 }
 
 AntiEntropy::Running* AntiEntropy::find(NodeId peer, std::uint64_t number) {
   const auto found = running_.find(peer);
-  return found != running_.end() && found->second->number == number ? found->second.get()
-                                                                     : nullptr;
+  return found != running_.end() && found->second->number == number ? found->second.get() : nullptr;
 }
 
 // Carries out what an exchange wants; when it is done, lets go of it.
@@ -110,27 +108,27 @@ void AntiEntropy::drain(NodeId peer, std::uint64_t number) {
   gossip::Exchange::Output output = running->exchange.take_output();
   for (const auto& request : output.requests) {
     tasks_.spawn(within_budget(request.body)
-                    .then([this, peer, number, to = request.number, body = request.body]() mutable
-                          -> kj::Promise<gossip::ExchangeReply> {
-                      Running* const asked = find(peer, number);
-                      if (asked == nullptr) {
-                        return rpc::to_exception(absl::CancelledError("the exchange has ended"));
-                      }
-                      return ask(*asked, to.partition, body);
-                    })
-                    .then(
-                        [this, peer, number, to = request.number](gossip::ExchangeReply reply) {
-                          Running* const asked = find(peer, number);
-                          if (asked == nullptr) return;
-                          asked->exchange.on_reply(to, std::move(reply));
-                          drain(peer, number);
-                        },
-                        [this, peer, number, to = request.number](kj::Exception&& exception) {
-                          Running* const asked = find(peer, number);
-                          if (asked == nullptr) return;
-                          asked->exchange.on_failure(to, rpc::to_status(exception));
-                          drain(peer, number);
-                        }));
+                     .then([this, peer, number, to = request.number,
+                            body = request.body]() mutable -> kj::Promise<gossip::ExchangeReply> {
+                       Running* const asked = find(peer, number);
+                       if (asked == nullptr) {
+                         return rpc::to_exception(absl::CancelledError("the exchange has ended"));
+                       }
+                       return ask(*asked, to.partition, body);
+                     })
+                     .then(
+                         [this, peer, number, to = request.number](gossip::ExchangeReply reply) {
+                           Running* const asked = find(peer, number);
+                           if (asked == nullptr) return;
+                           asked->exchange.on_reply(to, std::move(reply));
+                           drain(peer, number);
+                         },
+                         [this, peer, number, to = request.number](kj::Exception&& exception) {
+                           Running* const asked = find(peer, number);
+                           if (asked == nullptr) return;
+                           asked->exchange.on_failure(to, rpc::to_status(exception));
+                           drain(peer, number);
+                         }));
   }
   for (const PartitionId partition : output.close_views) running->views.erase(partition);
   if (!running->exchange.done()) return;
@@ -177,7 +175,9 @@ void AntiEntropy::end(NodeId peer, const gossip::ExchangeReport& report) {
   alarm_.set(scheduler_.next_deadline());
 }
 
-void AntiEntropy::proven_equal(NodeId peer) { scheduler_.proven(peer, loop_.now()); }
+void AntiEntropy::proven_equal(NodeId peer) {
+  scheduler_.proven(peer, loop_.now());
+}
 
 AntiEntropy::RepairReport AntiEntropy::repaired(Instant since,
                                                 const AntiEntropyCounters& before) const {
@@ -186,8 +186,7 @@ AntiEntropy::RepairReport AntiEntropy::repaired(Instant since,
     if (member.id == cluster_.self() || member.state != gossip::MemberState::kUp) continue;
     ++report.peers;
     const auto peer = scheduler_.peers().find(member.id);
-    const bool proven = peer != scheduler_.peers().end() &&
-                        peer->second.proven_equal.has_value() &&
+    const bool proven = peer != scheduler_.peers().end() && peer->second.proven_equal.has_value() &&
                         *peer->second.proven_equal >= since;
     report.unreachable += cluster_.reachable(member.id) ? 0 : 1;
     report.proven_equal += proven ? 1 : 0;
@@ -231,8 +230,8 @@ kj::Promise<gossip::ExchangeReply> AntiEntropy::ask(Running& running,
       gossip::SummaryReply reply;
       reply.equal = in.getEqual();
       for (const auto print : in.getFingerprints()) {
-        reply.fingerprints.push_back({PartitionId{print.getPartition()}, print.getRoot(),
-                                      print.getClock()});
+        reply.fingerprints.push_back(
+            {PartitionId{print.getPartition()}, print.getRoot(), print.getClock()});
       }
       return reply;
     });
@@ -264,13 +263,12 @@ kj::Promise<gossip::ExchangeReply> AntiEntropy::ask(Running& running,
   if (const auto* open = std::get_if<gossip::OpenViewRequest>(&request)) {
     auto call = running.link.openViewRequest();
     call.setPartition(open->partition.value);
-    return call.send().then(
-        [this, peer = running.peer, number = running.number,
-         of = open->partition](auto&& in) -> ExchangeReply {
-          if (const absl::Status status = read(in.getStatus()); !status.ok()) fail(status);
-          if (Running* const asked = find(peer, number)) asked->views.emplace(of, in.getView());
-          return gossip::OpenViewReply{read_state(in.getState())};
-        });
+    return call.send().then([this, peer = running.peer, number = running.number,
+                             of = open->partition](auto&& in) -> ExchangeReply {
+      if (const absl::Status status = read(in.getStatus()); !status.ok()) fail(status);
+      if (Running* const asked = find(peer, number)) asked->views.emplace(of, in.getView());
+      return gossip::OpenViewReply{read_state(in.getState())};
+    });
   }
   const auto view = partition.has_value() ? running.views.find(*partition) : running.views.end();
   if (view == running.views.end()) {

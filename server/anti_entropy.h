@@ -7,9 +7,9 @@
 #include <optional>
 #include <vector>
 
+#include "gossip/byte_budget.h"
 #include "gossip/exchange.h"
 #include "gossip/responder.h"
-#include "gossip/byte_budget.h"
 #include "gossip/scheduler.h"
 #include "rpc/loop.h"
 #include "server/alarm.h"
@@ -44,7 +44,8 @@ class AntiEntropy {
   void want(NodeId peer);
   // A peer's summary was equal to ours: that proves the pair, whoever asked.
   void proven_equal(NodeId peer);
-  // The states that a peer sent: where it has what this replica lacks, an exchange of our own begins.
+  // The states that a peer sent: where it has what this replica lacks, an exchange of our own
+  // begins.
   void on_states(NodeId peer, std::vector<gossip::PartitionState> theirs);
 
   struct RepairReport {
@@ -55,7 +56,8 @@ class AntiEntropy {
     std::uint64_t keys_pulled = 0;  // by this node, meanwhile
     std::uint64_t bytes_pulled = 0;
   };
-  // Exchanges with every reachable member again and again, until all are proven equal since now, or `timeout` is over.
+  // Exchanges with every reachable member again and again, until all are proven equal since now, or
+  // `timeout` is over.
   kj::Promise<RepairReport> repair(Duration timeout);
 
   const std::map<NodeId, gossip::Scheduler::Peer>& peers() const { return scheduler_.peers(); }

@@ -33,9 +33,9 @@ void check_batch(capnp::List<wire::Operation>::Reader operations) {
     if (operation.isPut()) bytes += operation.getPut().getValue().size();
   }
   if (bytes > kBatchBytesMax) {
-    kj::throwFatalException(rpc::to_exception(absl::InvalidArgumentError(fmt::format(
-        "batch: {} bytes of keys and values, the limit is {}; send several", bytes,
-        kBatchBytesMax))));
+    kj::throwFatalException(rpc::to_exception(absl::InvalidArgumentError(
+        fmt::format("batch: {} bytes of keys and values, the limit is {}; send several", bytes,
+                    kBatchBytesMax))));
   }
 }
 
@@ -78,8 +78,8 @@ class ReaderService : public virtual wire::Reader::Server {
     request.cursor = view(params.getCursor());
     request.values = params.getValues();
     if (request.limit < 1 || request.limit > kScanKeysMax) {
-      rpc::throw_if_error(absl::InvalidArgumentError(fmt::format(
-          "limit: {} keys, a page has 1 to {}", params.getLimit(), kScanKeysMax)));
+      rpc::throw_if_error(absl::InvalidArgumentError(
+          fmt::format("limit: {} keys, a page has 1 to {}", params.getLimit(), kScanKeysMax)));
     }
     rpc::throw_if_error(node_.may_serve());
     auto late = node_.loop().after(timeout_of(params.getTimeoutMs())).then([]() -> ScanPage {

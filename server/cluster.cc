@@ -14,7 +14,8 @@ namespace {
 
 constexpr const char* kMembersNote = "members";
 
-// The list of the last life; empty when there is none or it cannot be read (seeds and callers bring it back).
+// The list of the last life; empty when there is none or it cannot be read (seeds and callers bring
+// it back).
 std::vector<gossip::MemberRecord> remembered(const storage::Store& store) {
   const auto note = store.note(kMembersNote);
   if (!note.ok() || !note->has_value()) return {};
@@ -43,7 +44,9 @@ Cluster::Cluster(rpc::Loop& loop, storage::Store& store, PeerLinks& links, Rando
   recompute_owners();
 }
 
-void Cluster::start() { alarm_.set(loop_.now()); }
+void Cluster::start() {
+  alarm_.set(loop_.now());
+}
 
 void Cluster::drain() {
   gossip::Membership::Output output = membership_.take_output();

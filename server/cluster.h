@@ -1,4 +1,5 @@
-// Runs the membership: its calls over the links to peers, its list on disk, and from it who owns what.
+// Runs the membership: its calls over the links to peers, its list on disk, and from it who owns
+// what.
 #pragma once
 
 #include <functional>

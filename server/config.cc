@@ -6,19 +6,19 @@
 #include <cstdlib>
 #include <sstream>
 
-#include <CLI/CLI.hpp>
 #include <fmt/format.h>
 #include <toml++/toml.h>
+#include <CLI/CLI.hpp>
 
 #include "absl/time/time.h"
-#include "storage/base/version.h"
 #include "storage/base/limits.h"
+#include "storage/base/version.h"
 
 namespace grapevine::server {
 namespace {
 
-// Lets CLI11 read real TOML: every key is a flag's name. CLI11 itself would let the file beat the environment, so what a
-// variable sets is left out here.
+// Lets CLI11 read real TOML: every key is a flag's name. CLI11 itself would let the file beat the
+// environment, so what a variable sets is left out here.
 class TomlFile final : public CLI::Config {
  public:
   // `app` must outlive it.
@@ -104,9 +104,8 @@ void refuse_open_doors(const Config& config) {
 
 void check(const Config& config, const std::string& gossip_interval) {
   if (!std::has_single_bit(config.partitions) || config.partitions > kPartitionsMax) {
-    throw CLI::ValidationError(
-        "--partitions", fmt::format("{} is not a power of two from 1 to {}", config.partitions,
-                                    kPartitionsMax));
+    throw CLI::ValidationError("--partitions", fmt::format("{} is not a power of two from 1 to {}",
+                                                           config.partitions, kPartitionsMax));
   }
   if (config.replication_factor < 1 || config.replication_factor > kReplicationFactorMax) {
     throw CLI::ValidationError("--replication-factor",
@@ -115,8 +114,8 @@ void check(const Config& config, const std::string& gossip_interval) {
   }
   if (config.gossip_interval < std::chrono::milliseconds(10) ||
       config.gossip_interval > std::chrono::hours(1)) {
-    throw CLI::ValidationError(
-        "--gossip-interval", fmt::format("{} does not lie between 10ms and 1h", gossip_interval));
+    throw CLI::ValidationError("--gossip-interval",
+                               fmt::format("{} does not lie between 10ms and 1h", gossip_interval));
   }
   if (config.cluster_name.empty() || config.cluster_name.size() > 255) {
     throw CLI::ValidationError("--cluster-name", "must have 1 to 255 bytes");
@@ -191,9 +190,9 @@ std::variant<CommandLine, Exit> parse_command_line(int argc, const char* const* 
         durability == "sync" ? storage::Durability::kSync : storage::Durability::kOs;
     absl::Duration interval;
     if (!absl::ParseDuration(gossip_interval, &interval)) {
-      throw CLI::ValidationError("--gossip-interval",
-                                 fmt::format("\"{}\" is no duration; write 1s or 500ms",
-                                             gossip_interval));
+      throw CLI::ValidationError(
+          "--gossip-interval",
+          fmt::format("\"{}\" is no duration; write 1s or 500ms", gossip_interval));
     }
     config.gossip_interval = absl::ToChronoNanoseconds(interval);
     check(config, gossip_interval);

@@ -1,4 +1,5 @@
-// How a node is told what to be: flags, environment variables and a TOML file, all with the same names.
+// How a node is told what to be: flags, environment variables and a TOML file, all with the same
+// names.
 #pragma once
 
 #include <optional>
@@ -13,8 +14,9 @@
 
 namespace grapevine::server {
 
-// Value. What `grapevined --help` explains; every name there is also a key of the file and, in capitals after GRAPEVINE_, an
-// environment variable. A flag beats the environment, which beats the file.
+// Value. What `grapevined --help` explains; every name there is also a key of the file and, in
+// capitals after GRAPEVINE_, an environment variable. A flag beats the environment, which beats the
+// file.
 struct Config {
   std::string data_dir = "./grapevine-data";
   std::string name;  // default: the host's name
@@ -23,7 +25,8 @@ struct Config {
   rpc::Address client_listen{"127.0.0.1", 4740};
   rpc::Address peer_listen{"127.0.0.1", 4741};
   rpc::Address http_listen{"127.0.0.1", 4742};
-  std::string advertise;          // HOST[:PORT] under which peers reach this node; default: what it listens on
+  std::string
+      advertise;  // HOST[:PORT] under which peers reach this node; default: what it listens on
   std::vector<std::string> join;  // HOST:PORT of peers
   std::uint32_t replication_factor = 3;
   std::uint32_t partitions = 64;
@@ -41,8 +44,8 @@ struct CommandLine {
   bool check_config = false;  // --check-config: only say whether all is well
 };
 
-// What parsing ended in when the program is not to go on: --help and --version (status 0), or an error (status 2). The text
-// is for standard output or standard error.
+// What parsing ended in when the program is not to go on: --help and --version (status 0), or an
+// error (status 2). The text is for standard output or standard error.
 struct Exit {
   int status = 0;
   std::string text;

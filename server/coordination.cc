@@ -37,7 +37,8 @@ kj::Promise<Coordination::Answers> Coordination::execute(std::vector<Operation> 
   return kj::mv(answer.promise);
 }
 
-// Carries out what the coordinator wants until it wants no more. What it hears meanwhile only adds to that.
+// Carries out what the coordinator wants until it wants no more. What it hears meanwhile only adds
+// to that.
 void Coordination::drain() {
   if (draining_) return;
   draining_ = true;
@@ -70,18 +71,18 @@ void Coordination::make(PeerCall call) {
   const CallId id = call.id;
   const NodeId to = call.to;
   tasks_.spawn(links_.reach(handlers_.peer_address(to), to)
-                  .then([this, call = std::move(call)](wire::Peer::Client peer) {
-                    return carry_out(kj::mv(peer), call);
-                  })
-                  .then(
-                      [this, id](PeerReply reply) {
-                        coordinator_.on_reply(id, std::move(reply));
-                        drain();
-                      },
-                      [this, id](kj::Exception&& exception) {
-                        coordinator_.on_failure(id, rpc::to_status(exception));
-                        drain();
-                      }));
+                   .then([this, call = std::move(call)](wire::Peer::Client peer) {
+                     return carry_out(kj::mv(peer), call);
+                   })
+                   .then(
+                       [this, id](PeerReply reply) {
+                         coordinator_.on_reply(id, std::move(reply));
+                         drain();
+                       },
+                       [this, id](kj::Exception&& exception) {
+                         coordinator_.on_failure(id, rpc::to_status(exception));
+                         drain();
+                       }));
 }
 
 kj::Promise<PeerReply> Coordination::carry_out(wire::Peer::Client peer, const PeerCall& call) {

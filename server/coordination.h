@@ -1,4 +1,5 @@
-// Runs the coordinator: its calls over the links to peers, its answers as promises, its deadlines by the loop's timer.
+// Runs the coordinator: its calls over the links to peers, its answers as promises, its deadlines
+// by the loop's timer.
 #pragma once
 
 #include <functional>

@@ -34,8 +34,8 @@ absl::StatusOr<RequestId> Coordinator::execute(std::vector<Operation> operations
   return id;
 }
 
-// A wave holds no write of a key that an earlier operation of the same wave reads, and no read of one that it writes: those are
-// done one after the other.
+// A wave holds no write of a key that an earlier operation of the same wave reads, and no read of
+// one that it writes: those are done one after the other.
 std::vector<std::vector<std::size_t>> Coordinator::cut_into_waves(
     const std::vector<Operation>& ops) {
   std::vector<std::vector<std::size_t>> waves;
@@ -91,7 +91,8 @@ void Coordinator::start_wave(Request& request) {
   if (!reads.empty()) start_reads(request, reads);
 }
 
-// Answers the request when every wave is through; starts the next one when this one is. May destroy the request.
+// Answers the request when every wave is through; starts the next one when this one is. May destroy
+// the request.
 void Coordinator::finish_if_done(Request& request) {
   while (request.unresolved == 0) {
     if (request.wave + 1 < request.waves.size()) {
@@ -198,7 +199,8 @@ void Coordinator::on_forwarded(Request& request, const Call& call, ForwardReply 
 }
 
 void Coordinator::forward_failed(Request& request, const Call& call, const absl::Status& status) {
-  // Both are said before anything is written: by an owner that refuses the whole call, by the link to it.
+  // Both are said before anything is written: by an owner that refuses the whole call, by the link
+  // to it.
   const bool overloaded = absl::IsResourceExhausted(status);
   const bool refused = absl::IsFailedPrecondition(status);
   for (const std::size_t index : call.operations) {
@@ -244,8 +246,7 @@ void Coordinator::on_failure(CallId id, const absl::Status& status) {
       read_failed(request, call.operations);
       break;
     case Call::Kind::kForward: forward_failed(request, call, status); break;
-    case Call::Kind::kRepair:
-      break;
+    case Call::Kind::kRepair: break;
   }
   finish_if_done(request);
 }

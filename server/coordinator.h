@@ -1,7 +1,8 @@
-// Coordinates clients' operations: the owners of each key, how many must answer, what was read, what lags behind.
+// Coordinates clients' operations: the owners of each key, how many must answer, what was read,
+// what lags behind.
 //
-// A machine: it does no I/O but on the store, reads no clock and never waits. The caller feeds it what happened, then carries out
-// take_output() before the next call.
+// A machine: it does no I/O but on the store, reads no clock and never waits. The caller feeds it
+// what happened, then carries out take_output() before the next call.
 //
 //   write: here first (one batch, R1), then to all other owners at once; acknowledged when W of them, this node among
 //          them, have it durably. Not enough reachable owners: refused, nothing written. Not enough answers: outcome unknown.
@@ -9,8 +10,9 @@
 //          them. Owners that lag get the joined entry (read repair).
 //   a key that this node does not own is forwarded to one that does.
 //
-// Operations of a request on one key are done in order; a request is cut into waves for that. Bounds: requests_max requests at
-// once; a request ends at its deadline. Not promised: that a write that was not confirmed did not happen.
+// Operations of a request on one key are done in order; a request is cut into waves for that.
+// Bounds: requests_max requests at once; a request ends at its deadline. Not promised: that a write
+// that was not confirmed did not happen.
 #pragma once
 
 #include <cstdint>
@@ -76,14 +78,16 @@ struct CoordinatorOutput {
   std::vector<Answer> answers;
   // on_durable is wanted when the store's commits up to here are durable; 0: nothing to wait for.
   storage::CommitNumber wait_durable = 0;
-  std::vector<NodeId> lagging;     // did not get a write: anti-entropy with them should not wait for its timer
-  bool must_renew_actor = false;   // R7: somebody has seen writes of this actor that this store does not remember
+  std::vector<NodeId>
+      lagging;  // did not get a write: anti-entropy with them should not wait for its timer
+  bool must_renew_actor =
+      false;  // R7: somebody has seen writes of this actor that this store does not remember
 };
 
 struct CoordinatorCounters {
   std::uint64_t reads = 0;
   std::uint64_t writes = 0;
-  std::uint64_t failed = 0;        // operations answered with an error
+  std::uint64_t failed = 0;  // operations answered with an error
   std::uint64_t forwarded = 0;
   std::uint64_t read_repairs = 0;  // entries sent or stored because an owner lagged
 };
@@ -94,10 +98,12 @@ class Coordinator {
 
   Coordinator(storage::Store& store, const Ring& ring) : store_(store), ring_(ring) {}
 
-  // Until the node has compared clocks with a peer (R7) writes are refused with `why`; empty: they are taken.
+  // Until the node has compared clocks with a peer (R7) writes are refused with `why`; empty: they
+  // are taken.
   void refuse_writes(std::string why) { writes_refused_because_ = std::move(why); }
 
-  // ResourceExhausted when too many requests are under way. `may_forward` is false for what another node forwarded.
+  // ResourceExhausted when too many requests are under way. `may_forward` is false for what another
+  // node forwarded.
   absl::StatusOr<RequestId> execute(std::vector<Operation> operations, bool may_forward,
                                     Instant deadline, WallTime wall_now);
   void on_reply(CallId call, PeerReply reply);
@@ -118,9 +124,10 @@ class Coordinator {
     Owners owners;
     std::size_t needed = 0;
     bool resolved = false;
-    std::size_t outstanding = 0;  // nodes that may still answer; for a write this one too, until its log is durable
-    std::size_t confirmed = 0;    // writes: who has it durably
-    bool durable_here = false;    // writes: this node is among them
+    std::size_t outstanding =
+        0;  // nodes that may still answer; for a write this one too, until its log is durable
+    std::size_t confirmed = 0;  // writes: who has it durably
+    bool durable_here = false;  // writes: this node is among them
     WriteAnswer written;
     // Reads: what has answered, self first.
     struct Answered {
@@ -149,7 +156,8 @@ class Coordinator {
     RequestId request;
     NodeId to;
     enum class Kind { kReplicate, kRead, kFetch, kForward, kRepair } kind;
-    std::vector<std::size_t> operations;  // of the request; of a read, one a key, in the order of the call
+    std::vector<std::size_t>
+        operations;  // of the request; of a read, one a key, in the order of the call
   };
 
   // Common to all.

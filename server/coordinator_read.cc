@@ -9,7 +9,9 @@
 namespace grapevine::server {
 namespace {
 
-bool lacks_value(const model::Version& version) { return !version.has_value; }
+bool lacks_value(const model::Version& version) {
+  return !version.has_value;
+}
 
 // Versions that one retried write left under several dots are shown as one: the first.
 std::vector<model::Version> as_shown(model::Entry entry) {
@@ -47,7 +49,8 @@ void Coordinator::start_reads(Request& request, const std::vector<std::size_t>& 
   if (!wanting.empty()) ask_more_owners(request, wanting);
 }
 
-// Asks as many owners more as each of the reads still needs; a read that can never have enough ends.
+// Asks as many owners more as each of the reads still needs; a read that can never have enough
+// ends.
 void Coordinator::ask_more_owners(Request& request, const std::vector<std::size_t>& indices) {
   struct ForPeer {
     ReadCall body;
@@ -99,7 +102,8 @@ void Coordinator::on_read(Request& request, const Call& call, ReadReply reply) {
   read_failed(request, failed);
 }
 
-// An owner failed these reads, before or after it had shown its versions (fetch_values): others are asked in its place.
+// An owner failed these reads, before or after it had shown its versions (fetch_values): others are
+// asked in its place.
 void Coordinator::read_failed(Request& request, const std::vector<std::size_t>& indices) {
   for (const std::size_t index : indices) request.states[index].fetching = false;
   ask_more_owners(request, indices);
@@ -122,13 +126,12 @@ void Coordinator::read_answered(Request& request, std::size_t index) {
 void Coordinator::fetch_values(Request& request, std::size_t index, const model::Entry& joined) {
   OperationState& state = request.states[index];
   state.fetching = true;
-  const auto wanted =
-      std::find_if(joined.versions.begin(), joined.versions.end(), lacks_value);
-  const auto holder = std::find_if(
-      state.answered.begin(), state.answered.end(), [&](const OperationState::Answered& answer) {
-        const model::Version* version = answer.entry.find(wanted->dot);
-        return version != nullptr && !version->has_value;
-      });
+  const auto wanted = std::find_if(joined.versions.begin(), joined.versions.end(), lacks_value);
+  const auto holder = std::find_if(state.answered.begin(), state.answered.end(),
+                                   [&](const OperationState::Answered& answer) {
+                                     const model::Version* version = answer.entry.find(wanted->dot);
+                                     return version != nullptr && !version->has_value;
+                                   });
   ReadCall body;
   body.keys.push_back(request.operations[index].key);
   body.heads_only = false;

@@ -28,7 +28,8 @@ void Coordinator::start_writes(Request& request, const std::vector<std::size_t>&
   replicate(request, written, std::move(committed.to_replicate));
 }
 
-// Takes from `indices` the operations that are refused; those that stay are written, all or, with an error, none.
+// Takes from `indices` the operations that are refused; those that stay are written, all or, with
+// an error, none.
 absl::Status Coordinator::write_here(Request& request, std::vector<std::size_t>& indices,
                                      storage::Committed& committed) {
   if (!writes_refused_because_.empty()) {

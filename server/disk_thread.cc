@@ -45,7 +45,7 @@ void DiskThread::serve() {
 void DiskThread::report(const std::function<void()>& done) {
   done();
   if (--unreported_ > 0) return;
-  KJ_IF_MAYBE(fulfiller, wants_idle_) {
+  KJ_IF_MAYBE (fulfiller, wants_idle_) {
     (*fulfiller)->fulfill();
     wants_idle_ = nullptr;
   }

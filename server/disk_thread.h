@@ -13,8 +13,8 @@
 
 namespace grapevine::server {
 
-// Resource. Works are done one after another. The destructor finishes the work under way and drops the rest; what was done
-// but not yet reported is reported to nobody.
+// Resource. Works are done one after another. The destructor finishes the work under way and drops
+// the rest; what was done but not yet reported is reported to nobody.
 class DiskThread final : public storage::Executor {
  public:
   explicit DiskThread(rpc::Loop& loop);
@@ -34,8 +34,8 @@ class DiskThread final : public storage::Executor {
 
   rpc::Loop& loop_;
   const std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // its value: loop thread only
-  std::size_t unreported_ = 0;                                      // loop thread only
-  kj::Maybe<kj::Own<kj::PromiseFulfiller<void>>> wants_idle_;       // loop thread only
+  std::size_t unreported_ = 0;                                        // loop thread only
+  kj::Maybe<kj::Own<kj::PromiseFulfiller<void>>> wants_idle_;         // loop thread only
   std::mutex mutex_;
   std::condition_variable wake_;
   std::deque<Work> waiting_;  // guarded by mutex_

@@ -4,7 +4,8 @@
 //   GET /health/ready   200 when it takes reads and writes, 503 with the reason before
 //   GET /status         what `grapevine status` shows of this node, as JSON
 //
-// Resource, loop thread; gone before its loop. Connections are few and short: at most kConnectionsMax.
+// Resource, loop thread; gone before its loop. Connections are few and short: at most
+// kConnectionsMax.
 #pragma once
 
 #include <kj/compat/http.h>

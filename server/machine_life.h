@@ -8,7 +8,8 @@
 
 namespace grapevine::server {
 
-// Makes `directory` if it does not exist. FailedPrecondition when it cannot be made or is no directory.
+// Makes `directory` if it does not exist. FailedPrecondition when it cannot be made or is no
+// directory.
 absl::StatusOr<storage::Life> machine_life(const std::string& directory);
 
 }  // namespace grapevine::server

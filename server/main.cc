@@ -3,9 +3,9 @@
 #include <cstdio>
 #include <random>
 
-#include <asio/signal_set.hpp>
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
+#include <asio/signal_set.hpp>
 
 #include "rpc/errors.h"
 #include "rpc/loop.h"
@@ -39,9 +39,7 @@ int run(const Config& config) {
     if (error) return;
     spdlog::info("signal {}", signal);
     // KJ's promises are begun in a turn of its own loop.
-    loop.post([&] {
-      loop.spawn((*node)->stop().then([&] { loop.stop(); }));
-    });
+    loop.post([&] { loop.spawn((*node)->stop().then([&] { loop.stop(); })); });
   });
   loop.run();
   node->reset();
@@ -65,4 +63,6 @@ int main_of_grapevined(int argc, const char* const* argv) {
 }  // namespace
 }  // namespace grapevine::server
 
-int main(int argc, char** argv) { return grapevine::server::main_of_grapevined(argc, argv); }
+int main(int argc, char** argv) {
+  return grapevine::server::main_of_grapevined(argc, argv);
+}

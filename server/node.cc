@@ -104,8 +104,7 @@ gossip::MemberRecord Node::own_record() const {
   record.epoch = store_->actor().epoch();
   record.name = config_.name;
   record.peer_address = advertised(config_.advertise, peer_address_);
-  const std::string host =
-      rpc::parse_address(record.peer_address).value_or(peer_address_).host;
+  const std::string host = rpc::parse_address(record.peer_address).value_or(peer_address_).host;
   record.client_address = advertised(unspecified(client_address_) ? host : "", client_address_);
   record.http_address = advertised(unspecified(http_address_) ? host : "", http_address_);
   record.zone = config_.zone;
@@ -133,9 +132,8 @@ void Node::assemble() {
   views_ = std::make_unique<ViewTable>(loop_, *replica_);
   gossip::SchedulerOptions scheduling;
   scheduling.interval = config_.gossip_interval;
-  anti_entropy_ =
-      std::make_unique<AntiEntropy>(loop_, *replica_, *cluster_, *links_, random_, scheduling,
-                                    config_.sync_rate_bytes);
+  anti_entropy_ = std::make_unique<AntiEntropy>(loop_, *replica_, *cluster_, *links_, random_,
+                                                scheduling, config_.sync_rate_bytes);
   const auto address = [this](NodeId node) { return cluster_->peer_address(node); };
   coordination_ = std::make_unique<Coordination>(
       loop_, *store_, *cluster_, *links_,
@@ -170,9 +168,9 @@ void Node::serve() {
   upkeep_alarm_->set(loop_.now());
 }
 
-// R7: nobody else can hold dots of an actor that has just begun, or of a node that never had company. And a node that knows
-// no member yet, but was told of seeds, would take itself for the whole cluster: one owner of everything, a majority by
-// itself.
+// R7: nobody else can hold dots of an actor that has just begun, or of a node that never had
+// company. And a node that knows no member yet, but was told of seeds, would take itself for the
+// whole cluster: one owner of everything, a majority by itself.
 void Node::begin_comparing() {
   const std::string self = cluster_->members().self().peer_address;
   const bool alone = cluster_->members().size() == 1;
@@ -205,23 +203,23 @@ void Node::compare_with(NodeId peer) {
     return;
   }
   tasks_->spawn(links_->reach(cluster_->peer_address(peer), peer)
-                  .then([this](wire::Peer::Client link) {
-                    auto request = link.actorTopsRequest();
-                    request.setActor(store_->actor().value);
-                    return request.send();
-                  })
-                  .then(
-                      [this](auto&& reply) {
-                        if (not_ready_because_.empty()) return;
-                        const std::vector<std::uint64_t> mine = store_->tops(store_->actor());
-                        const auto theirs = reply.getTops();
-                        bool forgot = theirs.size() != mine.size();
-                        for (unsigned i = 0; !forgot && i < theirs.size(); ++i) {
-                          forgot = theirs[i] > mine[i];
-                        }
-                        if (!forgot || renew_actor().ok()) ready();
-                      },
-                      [](kj::Exception&&) {}));
+                    .then([this](wire::Peer::Client link) {
+                      auto request = link.actorTopsRequest();
+                      request.setActor(store_->actor().value);
+                      return request.send();
+                    })
+                    .then(
+                        [this](auto&& reply) {
+                          if (not_ready_because_.empty()) return;
+                          const std::vector<std::uint64_t> mine = store_->tops(store_->actor());
+                          const auto theirs = reply.getTops();
+                          bool forgot = theirs.size() != mine.size();
+                          for (unsigned i = 0; !forgot && i < theirs.size(); ++i) {
+                            forgot = theirs[i] > mine[i];
+                          }
+                          if (!forgot || renew_actor().ok()) ready();
+                        },
+                        [](kj::Exception&&) {}));
 }
 
 void Node::ready() {

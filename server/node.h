@@ -1,10 +1,10 @@
 // One node: everything that `grapevined` is made of, put together.
 //
-// Starting: the store is opened (which rebuilds clocks and trees), the ports are bound, then peers and clients are served. A node
-// that goes on as the actor it was coordinates no write until it has compared clocks with one peer, or found none within
-// kCompareTime and taken a new actor (R7); one that was told of seeds and knows no member yet serves nothing for as long.
-// Stopping: no more requests, what is under way gets kStopTime, the store is closed
-// cleanly.
+// Starting: the store is opened (which rebuilds clocks and trees), the ports are bound, then peers
+// and clients are served. A node that goes on as the actor it was coordinates no write until it has
+// compared clocks with one peer, or found none within kCompareTime and taken a new actor (R7); one
+// that was told of seeds and knows no member yet serves nothing for as long. Stopping: no more
+// requests, what is under way gets kStopTime, the store is closed cleanly.
 //
 // Resource. Owner: main, or a test; the thread of its loop; gone before it.
 #pragma once
@@ -60,7 +60,8 @@ class Node {
 
   // Empty when the node takes reads and writes.
   const std::string& not_ready_because() const { return not_ready_because_; }
-  // Unavailable while it does not know the cluster that it was told to join. (A node that only compares clocks serves reads.)
+  // Unavailable while it does not know the cluster that it was told to join. (A node that only
+  // compares clocks serves reads.)
   absl::Status may_serve() const;
   void fill_info(wire::NodeInfo::Builder out) const;
   void fill_status(wire::NodeStatus::Builder out) const;
@@ -113,7 +114,8 @@ class Node {
   std::unique_ptr<Tasks> tasks_;
   std::unique_ptr<rpc::RpcServer> client_server_;
   std::unique_ptr<rpc::RpcServer> peer_server_;
-  std::unique_ptr<HttpService> http_;  // the servers go first: what connections hold refers to the rest
+  std::unique_ptr<HttpService>
+      http_;  // the servers go first: what connections hold refers to the rest
 };
 
 }  // namespace grapevine::server

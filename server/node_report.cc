@@ -43,35 +43,42 @@ absl::Status Node::check_hello(wire::Hello::Reader hello) const {
   };
   const std::string cluster(view(hello.getCluster()));
   if (cluster != config_.cluster_name) {
-    return refuse(fmt::format("is of cluster \"{}\", this one is of \"{}\"; check --join and "
-                              "--cluster-name",
-                              cluster, config_.cluster_name));
+    return refuse(
+        fmt::format("is of cluster \"{}\", this one is of \"{}\"; check --join and "
+                    "--cluster-name",
+                    cluster, config_.cluster_name));
   }
   if (hello.getPartitions() != config_.partitions) {
-    return refuse(fmt::format("has {} partitions, this one {}; start both with the same "
-                              "--partitions",
-                              hello.getPartitions(), config_.partitions));
+    return refuse(
+        fmt::format("has {} partitions, this one {}; start both with the same "
+                    "--partitions",
+                    hello.getPartitions(), config_.partitions));
   }
   if (hello.getReplicationFactor() != config_.replication_factor) {
-    return refuse(fmt::format("has replication factor {}, this one {}; start both with the same "
-                              "--replication-factor",
-                              hello.getReplicationFactor(), config_.replication_factor));
+    return refuse(
+        fmt::format("has replication factor {}, this one {}; start both with the same "
+                    "--replication-factor",
+                    hello.getReplicationFactor(), config_.replication_factor));
   }
   const gossip::ProtocolRange mine = cluster_->members().self().protocols;
   if (member.protocols.min > mine.max || member.protocols.max < mine.min) {
-    return refuse(fmt::format("speaks peer protocols {} to {}, this one {} to {}; upgrade the "
-                              "older one",
-                              member.protocols.min, member.protocols.max, mine.min, mine.max));
+    return refuse(
+        fmt::format("speaks peer protocols {} to {}, this one {} to {}; upgrade the "
+                    "older one",
+                    member.protocols.min, member.protocols.max, mine.min, mine.max));
   }
   if (!member.id.valid()) return refuse("has no valid id");
   if (member.id == store_->node()) {
-    return refuse("has this node's own id: a data directory was copied, or a node calls itself; "
-                  "give each node a directory and a --join list of its own");
+    return refuse(
+        "has this node's own id: a data directory was copied, or a node calls itself; "
+        "give each node a directory and a --join list of its own");
   }
   return absl::OkStatus();
 }
 
-std::size_t Node::peer_count() const { return cluster_->members().size() - 1; }
+std::size_t Node::peer_count() const {
+  return cluster_->members().size() - 1;
+}
 
 void Node::fill_peers(capnp::List<wire::Reachability>::Builder out) const {
   unsigned i = 0;

@@ -16,8 +16,8 @@ absl::Status check_limits(const Operation& operation) {
   }
   if (operation.value.size() > kValueBytesMax) {
     return absl::InvalidArgumentError(
-        fmt::format("value: {} bytes, the limit is {}; store it in parts",
-                    operation.value.size(), kValueBytesMax));
+        fmt::format("value: {} bytes, the limit is {}; store it in parts", operation.value.size(),
+                    kValueBytesMax));
   }
   return absl::OkStatus();
 }

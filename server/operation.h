@@ -19,12 +19,9 @@ enum class Consistency : std::uint8_t { kQuorum, kOne, kAll };
 // The number that `consistency` needs of `owners` owners; a quorum is a majority.
 inline std::size_t owners_needed(Consistency consistency, std::size_t owners) {
   switch (consistency) {
-    case Consistency::kOne:
-      return 1;
-    case Consistency::kAll:
-      return owners;
-    case Consistency::kQuorum:
-      break;
+    case Consistency::kOne: return 1;
+    case Consistency::kAll: return owners;
+    case Consistency::kQuorum: break;
   }
   return owners / 2 + 1;
 }
@@ -36,9 +33,10 @@ struct Operation {
   OperationKind kind = OperationKind::kGet;
   Consistency consistency = Consistency::kQuorum;
   std::string key;
-  std::string value;                   // of a put
-  std::uint64_t write_id = 0;          // of a put or remove; 0: none
-  std::optional<std::string> context;  // of a put or remove, as a read returned it; nullopt: what the coordinator knows
+  std::string value;           // of a put
+  std::uint64_t write_id = 0;  // of a put or remove; 0: none
+  std::optional<std::string>
+      context;  // of a put or remove, as a read returned it; nullopt: what the coordinator knows
 
   bool writes() const { return kind != OperationKind::kGet; }
 };
@@ -55,7 +53,8 @@ struct WriteAnswer {
 
 using OperationAnswer = std::variant<absl::Status, ReadAnswer, WriteAnswer>;
 
-// InvalidArgument with the key's size and the limit for a key or value over a limit; nothing else is looked at.
+// InvalidArgument with the key's size and the limit for a key or value over a limit; nothing else
+// is looked at.
 absl::Status check_limits(const Operation& operation);
 
 }  // namespace grapevine::server

@@ -74,8 +74,8 @@ kj::Promise<void> PeerLinks::greet(const std::string& address, std::uint64_t num
   link->connection = kj::heap<rpc::Connection>(
       loop_, kj::mv(stream), rpc::PeerInfo{target.ok() ? *target : rpc::Address{}},
       rpc::Connection::Side::kClient, nullptr, rpc::ConnectionOptions{});
-  link->watch = link->connection->on_disconnect().then(
-      [this, address, number] { forget(address, number); });
+  link->watch =
+      link->connection->on_disconnect().then([this, address, number] { forget(address, number); });
   link->watch = link->watch.eagerlyEvaluate(nullptr);
   auto hello = link->connection->bootstrap<wire::Greeting>().helloRequest();
   handlers_.fill_hello(hello.initMe());
@@ -98,7 +98,8 @@ PeerLinks::Link* PeerLinks::find(const std::string& address, std::uint64_t numbe
   return found != links_.end() && found->second->number == number ? found->second.get() : nullptr;
 }
 
-// From now on calls dial anew. A link must not be destroyed within one of its own promises: it goes in a turn of its own.
+// From now on calls dial anew. A link must not be destroyed within one of its own promises: it goes
+// in a turn of its own.
 void PeerLinks::forget(const std::string& address, std::uint64_t number) {
   if (find(address, number) == nullptr) return;
   ended_.push_back(std::move(links_.at(address)));

@@ -1,8 +1,9 @@
 // Connections to the other nodes, dialled when they are needed.
 //
-// Resource. One link an address; a link is dialled by the first call, greets (mutual hello), and stays until it breaks. Calls made
-// while it is being made wait for it, at most kGreetTime. A failed attempt fails the calls that waited; the next call
-// tries again at once: who calls paces itself.
+// Resource. One link an address; a link is dialled by the first call, greets (mutual hello), and
+// stays until it breaks. Calls made while it is being made wait for it, at most kGreetTime. A
+// failed attempt fails the calls that waited; the next call tries again at once: who calls paces
+// itself.
 //
 // Owner and thread: the node, its loop; gone before it.
 #pragma once
@@ -39,8 +40,9 @@ class PeerLinks {
   PeerLinks(const PeerLinks&) = delete;
   PeerLinks& operator=(const PeerLinks&) = delete;
 
-  // The node at `address`. Fails with a Status inside the exception (rpc/errors.h): Unavailable when it cannot be reached,
-  // FailedPrecondition when either side refuses the other, or when another node than `expected` answers there.
+  // The node at `address`. Fails with a Status inside the exception (rpc/errors.h): Unavailable
+  // when it cannot be reached, FailedPrecondition when either side refuses the other, or when
+  // another node than `expected` answers there.
   kj::Promise<wire::Peer::Client> reach(const std::string& address, std::optional<NodeId> expected);
   // Ends the links to this node: calls under way fail.
   void drop(NodeId node);

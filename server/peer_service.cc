@@ -22,7 +22,8 @@ class PeerService final : public wire::Peer::Server {
 
   kj::Promise<void> sync(SyncContext context) override {
     std::vector<gossip::MemberRecord> records;
-    for (const auto member : context.getParams().getMembers()) records.push_back(server::read(member));
+    for (const auto member : context.getParams().getMembers())
+      records.push_back(server::read(member));
     const auto answer = node_.cluster().on_call(caller_, records);
     auto results = context.getResults();
     write(answer, [&](unsigned count) { return results.initMembers(count); });
@@ -47,9 +48,9 @@ class PeerService final : public wire::Peer::Server {
     const auto number = node_.replica().receive(entries);
     rpc::throw_if_error(number.status());
     auto durable = kj::newPromiseAndFulfiller<void>();
-    node_.store().when_durable(
-        *number, [fulfiller = std::make_shared<kj::Own<kj::PromiseFulfiller<void>>>(
-                      kj::mv(durable.fulfiller))] { (*fulfiller)->fulfill(); });
+    node_.store().when_durable(*number,
+                               [fulfiller = std::make_shared<kj::Own<kj::PromiseFulfiller<void>>>(
+                                    kj::mv(durable.fulfiller))] { (*fulfiller)->fulfill(); });
     return kj::mv(durable.promise);
   }
 
@@ -60,8 +61,7 @@ class PeerService final : public wire::Peer::Server {
       rpc::throw_if_error(absl::InvalidArgumentError(
           fmt::format("request of a peer: {} keys, the limit is {}", keys.size(), kReadKeysMax)));
     }
-    const auto values =
-        params.getHeadsOnly() ? model::Values::kWithout : model::Values::kWith;
+    const auto values = params.getHeadsOnly() ? model::Values::kWithout : model::Values::kWith;
     auto results = context.getResults().initResults(keys.size());
     for (unsigned i = 0; i < keys.size(); ++i) {
       const auto entry = node_.store().load(view(keys[i]), values);
@@ -77,7 +77,8 @@ class PeerService final : public wire::Peer::Server {
   kj::Promise<void> forward(ForwardContext context) override {
     const auto params = context.getParams();
     std::vector<Operation> operations;
-    for (const auto operation : params.getOperations()) operations.push_back(server::read(operation));
+    for (const auto operation : params.getOperations())
+      operations.push_back(server::read(operation));
     return node_.coordination()
         .execute(std::move(operations), /*may_forward=*/false,
                  std::chrono::milliseconds(params.getTimeoutMs()))
@@ -209,6 +210,8 @@ class GreetingService final : public wire::Greeting::Server {
 
 }  // namespace
 
-wire::Greeting::Client make_greeting(Node& node) { return kj::heap<GreetingService>(node); }
+wire::Greeting::Client make_greeting(Node& node) {
+  return kj::heap<GreetingService>(node);
+}
 
 }  // namespace grapevine::server

@@ -15,7 +15,8 @@ constexpr std::size_t kPageBytesMax = std::size_t{8} << 20;
 // Keys that are looked at for one answer, whatever the prefix leaves of them.
 constexpr std::size_t kKeysLookedAtMax = 20'000;
 
-// A cursor is a format byte, then either 'k' and the last key looked at, or 'p' and the next partition (8 bytes).
+// A cursor is a format byte, then either 'k' and the last key looked at, or 'p' and the next
+// partition (8 bytes).
 constexpr char kCursorFormat = 1;
 
 std::string after_key_cursor(const std::string& key) {
@@ -100,9 +101,8 @@ kj::Promise<ScanPage> Scanner::page(ScanRequest request) {
   }
   at.request = std::move(request);
   auto through = next_partition(at);
-  return through.then([progress = kj::mv(progress)]() mutable {
-    return std::move(progress->page);
-  });
+  return through.then(
+      [progress = kj::mv(progress)]() mutable { return std::move(progress->page); });
 }
 
 // Adds partition after partition until the page is full or the ring is through.
@@ -136,8 +136,8 @@ kj::Promise<PartitionPage> Scanner::one_partition(const Progress& progress) {
     return from_peer(progress);
   }
   auto page = scan_partition(store_, PartitionId{progress.partition}, progress.request.prefix,
-                             progress.request.limit - progress.page.keys.size(),
-                             progress.after_key, progress.request.values);
+                             progress.request.limit - progress.page.keys.size(), progress.after_key,
+                             progress.request.values);
   if (!page.ok()) return rpc::to_exception(page.status());
   return *std::move(page);
 }
@@ -147,16 +147,16 @@ kj::Promise<PartitionPage> Scanner::from_peer(const Progress& progress) {
   const auto owner = std::find_if(owners.begin(), owners.end(),
                                   [&](NodeId node) { return ring_.reachable(node); });
   if (owner == owners.end()) {
-    return rpc::to_exception(absl::UnavailableError(
-        "no owner of a part of the keys can be reached; try again later"));
+    return rpc::to_exception(
+        absl::UnavailableError("no owner of a part of the keys can be reached; try again later"));
   }
   return links_.reach(peer_address_(*owner), *owner)
       .then([&progress](wire::Peer::Client peer) {
         auto request = peer.forwardScanRequest();
         request.setPartition(progress.partition);
         request.setPrefix(bytes_of(progress.request.prefix));
-        request.setLimit(static_cast<std::uint32_t>(progress.request.limit -
-                                                    progress.page.keys.size()));
+        request.setLimit(
+            static_cast<std::uint32_t>(progress.request.limit - progress.page.keys.size()));
         request.setResumes(progress.after_key.has_value());
         if (progress.after_key.has_value()) request.setAfterKey(bytes_of(*progress.after_key));
         request.setValues(progress.request.values);

@@ -29,8 +29,9 @@ struct ScanPage {
   std::string cursor;  // empty: there is no more
 };
 
-// One partition of this node's own store, after `after_key`: what a page is put together from. At most `limit` keys that begin
-// with `prefix`, at most about 8 MiB of values. `more`: there may be further ones after the last.
+// One partition of this node's own store, after `after_key`: what a page is put together from. At
+// most `limit` keys that begin with `prefix`, at most about 8 MiB of values. `more`: there may be
+// further ones after the last.
 struct PartitionPage {
   std::vector<ScannedKey> keys;
   bool more = false;
@@ -43,9 +44,10 @@ absl::StatusOr<PartitionPage> scan_partition(const storage::Store& store, Partit
                                              const std::optional<std::string>& after_key,
                                              bool values);
 
-// Resource, loop thread. Scans read one owner of each partition: this node where it is one, else the first that can be reached.
-// The cursor names the last key looked at; so keys that stay put are neither skipped nor repeated while others change.
-// Bounds: beside its limit of keys a page ends after about 8 MiB of keys and values, and after 20,000 keys looked at.
+// Resource, loop thread. Scans read one owner of each partition: this node where it is one, else
+// the first that can be reached. The cursor names the last key looked at; so keys that stay put are
+// neither skipped nor repeated while others change. Bounds: beside its limit of keys a page ends
+// after about 8 MiB of keys and values, and after 20,000 keys looked at.
 class Scanner {
  public:
   Scanner(const storage::Store& store, const Ring& ring, PeerLinks& links,

@@ -36,8 +36,8 @@ class StoreView final : public gossip::PartitionView {
 // Loop thread; the store must outlive it.
 class StoreReplica final : public gossip::Replica {
  public:
-  // `on_forgotten_dots` is called when a peer has seen writes of this node's actor that the store does not remember (R7): it
-  // renews the actor.
+  // `on_forgotten_dots` is called when a peer has seen writes of this node's actor that the store
+  // does not remember (R7): it renews the actor.
   StoreReplica(storage::Store& store, std::function<absl::Status()> on_forgotten_dots);
 
   const gossip::PartitionView& live(PartitionId partition) const override {
@@ -52,8 +52,7 @@ class StoreReplica final : public gossip::Replica {
   absl::Status adopt(PartitionId partition, const model::Clock& clock) override;
 
  private:
-  absl::StatusOr<storage::CommitNumber> receive_once(
-      const std::vector<model::KeyedEntry>& entries);
+  absl::StatusOr<storage::CommitNumber> receive_once(const std::vector<model::KeyedEntry>& entries);
 
   storage::Store& store_;
   const std::function<absl::Status()> on_forgotten_dots_;

@@ -9,8 +9,8 @@
 
 namespace grapevine::server {
 
-// Resource, loop thread. Destroying it drops what is under way, so that no continuation outlives its object. What fails is
-// logged.
+// Resource, loop thread. Destroying it drops what is under way, so that no continuation outlives
+// its object. What fails is logged.
 class Tasks final : private kj::TaskSet::ErrorHandler {
  public:
   ~Tasks() noexcept {}  // dropped promises cannot throw

@@ -12,8 +12,9 @@
 
 namespace grapevine::server {
 
-// Resource, loop thread. Bounds: kViewsMax at once; a view that nobody has used for `idle_time` is closed, and calls on it fail
-// from then on. All must be closed before the store, and let go of by their holders before the table goes.
+// Resource, loop thread. Bounds: kViewsMax at once; a view that nobody has used for `idle_time` is
+// closed, and calls on it fail from then on. All must be closed before the store, and let go of by
+// their holders before the table goes.
 class ViewTable {
  public:
   static constexpr std::size_t kViewsMax = 4096;

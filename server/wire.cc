@@ -34,7 +34,9 @@ void write(const model::Dot& dot, wire::Dot::Builder out) {
   out.setCounter(dot.counter);
 }
 
-model::Dot read(wire::Dot::Reader in) { return {ActorId{in.getActor()}, in.getCounter()}; }
+model::Dot read(wire::Dot::Reader in) {
+  return {ActorId{in.getActor()}, in.getCounter()};
+}
 
 absl::StatusOr<model::Dot> read_checked(wire::Dot::Reader in) {
   const model::Dot dot = read(in);
@@ -323,8 +325,7 @@ void write(const OperationAnswer& answer, wire::Result::Builder out) {
 
 OperationAnswer read(wire::Result::Reader in) {
   switch (in.which()) {
-    case wire::Result::ERROR:
-      return read(in.getError());
+    case wire::Result::ERROR: return read(in.getError());
     case wire::Result::READ: {
       ReadAnswer answer;
       for (const auto from : in.getRead().getSiblings()) {

@@ -1,5 +1,5 @@
-// Between Cap'n Proto's messages and our own values. What arrives is hostile: a read function gives a Status for what no
-// node of ours would send.
+// Between Cap'n Proto's messages and our own values. What arrives is hostile: a read function gives
+// a Status for what no node of ours would send.
 #pragma once
 
 #include <string>
@@ -24,7 +24,9 @@ namespace wire = ::grapevine::rpc::wire;
 inline std::string_view view(capnp::Data::Reader bytes) {
   return {reinterpret_cast<const char*>(bytes.begin()), bytes.size()};
 }
-inline std::string_view view(capnp::Text::Reader text) { return {text.begin(), text.size()}; }
+inline std::string_view view(capnp::Text::Reader text) {
+  return {text.begin(), text.size()};
+}
 inline capnp::Data::Reader bytes_of(std::string_view bytes) {
   return {reinterpret_cast<const kj::byte*>(bytes.data()), bytes.size()};
 }

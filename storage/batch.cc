@@ -12,9 +12,9 @@
 namespace grapevine::storage {
 namespace {
 
-// What a writer may claim to have seen after its write `dot`. A vector that covers the dot covers every lower one of its
-// actor; where one of those is a live sibling that the writer has not seen, the dot stays out: its next write then makes
-// one sibling more, and overwrites none unseen.
+// What a writer may claim to have seen after its write `dot`. A vector that covers the dot covers
+// every lower one of its actor; where one of those is a live sibling that the writer has not seen,
+// the dot stays out: its next write then makes one sibling more, and overwrites none unseen.
 model::VersionVector seen_after(model::VersionVector seen, model::Dot dot,
                                 const model::Entry& entry) {
   for (const model::Version& version : entry.versions) {
@@ -29,7 +29,9 @@ model::VersionVector seen_after(model::VersionVector seen, model::Dot dot,
 
 }  // namespace
 
-Batch::~Batch() { undo(); }
+Batch::~Batch() {
+  undo();
+}
 
 void Batch::undo() {
   for (const AddedDot& added : added_) {
@@ -65,8 +67,7 @@ absl::Status Batch::need_values(const std::string& key, model::Entry& entry) {
   if (std::none_of(entry.versions.begin(), entry.versions.end(), lacks_value)) {
     return absl::OkStatus();
   }
-  GRAPEVINE_ASSIGN_OR_RETURN(auto stored,
-                             store_->engine_->get(key, model::Values::kWith, nullptr));
+  GRAPEVINE_ASSIGN_OR_RETURN(auto stored, store_->engine_->get(key, model::Values::kWith, nullptr));
   for (model::Version& version : entry.versions) {
     if (version.has_value) continue;
     const model::Version* full = stored.has_value() ? stored->find(version.dot) : nullptr;
@@ -95,7 +96,8 @@ absl::StatusOr<WriteOutcome> Batch::write(WriteRequest request) {
     // An earlier attempt was written here, perhaps not elsewhere.
     GRAPEVINE_RETURN_IF_ERROR(need_values(pending->key, pending->entry));
     pending->replicate = true;
-    // Siblings may have come since: without its context it cannot be told which of them the writer wanted overwritten.
+    // Siblings may have come since: without its context it cannot be told which of them the writer
+    // wanted overwritten.
     const bool alone = entry.versions.size() == 1;
     model::VersionVector seen =
         request.context.value_or(alone ? entry.vector : model::VersionVector{});
@@ -109,9 +111,8 @@ absl::StatusOr<WriteOutcome> Batch::write(WriteRequest request) {
         seen.of(store_->actor_), to_string(store_->node())));
   }
   const auto superseded = [&](const model::Version& version) { return seen.covers(version.dot); };
-  entry.versions.erase(
-      std::remove_if(entry.versions.begin(), entry.versions.end(), superseded),
-      entry.versions.end());
+  entry.versions.erase(std::remove_if(entry.versions.begin(), entry.versions.end(), superseded),
+                       entry.versions.end());
   GRAPEVINE_RETURN_IF_ERROR(need_values(pending->key, entry));
   entry.vector.raise(seen);
 
@@ -141,18 +142,18 @@ absl::Status Batch::receive(model::KeyedEntry received) {
   GRAPEVINE_ASSIGN_OR_RETURN(Pending * pending, this->pending(received.key));
   Partition& partition = *pending->partition;
   if (received.entry.vector.of(store_->actor_) > partition.clock.top(store_->actor_)) {
-    return absl::FailedPreconditionError(fmt::format(
-        "a peer has seen write {} of node {}, which this node does not remember",
-        received.entry.vector.of(store_->actor_), to_string(store_->node())));
+    return absl::FailedPreconditionError(
+        fmt::format("a peer has seen write {} of node {}, which this node does not remember",
+                    received.entry.vector.of(store_->actor_), to_string(store_->node())));
   }
   for (const model::Version& version : received.entry.versions) {
     received.events.push_back(version.dot);
   }
   for (const model::Dot dot : received.events) {
     if (dot.counter == 0 || !received.entry.vector.covers(dot)) {
-      return absl::InvalidArgumentError(fmt::format(
-          "entry of a peer: its vector does not cover its own event ({}, {})",
-          to_string(dot.actor), dot.counter));
+      return absl::InvalidArgumentError(
+          fmt::format("entry of a peer: its vector does not cover its own event ({}, {})",
+                      to_string(dot.actor), dot.counter));
     }
   }
   model::Entry local = pending->entry;

@@ -1,4 +1,5 @@
-// What one turn of the loop changes in a store, as one atomic write: the rules R1, R3 and the ends of R5 and R6.
+// What one turn of the loop changes in a store, as one atomic write: the rules R1, R3 and the ends
+// of R5 and R6.
 #pragma once
 
 #include <cstdint>
@@ -33,17 +34,19 @@ struct WriteRequest {
 };
 
 struct WriteOutcome {
-  model::Dot dot;               // of this write, or of the live version that an earlier attempt with its id left
-  // For the writer's next context: all that this write superseded, and the write itself, unless a vector that covers it would
-  // also cover a sibling that the writer has not seen (then it should read before it writes again).
+  model::Dot dot;  // of this write, or of the live version that an earlier attempt with its id left
+  // For the writer's next context: all that this write superseded, and the write itself, unless a
+  // vector that covers it would also cover a sibling that the writer has not seen (then it should
+  // read before it writes again).
   model::VersionVector seen;
 };
 
-// Resource: collects changes; Store::commit writes them all or none. Reads within the batch see what it has done so far.
+// Resource: collects changes; Store::commit writes them all or none. Reads within the batch see
+// what it has done so far.
 //
-// At most one batch is open at a time, within one turn of the loop. Dots are added to the clocks at once and taken out again
-// if the batch is dropped or cannot be written. Costs: a point read a key without values; values are read again only where
-// concurrent versions survive.
+// At most one batch is open at a time, within one turn of the loop. Dots are added to the clocks at
+// once and taken out again if the batch is dropped or cannot be written. Costs: a point read a key
+// without values; values are read again only where concurrent versions survive.
 class Batch {
  public:
   ~Batch();
@@ -52,9 +55,9 @@ class Batch {
 
   // R1. On an error nothing of this write is in the batch. REQUIRES: limits were checked.
   absl::StatusOr<WriteOutcome> write(WriteRequest request);
-  // R3. `received.entry` is filled. On an error nothing of it is in the batch: InvalidArgument when it contradicts itself,
-  // FailedPrecondition when it has seen a write of this node's actor that this node does not remember (R7: renew the
-  // actor, then receive it again).
+  // R3. `received.entry` is filled. On an error nothing of it is in the batch: InvalidArgument when
+  // it contradicts itself, FailedPrecondition when it has seen a write of this node's actor that
+  // this node does not remember (R7: renew the actor, then receive it again).
   absl::Status receive(model::KeyedEntry received);
   // The end of R5 and R6: adds a peer's clock. REQUIRES: a batch of its own.
   absl::Status adopt(PartitionId partition, const model::Clock& clock);
@@ -93,7 +96,7 @@ class Batch {
   };
 
   Store* store_;
-  std::vector<std::unique_ptr<Pending>> pending_;  // in order of first touch
+  std::vector<std::unique_ptr<Pending>> pending_;      // in order of first touch
   absl::flat_hash_map<std::string, Pending*> by_key_;  // looked up only, never walked
   std::vector<AddedDot> added_;
   std::vector<Adopted> adopted_;

@@ -16,9 +16,8 @@ std::string JournalRecord::encode() const {
   model::put_varint(out, sequence);
   for (auto group = by_actor.begin(); group != by_actor.end();) {
     const ActorId actor = group->dot.actor;
-    const auto end = std::find_if(group, by_actor.end(), [&](const PlacedDot& placed) {
-      return placed.dot.actor != actor;
-    });
+    const auto end = std::find_if(
+        group, by_actor.end(), [&](const PlacedDot& placed) { return placed.dot.actor != actor; });
     model::put_fixed64(out, actor.value);
     model::put_varint(out, static_cast<std::uint64_t>(end - group));
     for (; group != end; ++group) {
@@ -42,8 +41,7 @@ absl::StatusOr<JournalRecord> JournalRecord::decode(std::string_view bytes) {
       if (partition > std::numeric_limits<std::uint32_t>::max() || (in.ok() && counter == 0)) {
         return absl::DataLossError("metadata: a journal record holds an impossible dot");
       }
-      record.dots.push_back(
-          {{static_cast<std::uint32_t>(partition)}, {actor, counter}});
+      record.dots.push_back({{static_cast<std::uint32_t>(partition)}, {actor, counter}});
     }
   }
   if (!in.ok()) return absl::DataLossError("metadata: a journal record is cut short");

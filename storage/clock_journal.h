@@ -1,9 +1,10 @@
 // The journal that keeps clocks durable without rewriting them.
 //
-// A batch touches many partitions, so their clocks are not written each time: the batch carries one record that names the
-// dots it adds. Records go round in kSlots keys; every kCheckpointEvery records the clocks that changed are written whole,
-// so that a record is folded into its clock long before its slot comes round again. A clock is its last checkpoint and
-// all records together: adding a dot twice does nothing, so recovery needs no order.
+// A batch touches many partitions, so their clocks are not written each time: the batch carries one
+// record that names the dots it adds. Records go round in kSlots keys; every kCheckpointEvery
+// records the clocks that changed are written whole, so that a record is folded into its clock long
+// before its slot comes round again. A clock is its last checkpoint and all records together:
+// adding a dot twice does nothing, so recovery needs no order.
 #pragma once
 
 #include <cstdint>
@@ -30,8 +31,8 @@ struct JournalRecord {
   std::uint64_t sequence = 0;
   std::vector<PlacedDot> dots;
 
-  // Varint sequence; then, actor by actor, its id (8 bytes), varint number of dots, and for each varint partition and
-  // varint counter.
+  // Varint sequence; then, actor by actor, its id (8 bytes), varint number of dots, and for each
+  // varint partition and varint counter.
   std::string encode() const;
   static absl::StatusOr<JournalRecord> decode(std::string_view bytes);
 };

@@ -25,10 +25,11 @@ struct NamedDots {
   bool complete = true;         // false: the log does not know every one of them
 };
 
-// dot -> key for recent dots of one partition, of every actor. A cache in memory: whatever it does not know, a digest pull
-// finds; it may be emptied at any time.
+// dot -> key for recent dots of one partition, of every actor. A cache in memory: whatever it does
+// not know, a digest pull finds; it may be emptied at any time.
 //
-// Resource. Bounds: bytes_max, estimated; beyond it the oldest go first. Costs: add O(log n), name O(log n + dots named).
+// Resource. Bounds: bytes_max, estimated; beyond it the oldest go first. Costs: add O(log n), name
+// O(log n + dots named).
 class DotLog {
  public:
   explicit DotLog(std::size_t bytes_max) : bytes_max_(bytes_max) {}
@@ -36,8 +37,8 @@ class DotLog {
   void add(model::Dot dot, std::string_view key, Instant now);
   void clear();
 
-  // Names `dots`, at most `limit` of them, but for those that came after `settled_before`. The first that is not known ends
-  // the answer as incomplete. REQUIRES: dots sorted.
+  // Names `dots`, at most `limit` of them, but for those that came after `settled_before`. The
+  // first that is not known ends the answer as incomplete. REQUIRES: dots sorted.
   NamedDots name(const std::vector<model::DotRange>& dots, Instant settled_before,
                  std::size_t limit) const;
 

@@ -23,7 +23,8 @@ rocksdb::ColumnFamilyOptions meta_options() {
   return family;
 }
 
-// Leaves it to us when to go on after an error: RocksDB would try again and again on a thread of its own.
+// Leaves it to us when to go on after an error: RocksDB would try again and again on a thread of
+// its own.
 class NoRecoveryOfItsOwn final : public rocksdb::EventListener {
  public:
   void OnErrorRecoveryBegin(rocksdb::BackgroundErrorReason, rocksdb::Status,
@@ -114,8 +115,7 @@ Engine::~Engine() {
   db_->DestroyColumnFamilyHandle(meta_);
 }
 
-absl::StatusOr<std::optional<model::Entry>> Engine::get(std::string_view key,
-                                                        model::Values values,
+absl::StatusOr<std::optional<model::Entry>> Engine::get(std::string_view key, model::Values values,
                                                         const rocksdb::Snapshot* snapshot) const {
   rocksdb::ReadOptions read;
   read.snapshot = snapshot;
@@ -201,25 +201,27 @@ absl::Status Engine::write(rocksdb::WriteBatch& batch) {
 
 absl::Status Engine::sync() {
   if (failed_log_ != 0) {
-    return absl::UnavailableError(fmt::format("{}: the log failed before it was synced", directory_));
+    return absl::UnavailableError(
+        fmt::format("{}: the log failed before it was synced", directory_));
   }
   return from_rocksdb(db_->SyncWAL(), fmt::format("{}: syncing", directory_));
 }
 
-// A log that failed to take a record must never get another one: RocksDB refuses (its Debian build aborts), and what stood
-// behind a torn record could not be read back. Resume() writes the memtables out and begins a new log; but it keeps the old
-// one when all memtables are empty. So there is always something in one when a write may fail after another.
+// A log that failed to take a record must never get another one: RocksDB refuses (its Debian build
+// aborts), and what stood behind a torn record could not be read back. Resume() writes the
+// memtables out and begins a new log; but it keeps the old one when all memtables are empty. So
+// there is always something in one when a write may fail after another.
 //
-// While the disk is still full Resume() must not even be tried: where it cannot create the new log, RocksDB takes that for a
-// fatal error. A file of our own shows it first.
+// While the disk is still full Resume() must not even be tried: where it cannot create the new log,
+// RocksDB takes that for a fatal error. A file of our own shows it first.
 absl::Status Engine::resume() {
   GRAPEVINE_RETURN_IF_ERROR(probe_disk());
   GRAPEVINE_RETURN_IF_ERROR(
       from_rocksdb(db_->Resume(), fmt::format("{}: writing again", directory_)));
   GRAPEVINE_RETURN_IF_ERROR(touch_memtable());
   if (failed_log_ != 0 && current_log() == failed_log_) {
-    GRAPEVINE_RETURN_IF_ERROR(from_rocksdb(db_->Flush({}, meta_),
-                                           fmt::format("{}: beginning a new log", directory_)));
+    GRAPEVINE_RETURN_IF_ERROR(
+        from_rocksdb(db_->Flush({}, meta_), fmt::format("{}: beginning a new log", directory_)));
     GRAPEVINE_RETURN_IF_ERROR(touch_memtable());
   }
   failed_log_ = 0;
@@ -227,7 +229,8 @@ absl::Status Engine::resume() {
 }
 
 absl::Status Engine::probe_disk() {
-  const std::string probe = directory_ + "/000000.dbtmp";  // a name that RocksDB clears away when it opens
+  const std::string probe =
+      directory_ + "/000000.dbtmp";  // a name that RocksDB clears away when it opens
   rocksdb::Env* const env = db_->GetEnv();
   const rocksdb::Status written =
       rocksdb::WriteStringToFile(env, std::string(kProbeBytes, '\0'), probe, /*should_sync=*/true);

@@ -1,4 +1,5 @@
-// Port: where the storage engine's blocking work runs, so that the event loop never waits for a disk.
+// Port: where the storage engine's blocking work runs, so that the event loop never waits for a
+// disk.
 #pragma once
 
 #include <functional>
@@ -9,8 +10,8 @@ namespace grapevine::storage {
 class Executor {
  public:
   virtual ~Executor() = default;
-  // Runs `work` somewhere else, then `done` on the caller's loop. Works are done one after another, in order. `work` touches
-  // nothing that the loop touches, but for RocksDB, which is thread-safe.
+  // Runs `work` somewhere else, then `done` on the caller's loop. Works are done one after another,
+  // in order. `work` touches nothing that the loop touches, but for RocksDB, which is thread-safe.
   virtual void run(std::function<void()> work, std::function<void()> done) = 0;
 };
 

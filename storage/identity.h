@@ -10,8 +10,8 @@
 
 namespace grapevine::storage {
 
-// Value. Stored under "identity": varint format version, cluster name (varint length, bytes), varint partitions, actor (8
-// bytes). A newer format is refused by its version alone.
+// Value. Stored under "identity": varint format version, cluster name (varint length, bytes),
+// varint partitions, actor (8 bytes). A newer format is refused by its version alone.
 struct Identity {
   std::string cluster_name;
   std::uint32_t partitions = 0;

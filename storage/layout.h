@@ -16,7 +16,7 @@ inline constexpr std::uint32_t kFormatVersion = 1;
 inline constexpr std::string_view kMetaIdentity = "identity";  // what the directory is
 inline constexpr std::string_view kMetaLife = "life";          // whose last life it remembers
 inline constexpr std::string_view kMetaTouched = "touched";    // means nothing, see Engine::resume
-inline constexpr char kMetaClock = 'c';    // + partition, 8 bytes big-endian: checkpoint of its clock
+inline constexpr char kMetaClock = 'c';  // + partition, 8 bytes big-endian: checkpoint of its clock
 inline constexpr char kMetaJournal = 'j';  // + slot, 8 bytes big-endian: journal record
 inline constexpr char kMetaNote = 'n';     // + name: bytes that the node keeps for itself
 

@@ -1,4 +1,5 @@
-// Whose life a data directory continues: the decision of rule R7, which actor a starting node may write as.
+// Whose life a data directory continues: the decision of rule R7, which actor a starting node may
+// write as.
 #pragma once
 
 #include <cstdint>
@@ -27,9 +28,10 @@ struct LifeRecord {
   static absl::StatusOr<LifeRecord> decode(std::string_view bytes);
 };
 
-// Whether a node that starts as `now` in a directory that remembers `last` is sure to remember every dot that its actor issued:
-// after a clean stop in this directory on this machine, or after a mere crash on the same boot (the kernel had taken every
-// write). In every other case it must take a new actor: power loss, a copied or moved directory.
+// Whether a node that starts as `now` in a directory that remembers `last` is sure to remember
+// every dot that its actor issued: after a clean stop in this directory on this machine, or after a
+// mere crash on the same boot (the kernel had taken every write). In every other case it must take
+// a new actor: power loss, a copied or moved directory.
 bool keeps_actor(const LifeRecord& last, const Life& now);
 
 }  // namespace grapevine::storage

@@ -12,8 +12,8 @@
 
 namespace grapevine::storage {
 
-// Plain state, changed by Batch and Store alone. The tree describes exactly what is stored; the clock is what is stored
-// plus, while a batch is open, what that batch adds.
+// Plain state, changed by Batch and Store alone. The tree describes exactly what is stored; the
+// clock is what is stored plus, while a batch is open, what that batch adds.
 struct Partition {
   Partition(PartitionId partition, model::TokenRange range, std::size_t dot_log_bytes)
       : id(partition), tree(range), log(dot_log_bytes) {}
@@ -25,10 +25,10 @@ struct Partition {
   bool clock_changed = false;  // since its last checkpoint
 
   // Upkeep: stripping what the clock has come to imply.
-  std::uint64_t clock_version = 1;     // counts changes of the clock, the opening included
-  std::uint64_t stripped_version = 0;  // the clock's version when the last full pass began
-  std::uint64_t passing_version = 0;   // the same, of the pass under way
-  model::Token strip_cursor{0};        // the pass under way has done every leaf before it,
+  std::uint64_t clock_version = 1;         // counts changes of the clock, the opening included
+  std::uint64_t stripped_version = 0;      // the clock's version when the last full pass began
+  std::uint64_t passing_version = 0;       // the same, of the pass under way
+  model::Token strip_cursor{0};            // the pass under way has done every leaf before it,
   std::optional<std::string> strip_after;  // and of the next one every key up to this
 };
 

@@ -66,8 +66,8 @@ absl::Status Store::write(rocksdb::WriteBatch& writes) {
   return status;
 }
 
-// The failed batch may or may not stand in the log. What it would have done was undone here and was promised to nobody; its
-// dots must not be issued again, so the node goes on as a new actor.
+// The failed batch may or may not stand in the log. What it would have done was undone here and was
+// promised to nobody; its dots must not be issued again, so the node goes on as a new actor.
 absl::Status Store::recover_from_failed_write() {
   if (failed_) return absl::UnavailableError("the disk failed; restart the node");
   if (const absl::Status status = engine_->resume(); !status.ok()) {
@@ -179,7 +179,8 @@ void Store::start_sync() {
                   } else if (failures == write_failures_) {
                     fail(*outcome);
                   }
-                  // Else the log had failed under a write; recovering from that made durable what stood in it.
+                  // Else the log had failed under a write; recovering from that made durable what
+                  // stood in it.
                   if (!waiters_.empty() && !syncing_) start_sync();
                 });
 }

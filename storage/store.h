@@ -36,7 +36,8 @@ using CommitNumber = std::uint64_t;
 
 struct Committed {
   CommitNumber number = 0;
-  // The keys that were written here (R1), filled, with their new dots: what the other owners must get.
+  // The keys that were written here (R1), filled, with their new dots: what the other owners must
+  // get.
   std::vector<model::KeyedEntry> to_replicate;
 };
 
@@ -47,30 +48,32 @@ struct StoreStatistics {
   std::uint64_t disk_bytes = 0;  // estimated by RocksDB
 };
 
-// All partitions of one node, in one RocksDB. Every partition of the ring exists here; those that the node does not own
-// are merely empty.
+// All partitions of one node, in one RocksDB. Every partition of the ring exists here; those that
+// the node does not own are merely empty.
 //
-// Resource, loop thread. Only fsync runs elsewhere, through the executor. Changes go through batches, each atomic. A commit is
-// visible and survives kill -9 when commit() returns, and is durable (per options.durability) when the callback of
-// when_durable() comes.
+// Resource, loop thread. Only fsync runs elsewhere, through the executor. Changes go through
+// batches, each atomic. A commit is visible and survives kill -9 when commit() returns, and is
+// durable (per options.durability) when the callback of when_durable() comes.
 class Store {
  public:
-  // Opens the directory, or makes it anew. Recovers clocks and rebuilds the digest trees by one scan (about a second for a
-  // million keys). Errors: FailedPrecondition (another process has it, other cluster, other number of partitions, newer
-  // format), DataLoss (damaged), ResourceExhausted (disk full); the text names directory and remedy.
-  // `executor`, `time` and `random` must outlive the store. on_fatal is called, once, when the disk failed so that what was
-  // written may be lost, or that only opening anew may mend: nothing more is promised, and the process must end.
-  static absl::StatusOr<std::unique_ptr<Store>> open(
-      StoreOptions options, Executor& executor, const TimeSource& time, Random& random,
-      std::function<void(absl::Status)> on_fatal);
-  // Without close() this is a crash, as far as the directory can tell. REQUIRES: no view is left, the executor is idle.
+  // Opens the directory, or makes it anew. Recovers clocks and rebuilds the digest trees by one
+  // scan (about a second for a million keys). Errors: FailedPrecondition (another process has it,
+  // other cluster, other number of partitions, newer format), DataLoss (damaged), ResourceExhausted
+  // (disk full); the text names directory and remedy. `executor`, `time` and `random` must outlive
+  // the store. on_fatal is called, once, when the disk failed so that what was written may be lost,
+  // or that only opening anew may mend: nothing more is promised, and the process must end.
+  static absl::StatusOr<std::unique_ptr<Store>> open(StoreOptions options, Executor& executor,
+                                                     const TimeSource& time, Random& random,
+                                                     std::function<void(absl::Status)> on_fatal);
+  // Without close() this is a crash, as far as the directory can tell. REQUIRES: no view is left,
+  // the executor is idle.
   ~Store();
 
   NodeId node() const { return actor_.node(); }
   // Who this node writes as.
   ActorId actor() const { return actor_; }
-  // Whether it began in an earlier life of the directory: then it may have issued dots that this store has forgotten, if
-  // life.h was deceived.
+  // Whether it began in an earlier life of the directory: then it may have issued dots that this
+  // store has forgotten, if life.h was deceived.
   bool kept_actor() const { return kept_actor_; }
   // R7: from now on a new actor. Durable when it returns.
   absl::Status renew_actor();
@@ -79,7 +82,9 @@ class Store {
 
   const model::Partitioning& partitioning() const { return partitioning_; }
   const View& live(PartitionId partition) const { return *views_[partition.value]; }
-  std::unique_ptr<View> freeze(PartitionId partition) const { return View::freeze(live(partition)); }
+  std::unique_ptr<View> freeze(PartitionId partition) const {
+    return View::freeze(live(partition));
+  }
   const model::Digester& digester() const { return digester_; }
   // The filled entry of a key; one without versions when it is not stored.
   absl::StatusOr<model::Entry> load(std::string_view key, model::Values values) const;
@@ -88,17 +93,20 @@ class Store {
                       bool with_young, std::size_t limit) const;
   void forget_dot_logs();
 
-  // An error when the disk is still in the state in which the last commit failed; when it has recovered, the store has, too
-  // (which may block while a memtable is written out). REQUIRES: no other batch is open.
+  // An error when the disk is still in the state in which the last commit failed; when it has
+  // recovered, the store has, too (which may block while a memtable is written out). REQUIRES: no
+  // other batch is open.
   absl::StatusOr<std::unique_ptr<Batch>> begin();
-  // Writes the batch. On an error nothing of it has happened, in memory or on disk, and its dots will never be used again.
+  // Writes the batch. On an error nothing of it has happened, in memory or on disk, and its dots
+  // will never be used again.
   absl::StatusOr<Committed> commit(std::unique_ptr<Batch> batch);
-  // Calls back when everything up to `number` is durable: at once when it is, else later, in order. Commits that wait
-  // together share one fsync.
+  // Calls back when everything up to `number` is durable: at once when it is, else later, in order.
+  // Commits that wait together share one fsync.
   void when_durable(CommitNumber number, std::function<void()> done);
 
-  // A little of the work that can wait: makes trees finer, strips entries that the clock has come to imply. Reads at most
-  // about `keys_budget` keys. True when more is left to do now. REQUIRES: keys_budget >= 1, no batch is open.
+  // A little of the work that can wait: makes trees finer, strips entries that the clock has come
+  // to imply. Reads at most about `keys_budget` keys. True when more is left to do now. REQUIRES:
+  // keys_budget >= 1, no batch is open.
   absl::StatusOr<bool> upkeep(std::size_t keys_budget);
 
   // Bytes that the node keeps beside the data, by name. Durable with the next sync.
@@ -107,8 +115,8 @@ class Store {
 
   StoreStatistics statistics() const;
 
-  // A clean stop: everything durable, and the directory knows it. Nothing may be called afterwards. REQUIRES: the executor is
-  // idle, no batch is open.
+  // A clean stop: everything durable, and the directory knows it. Nothing may be called afterwards.
+  // REQUIRES: the executor is idle, no batch is open.
   absl::Status close();
 
  private:
@@ -124,7 +132,9 @@ class Store {
   absl::Status write(rocksdb::WriteBatch& writes);
   absl::Status recover_from_failed_write();
   void fail(const absl::Status& status);
-  Partition& partition_of(model::Token token) { return *partitions_[partitioning_.of(token).value]; }
+  Partition& partition_of(model::Token token) {
+    return *partitions_[partitioning_.of(token).value];
+  }
   void write_changed_clocks(rocksdb::WriteBatch& writes) const;
   void start_sync();
   void reach_durable(CommitNumber number);
@@ -145,9 +155,10 @@ class Store {
   std::vector<std::unique_ptr<View>> views_;  // live, one a partition
 
   bool batch_open_ = false;
-  bool write_failed_ = false;  // the last write failed: before the next one, see whether the disk recovered
+  bool write_failed_ =
+      false;  // the last write failed: before the next one, see whether the disk recovered
   std::uint64_t write_failures_ = 0;
-  bool failed_ = false;        // on_fatal was called: nothing is written or called durable any more
+  bool failed_ = false;  // on_fatal was called: nothing is written or called durable any more
   CommitNumber committed_ = 0;
   std::uint64_t journal_sequence_ = 0;
 
@@ -157,7 +168,7 @@ class Store {
   };
   CommitNumber durable_ = 0;
   bool syncing_ = false;
-  std::deque<Waiter> waiters_;  // by number
+  std::deque<Waiter> waiters_;   // by number
   std::size_t upkeep_next_ = 0;  // the partition whose turn it is
 };
 

@@ -55,10 +55,10 @@ absl::Status Store::recover_identity(Random& random) {
                     identity.cluster_name, options_.cluster_name, identity.cluster_name));
   }
   if (identity.partitions != options_.partitions) {
-    return absl::FailedPreconditionError(fmt::format(
-        "was made with {} partitions, not {}, and their number is fixed for good; give "
-        "--partitions {}",
-        identity.partitions, options_.partitions, identity.partitions));
+    return absl::FailedPreconditionError(
+        fmt::format("was made with {} partitions, not {}, and their number is fixed for good; give "
+                    "--partitions {}",
+                    identity.partitions, options_.partitions, identity.partitions));
   }
   GRAPEVINE_ASSIGN_OR_RETURN(auto life_bytes, engine_->get_meta(kMetaLife));
   if (life_bytes.has_value()) {
@@ -79,9 +79,8 @@ absl::Status Store::renew_actor() {
 absl::Status Store::write_identity(ActorId actor, bool stopped_cleanly) {
   GRAPEVINE_CHECK(actor.epoch() >= 1, "epochs begin at 1 and do not run out");
   rocksdb::WriteBatch writes;
-  engine_->put_meta(
-      writes, kMetaIdentity,
-      Identity{options_.cluster_name, options_.partitions, actor}.encode());
+  engine_->put_meta(writes, kMetaIdentity,
+                    Identity{options_.cluster_name, options_.partitions, actor}.encode());
   engine_->put_meta(writes, kMetaLife, LifeRecord{options_.life, stopped_cleanly}.encode());
   GRAPEVINE_RETURN_IF_ERROR(write(writes));
   GRAPEVINE_RETURN_IF_ERROR(engine_->sync());
@@ -114,12 +113,12 @@ absl::Status Store::rebuild_trees() {
   for (const auto& partition : partitions_) {
     std::vector<std::pair<model::Token, model::DigestShare>> shares;
     const model::TokenRange range = partition->tree.token_range();
-    GRAPEVINE_RETURN_IF_ERROR(engine_->scan(
-        range, std::nullopt, model::Values::kWithout, nullptr, /*fill_cache=*/false,
-        [&](model::Token token, std::string_view key, const model::Entry& stored) {
-          shares.emplace_back(token, model::share_of(digester_, key, stored));
-          return true;
-        }));
+    GRAPEVINE_RETURN_IF_ERROR(
+        engine_->scan(range, std::nullopt, model::Values::kWithout, nullptr, /*fill_cache=*/false,
+                      [&](model::Token token, std::string_view key, const model::Entry& stored) {
+                        shares.emplace_back(token, model::share_of(digester_, key, stored));
+                        return true;
+                      }));
     partition->tree = model::DigestTree::build(range, shares);
   }
   return absl::OkStatus();

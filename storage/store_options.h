@@ -20,7 +20,8 @@ enum class Durability {
 
 struct StoreOptions {
   std::string directory;  // must exist
-  // What the directory is made as, or must have been made as. The cluster's name also seeds its digests.
+  // What the directory is made as, or must have been made as. The cluster's name also seeds its
+  // digests.
   std::string cluster_name = "grapevine";
   std::uint32_t partitions = 64;
 
@@ -29,7 +30,8 @@ struct StoreOptions {
 
   std::size_t block_cache_bytes = std::size_t{256} << 20;
   std::size_t memtable_bytes = std::size_t{64} << 20;
-  // All dot logs together. About 130 bytes a dot with keys of 20 bytes: 64 MiB name the last 500,000 writes.
+  // All dot logs together. About 130 bytes a dot with keys of 20 bytes: 64 MiB name the last
+  // 500,000 writes.
   std::size_t dot_log_bytes = std::size_t{64} << 20;
   // How long a dot counts as in flight: direct replication is expected to bring it.
   Duration in_flight_grace = std::chrono::milliseconds(200);

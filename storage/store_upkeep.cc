@@ -52,17 +52,17 @@ absl::StatusOr<std::size_t> Store::grow_tree(Partition& partition, std::size_t k
   if (!tree.growing()) tree.begin_growth();
   std::vector<std::pair<model::Token, model::DigestShare>> met;
   std::optional<model::Token> next;  // where the scan stopped, between two tokens
-  GRAPEVINE_RETURN_IF_ERROR(engine_->scan(
-      {tree.growth_cursor(), tree.token_range().last}, std::nullopt, model::Values::kWithout,
-      nullptr, /*fill_cache=*/false,
-      [&](model::Token token, std::string_view key, const model::Entry& stored) {
-        if (met.size() >= keys_budget && token != met.back().first) {
-          next = token;
-          return false;
-        }
-        met.emplace_back(token, model::share_of(digester_, key, stored));
-        return true;
-      }));
+  GRAPEVINE_RETURN_IF_ERROR(
+      engine_->scan({tree.growth_cursor(), tree.token_range().last}, std::nullopt,
+                    model::Values::kWithout, nullptr, /*fill_cache=*/false,
+                    [&](model::Token token, std::string_view key, const model::Entry& stored) {
+                      if (met.size() >= keys_budget && token != met.back().first) {
+                        next = token;
+                        return false;
+                      }
+                      met.emplace_back(token, model::share_of(digester_, key, stored));
+                      return true;
+                    }));
   // Not before the scan went well: what a failed one had met will be met again.
   for (const auto& [token, share] : met) tree.grow(token, share);
   if (next.has_value()) {

@@ -37,14 +37,14 @@ absl::StatusOr<std::vector<model::Item>> View::items(
     const model::TokenRange& range, std::size_t limit,
     const std::optional<std::string>& after_key) const {
   std::vector<model::Item> items;
-  GRAPEVINE_RETURN_IF_ERROR(scan_stored(
-      range, after_key, model::Values::kWithout,
-      [&](std::string_view key, const model::Entry& stored) {
-        if (items.size() == limit) return false;
-        items.push_back({std::string(key), digester_.key_hash(key),
-                         digester_.digest(key, stored).low, !stored.quiet()});
-        return true;
-      }));
+  GRAPEVINE_RETURN_IF_ERROR(scan_stored(range, after_key, model::Values::kWithout,
+                                        [&](std::string_view key, const model::Entry& stored) {
+                                          if (items.size() == limit) return false;
+                                          items.push_back(
+                                              {std::string(key), digester_.key_hash(key),
+                                               digester_.digest(key, stored).low, !stored.quiet()});
+                                          return true;
+                                        }));
   return items;
 }
 

@@ -24,11 +24,12 @@ namespace grapevine::storage {
 class Engine;
 struct Partition;
 
-// Clock, digests and entries of a partition that fit each other. A live view shows the store's state at each call, a frozen
-// one that of the moment when it was made.
+// Clock, digests and entries of a partition that fit each other. A live view shows the store's
+// state at each call, a frozen one that of the moment when it was made.
 //
-// Resource. A frozen view costs a database snapshot (which keeps superseded data on disk until it goes) and a copy of the
-// clock and of the tree's leaves. No view may outlive its store. Loop thread.
+// Resource. A frozen view costs a database snapshot (which keeps superseded data on disk until it
+// goes) and a copy of the clock and of the tree's leaves. No view may outlive its store. Loop
+// thread.
 class View {
  public:
   View(const Engine& engine, const model::Digester& digester, const Partition& live);
@@ -38,18 +39,18 @@ class View {
   const model::TokenRange& range() const { return tree().token_range(); }
   const model::DigestTree& tree() const;
 
-  // The filled entry of a key; one without versions when none is stored. DataLoss is never taken for that.
+  // The filled entry of a key; one without versions when none is stored. DataLoss is never taken
+  // for that.
   absl::StatusOr<model::Entry> load(std::string_view key, model::Values values) const;
 
   // The filled entries of a range in order, after `after_key`, until `visit` returns false.
   template <typename Visit>
   absl::Status scan(const model::TokenRange& range, const std::optional<std::string>& after_key,
                     model::Values values, Visit visit) const {
-    return scan_stored(range, after_key, values,
-                       [&](std::string_view key, model::Entry entry) {
-                         model::fill(entry, clock());
-                         return visit(key, std::move(entry));
-                       });
+    return scan_stored(range, after_key, values, [&](std::string_view key, model::Entry entry) {
+      model::fill(entry, clock());
+      return visit(key, std::move(entry));
+    });
   }
 
   // The stored keys of a range as another replica compares them, at most `limit`.

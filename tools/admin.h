@@ -1,10 +1,10 @@
 // What operators may ask of nodes: their state, their members, their replicas, and repair.
 //
-// An Admin is the event loop under the connections; an AdminNode is one connection, logged in. Calls block, and
-// fail when the node has not answered within the timeout. Errors name the node.
+// An Admin is the event loop under the connections; an AdminNode is one connection, logged in.
+// Calls block, and fail when the node has not answered within the timeout. Errors name the node.
 //
-// Resources; all on one thread, which has no other event loop. Nodes and views go before their Admin. A view
-// costs its node a database snapshot: drop it soon.
+// Resources; all on one thread, which has no other event loop. Nodes and views go before their
+// Admin. A view costs its node a database snapshot: drop it soon.
 #pragma once
 
 #include <chrono>
@@ -104,7 +104,8 @@ class AdminNode {
 
 class Admin {
  public:
-  // `timeout` holds for each call, and for dialling and logging in together (there kConnectTimeoutMax at most).
+  // `timeout` holds for each call, and for dialling and logging in together (there
+  // kConnectTimeoutMax at most).
   explicit Admin(milliseconds timeout);
   ~Admin();
   Admin(const Admin&) = delete;
@@ -115,7 +116,8 @@ class Admin {
   // One result an endpoint, in order; all are dialled at once. InvalidArgument: malformed.
   std::vector<absl::StatusOr<std::unique_ptr<AdminNode>>> connect(
       const std::vector<std::string>& endpoints);
-  // Has all nodes repair at once, each within `wait`. One result a node, in order. REQUIRES: no null among them.
+  // Has all nodes repair at once, each within `wait`. One result a node, in order. REQUIRES: no
+  // null among them.
   std::vector<absl::StatusOr<NodeRepair>> repair(const std::vector<AdminNode*>& nodes,
                                                  milliseconds wait);
   // Lets so much time pass.

@@ -1,5 +1,5 @@
-// From the messages of the admin protocol to plain values. What a node answers is not trusted: an answer that
-// makes no sense becomes an Internal error.
+// From the messages of the admin protocol to plain values. What a node answers is not trusted: an
+// answer that makes no sense becomes an Internal error.
 #pragma once
 
 #include <string>

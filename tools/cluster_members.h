@@ -29,8 +29,8 @@ struct ClusterMembers {
   const SeenPeer* seen(NodeId node) const;
 };
 
-// Asks the first endpoint that answers for the members, and connects to each at its client address. Unavailable when no
-// endpoint answers; InvalidArgument when one is malformed.
+// Asks the first endpoint that answers for the members, and connects to each at its client address.
+// Unavailable when no endpoint answers; InvalidArgument when one is malformed.
 absl::StatusOr<ClusterMembers> reach_members(Admin& admin,
                                              const std::vector<std::string>& endpoints);
 

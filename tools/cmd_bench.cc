@@ -1,4 +1,5 @@
-// grapevine bench [--op put|get|mix] [--outstanding N] [--duration D] [--count N] [--keys N] [--value-size N]
+// grapevine bench [--op put|get|mix] [--outstanding N] [--duration D] [--count N] [--keys N]
+// [--value-size N]
 #include <chrono>
 #include <map>
 #include <memory>

@@ -27,7 +27,8 @@ struct Invocation {
   ExitCode code = ExitCode::kDone;
 };
 
-// Each adds its subcommand, whose callback does the work and sets invocation.code. `invocation` must outlive `app`.
+// Each adds its subcommand, whose callback does the work and sets invocation.code. `invocation`
+// must outlive `app`.
 void add_put(CLI::App& app, Invocation& invocation);
 void add_get(CLI::App& app, Invocation& invocation);
 void add_del(CLI::App& app, Invocation& invocation);

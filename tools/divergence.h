@@ -1,5 +1,5 @@
-// How far the replicas of a cluster are apart, and what that proves. Values and functions over them: whoever
-// asked the nodes (divergence_probe.h) fills them in.
+// How far the replicas of a cluster are apart, and what that proves. Values and functions over
+// them: whoever asked the nodes (divergence_probe.h) fills them in.
 //
 // Two replicas of a partition are proven equal when their root digests and clocks are equal.
 // Equal clocks of quiet replicas with different digests are damage.
@@ -20,7 +20,8 @@
 
 namespace grapevine::tools {
 
-// One partition at the owners that were reached. Nodes are named by their place in Divergence::nodes.
+// One partition at the owners that were reached. Nodes are named by their place in
+// Divergence::nodes.
 struct ComparedPartition {
   std::map<std::size_t, gossip::PartitionState> states;
   // Of pairs (the smaller place first) whose roots differ; sorted by hash.

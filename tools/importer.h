@@ -1,10 +1,11 @@
 // Writes keys to the cluster with several batches under way, and counts what became of them.
 //
-// A key's first value is a plain overwrite; each further one is written with the empty context, so that they
-// become siblings. So a second import of the same line leaves the key as the first one did.
+// A key's first value is a plain overwrite; each further one is written with the empty context, so
+// that they become siblings. So a second import of the same line leaves the key as the first one
+// did.
 //
-// Resource. Bounds: kBatchesMax batches under way, each of kBatchOperations writes or kBatchBytes (one key may
-// be larger). Thread: its owner's; the client's own thread reports to it.
+// Resource. Bounds: kBatchesMax batches under way, each of kBatchOperations writes or kBatchBytes
+// (one key may be larger). Thread: its owner's; the client's own thread reports to it.
 #pragma once
 
 #include <condition_variable>

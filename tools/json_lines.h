@@ -3,9 +3,9 @@
 //   {"key":"k","value":"v"}                                  one version
 //   {"key":"k","siblings":[{"value":"v1"},{"value":"v2"}]}   written concurrently
 //
-// Bytes that are not UTF-8 stand in base64 under "key_base64" and "value_base64". Other fields are ignored when
-// reading.
-// Functions over values. Printing is a function of the data alone: equal lines for equal data.
+// Bytes that are not UTF-8 stand in base64 under "key_base64" and "value_base64". Other fields are
+// ignored when reading. Functions over values. Printing is a function of the data alone: equal
+// lines for equal data.
 #pragma once
 
 #include <string>
@@ -29,7 +29,8 @@ std::string print_line(KeyLine line);
 // InvalidArgument with what is wrong.
 absl::StatusOr<KeyLine> parse_line(std::string_view text);
 
-// What `get --json` prints: the same object with the context, and with dot and time of each version.
+// What `get --json` prints: the same object with the context, and with dot and time of each
+// version.
 std::string print_found(std::string_view key, const Found& found);
 // {"key":"k"}
 std::string print_key(std::string_view key);

@@ -1,9 +1,9 @@
-// Which keys differ between two replicas of a partition: a descent through the sums of both, then item by item.
-// Nothing is pulled.
+// Which keys differ between two replicas of a partition: a descent through the sums of both, then
+// item by item. Nothing is pulled.
 //
-// Cost: 16 digests a side for every range on the way to a difference, and the items (key, hash and digest) of
-// the ranges where it ends. The views are of two moments: a write that reached only one of them by then counts
-// as a difference.
+// Cost: 16 digests a side for every range on the way to a difference, and the items (key, hash and
+// digest) of the ranges where it ends. The views are of two moments: a write that reached only one
+// of them by then counts as a difference.
 #pragma once
 
 #include <cstdint>

@@ -23,8 +23,8 @@ class LineReader {
   // "-" is standard input. InvalidArgument that says why when it cannot be opened.
   static absl::StatusOr<LineReader> open(const std::string& path);
 
-  // Moves to the next line; false at the end. The last line needs no line break. InvalidArgument when the
-  // file cannot be read, or when the line is longer than kLineBytesMax.
+  // Moves to the next line; false at the end. The last line needs no line break. InvalidArgument
+  // when the file cannot be read, or when the line is longer than kLineBytesMax.
   absl::StatusOr<bool> next();
   // Without its line break. Valid until the next call of next().
   std::string_view line() const { return line_; }

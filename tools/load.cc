@@ -84,7 +84,8 @@ void Load::end_one(Clock::time_point begun, const absl::Status& status, bool is_
   }
   begin_one();
   const std::lock_guard lock(mutex_);
-  // Under the lock: run() may return, and this object go, as soon as it sees that nothing is under way.
+  // Under the lock: run() may return, and this object go, as soon as it sees that nothing is under
+  // way.
   if (--under_way_ == 0) ended_.notify_all();
 }
 

@@ -1,7 +1,8 @@
-// A closed loop of load: so many operations outstanding at any time, the next one begins when one ends.
+// A closed loop of load: so many operations outstanding at any time, the next one begins when one
+// ends.
 //
-// Resource. Bounds: options.outstanding operations. Threads: run() is called on the owner's; operations begin
-// and end on the client's own.
+// Resource. Bounds: options.outstanding operations. Threads: run() is called on the owner's;
+// operations begin and end on the client's own.
 #pragma once
 
 #include <condition_variable>

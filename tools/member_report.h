@@ -1,4 +1,5 @@
-// What `status` and `members` show: one row a node, and how the pairs of nodes stand. Values and functions over them.
+// What `status` and `members` show: one row a node, and how the pairs of nodes stand. Values and
+// functions over them.
 #pragma once
 
 #include <chrono>
@@ -18,7 +19,8 @@ struct MemberReport {
   std::optional<NodeStatus> status;  // of those that answered
 };
 
-// Two members by name, and when one of them last proved itself equal to the other; nullopt: never since they started.
+// Two members by name, and when one of them last proved itself equal to the other; nullopt: never
+// since they started.
 struct ProvenPair {
   std::string left;
   std::string right;
@@ -35,7 +37,8 @@ std::vector<ProvenPair> proven_pairs(const std::vector<MemberReport>& members);
 // "all 3 pairs proven equal, each within the last 1.2 s"
 std::string divergence_line(const std::vector<ProvenPair>& pairs);
 
-// What stands in the state column. `seen` is how the asked node sees the member; nullptr: it is that node.
+// What stands in the state column. `seen` is how the asked node sees the member; nullptr: it is
+// that node.
 std::string state_text(const gossip::MemberRecord& record, bool answers, const SeenPeer* seen);
 
 }  // namespace grapevine::tools

@@ -16,7 +16,8 @@ class Progress {
  public:
   static constexpr std::chrono::milliseconds kRedraw{100};
 
-  // `total` in steps; unknown: no bar and no time left. A step may be a byte where only bytes are known beforehand.
+  // `total` in steps; unknown: no bar and no time left. A step may be a byte where only bytes are
+  // known beforehand.
   Progress(std::string label, std::string unit, std::optional<std::uint64_t> total);
   ~Progress();  // clears the line
   Progress(const Progress&) = delete;

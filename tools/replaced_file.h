@@ -1,4 +1,5 @@
-// A file that appears whole or not at all: written under another name beside it, and renamed at the end.
+// A file that appears whole or not at all: written under another name beside it, and renamed at the
+// end.
 //
 // Resource. Thread: its owner's.
 #pragma once
@@ -22,8 +23,8 @@ class ReplacedFile {
 
   // A failure is told by commit.
   void write(std::string_view bytes) { std::fwrite(bytes.data(), 1, bytes.size(), file_); }
-  // Makes it durable and gives it its name; replaces a file that is there. InvalidArgument: there is no new
-  // file, and an old one is as it was.
+  // Makes it durable and gives it its name; replaces a file that is there. InvalidArgument: there
+  // is no new file, and an old one is as it was.
   absl::Status commit();
 
  private:

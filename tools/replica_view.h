@@ -22,13 +22,15 @@ class ReplicaView {
 
   // Clock and root digest at that moment.
   virtual const gossip::PartitionState& state() const = 0;
-  // For each range the digests of its 16 parts, or none where this side's tree does not resolve them.
+  // For each range the digests of its 16 parts, or none where this side's tree does not resolve
+  // them.
   virtual absl::StatusOr<std::vector<gossip::RangeDescent::Parts>> split(
       const std::vector<model::TokenRange>& ranges) = 0;
   // For each range all of its stored keys, in token order.
   virtual absl::StatusOr<std::vector<std::vector<model::Item>>> items(
       const std::vector<model::TokenRange>& ranges) = 0;
-  // The entries of these keys without their values, in order; one without versions where there is none.
+  // The entries of these keys without their values, in order; one without versions where there is
+  // none.
   virtual absl::StatusOr<std::vector<model::KeyedEntry>> heads(
       const std::vector<std::string>& keys) = 0;
 };

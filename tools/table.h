@@ -6,7 +6,8 @@
 
 namespace grapevine::tools {
 
-// Value. Columns are as wide as their widest cell and two spaces apart; a line has no spaces at its end.
+// Value. Columns are as wide as their widest cell and two spaces apart; a line has no spaces at its
+// end.
 class Table {
  public:
   enum class Align { kLeft, kRight };

@@ -1,7 +1,8 @@
 // Broken invariants stop the process.
 //
-// GRAPEVINE_CHECK(condition, text) is for what can only be false through a bug of ours: carrying on would spread
-// wrong state to other replicas. Bad input is never checked this way; it gets an absl::Status.
+// GRAPEVINE_CHECK(condition, text) is for what can only be false through a bug of ours: carrying on
+// would spread wrong state to other replicas. Bad input is never checked this way; it gets an
+// absl::Status.
 #pragma once
 
 namespace grapevine {
@@ -11,9 +12,9 @@ namespace grapevine {
 
 }  // namespace grapevine
 
-#define GRAPEVINE_CHECK(condition, text)                                      \
-  do {                                                                        \
-    if (!(condition)) [[unlikely]] {                                          \
-      ::grapevine::check_failed(__FILE__, __LINE__, #condition, text);        \
-    }                                                                         \
+#define GRAPEVINE_CHECK(condition, text)                               \
+  do {                                                                 \
+    if (!(condition)) [[unlikely]] {                                   \
+      ::grapevine::check_failed(__FILE__, __LINE__, #condition, text); \
+    }                                                                  \
   } while (false)

@@ -6,7 +6,9 @@
 
 namespace grapevine {
 
-std::string to_string(NodeId id) { return fmt::format("{:011x}", id.value); }
+std::string to_string(NodeId id) {
+  return fmt::format("{:011x}", id.value);
+}
 
 std::string to_string(ActorId id) {
   return fmt::format("{}.{}", to_string(id.node()), id.epoch());

@@ -24,8 +24,9 @@ struct NodeId {
   }
 };
 
-// One life of one node, the same for all its partitions: node id and epoch in 64 bits. The epoch rises whenever the
-// node cannot prove that it remembers every dot it issued. Ordered by node, then epoch. Value.
+// One life of one node, the same for all its partitions: node id and epoch in 64 bits. The epoch
+// rises whenever the node cannot prove that it remembers every dot it issued. Ordered by node, then
+// epoch. Value.
 struct ActorId {
   static constexpr int kEpochBits = 20;
   static constexpr std::uint64_t kEpochMax = (std::uint64_t{1} << kEpochBits) - 1;

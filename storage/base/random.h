@@ -1,4 +1,5 @@
-// Seeded random numbers: the only chance that the core knows. One seed gives one sequence, on every machine.
+// Seeded random numbers: the only chance that the core knows. One seed gives one sequence, on every
+// machine.
 #pragma once
 
 #include <cstdint>

@@ -22,10 +22,15 @@
 namespace grapevine {
 
 // A write whose consistency was not reached: it is not rolled back, and may spread.
-inline absl::Status outcome_unknown_error(const std::string& text) { return absl::UnknownError(text); }
-inline bool is_outcome_unknown(const absl::Status& status) { return absl::IsUnknown(status); }
+inline absl::Status outcome_unknown_error(const std::string& text) {
+  return absl::UnknownError(text);
+}
+inline bool is_outcome_unknown(const absl::Status& status) {
+  return absl::IsUnknown(status);
+}
 
-// The text of a status. (Abseil's string_view is a type of its own in Debian's build.) Valid as long as `status`.
+// The text of a status. (Abseil's string_view is a type of its own in Debian's build.) Valid as
+// long as `status`.
 inline std::string_view text_of(const absl::Status& status) {
   return {status.message().data(), status.message().size()};
 }
@@ -33,11 +38,11 @@ inline std::string_view text_of(const absl::Status& status) {
 }  // namespace grapevine
 
 // Returns from the enclosing function when `expression` is an error.
-#define GRAPEVINE_RETURN_IF_ERROR(expression)                               \
-  do {                                                                      \
-    if (auto grapevine_status = (expression); !grapevine_status.ok()) {     \
-      return grapevine_status;                                              \
-    }                                                                       \
+#define GRAPEVINE_RETURN_IF_ERROR(expression)                           \
+  do {                                                                  \
+    if (auto grapevine_status = (expression); !grapevine_status.ok()) { \
+      return grapevine_status;                                          \
+    }                                                                   \
   } while (false)
 
 #define GRAPEVINE_CONCAT_INNER(a, b) a##b

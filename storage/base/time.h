@@ -9,8 +9,8 @@ namespace grapevine {
 
 using Duration = std::chrono::nanoseconds;
 
-// A point on a clock that never goes back, counted from an arbitrary start; comparable only within one process.
-// Value.
+// A point on a clock that never goes back, counted from an arbitrary start; comparable only within
+// one process. Value.
 struct Instant {
   Duration since_start{0};
 
@@ -22,8 +22,8 @@ struct Instant {
   }
 };
 
-// Time of day, in milliseconds since 1970-01-01 UTC. It decorates versions for people and for the conflict policy
-// `latest`; causality never looks at it. Value.
+// Time of day, in milliseconds since 1970-01-01 UTC. It decorates versions for people and for the
+// conflict policy `latest`; causality never looks at it. Value.
 struct WallTime {
   std::int64_t unix_ms = 0;
 

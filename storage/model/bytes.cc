@@ -43,7 +43,8 @@ std::uint64_t ByteReader::varint() {
     if (shift == 63 && next > 1) break;  // beyond 64 bits
     value |= static_cast<std::uint64_t>(next & 0x7F) << shift;
     if (next < 0x80) {
-      if (next == 0 && shift > 0) break;  // longer than needed: equal values would have unequal bytes
+      if (next == 0 && shift > 0)
+        break;  // longer than needed: equal values would have unequal bytes
       return value;
     }
   }
@@ -70,7 +71,9 @@ std::uint8_t ByteReader::byte() {
   return value;
 }
 
-std::string_view ByteReader::bytes() { return raw(varint()); }
+std::string_view ByteReader::bytes() {
+  return raw(varint());
+}
 
 std::string_view ByteReader::raw(std::uint64_t byte_count) {
   if (byte_count > rest_.size()) {

@@ -1,4 +1,5 @@
-// Reading and writing the compact formats of storage/: little-endian integers, varints, length-prefixed bytes.
+// Reading and writing the compact formats of storage/: little-endian integers, varints,
+// length-prefixed bytes.
 #pragma once
 
 #include <cstdint>
@@ -15,8 +16,9 @@ void put_bytes(std::string& out, std::string_view bytes);  // varint length, the
 void put_ordered64(std::string& out, std::uint64_t value);
 std::uint64_t ordered64(std::string_view eight_bytes);  // REQUIRES: at least 8 bytes
 
-// Reads hostile bytes. After the first read beyond the end or malformed varint, ok() is false for good, and every
-// further read returns zero or empty. Value; holds a view of the bytes, which must outlive it.
+// Reads hostile bytes. After the first read beyond the end or malformed varint, ok() is false for
+// good, and every further read returns zero or empty. Value; holds a view of the bytes, which must
+// outlive it.
 class ByteReader {
  public:
   explicit ByteReader(std::string_view bytes) : rest_(bytes) {}
@@ -24,7 +26,7 @@ class ByteReader {
   std::uint64_t varint();  // in its shortest form only
   std::uint64_t fixed64();
   std::uint8_t byte();
-  std::string_view bytes();                       // varint length, then the bytes
+  std::string_view bytes();                        // varint length, then the bytes
   std::string_view raw(std::uint64_t byte_count);  // exactly so many bytes
 
   bool ok() const { return ok_; }

@@ -87,7 +87,9 @@ bool Clock::add(Dot dot) {
   return true;
 }
 
-void Clock::add(const DotRange& range) { actors_[range.actor].add(range.first, range.last); }
+void Clock::add(const DotRange& range) {
+  actors_[range.actor].add(range.first, range.last);
+}
 
 void Clock::remove(Dot dot) {
   const auto found = actors_.find(dot.actor);

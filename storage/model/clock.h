@@ -1,8 +1,8 @@
 // The causal clock of a partition's replica: which writes have reached it.
 //
-// Source: the node clock of "Concise Server-Wide Causality Management for Eventually Consistent Data Stores" (Gonçalves,
-// Almeida, Baquero, Fonte; DAIS 2015): a set of dots, kept as a contiguous base 1..n for each actor and the few dots
-// above it.
+// Source: the node clock of "Concise Server-Wide Causality Management for Eventually Consistent
+// Data Stores" (Gonçalves, Almeida, Baquero, Fonte; DAIS 2015): a set of dots, kept as a contiguous
+// base 1..n for each actor and the few dots above it.
 #pragma once
 
 #include <cstdint>
@@ -17,8 +17,8 @@
 
 namespace grapevine::model {
 
-// The counters of one actor: 1..base, and intervals above it, sorted, disjoint, not adjacent, none touching the base.
-// Value.
+// The counters of one actor: 1..base, and intervals above it, sorted, disjoint, not adjacent, none
+// touching the base. Value.
 class CounterSet {
  public:
   struct Interval {
@@ -34,7 +34,8 @@ class CounterSet {
   bool empty() const { return top() == 0; }
   bool contains(std::uint64_t counter) const;
 
-  // Adds first..last. O(intervals); O(1) for the counter that follows the base. REQUIRES: 1 <= first <= last.
+  // Adds first..last. O(intervals); O(1) for the counter that follows the base. REQUIRES: 1 <=
+  // first <= last.
   void add(std::uint64_t first, std::uint64_t last);
   void remove(std::uint64_t counter);
   void merge(const CounterSet& other);
@@ -50,14 +51,16 @@ class CounterSet {
 
 // The set of dots whose effect has reached a replica of one partition.
 //
-// Value. Invariant: no actor with an empty set is held, so equal sets are equal objects with equal encodings and hashes.
-// Costs: add and contains O(log actors + intervals of that actor); everything else is linear in the clock.
+// Value. Invariant: no actor with an empty set is held, so equal sets are equal objects with equal
+// encodings and hashes. Costs: add and contains O(log actors + intervals of that actor); everything
+// else is linear in the clock.
 class Clock {
  public:
   // True when the dot was not there before. REQUIRES: dot.counter >= 1.
   bool add(Dot dot);
   void add(const DotRange& range);
-  // Takes a dot out again: for undoing a batch that could not be written, never for anything that was seen outside.
+  // Takes a dot out again: for undoing a batch that could not be written, never for anything that
+  // was seen outside.
   void remove(Dot dot);
   void merge(const Clock& other);
 
@@ -79,8 +82,8 @@ class Clock {
 
   // Equal clocks have equal hashes. xxh3-64 of the encoding.
   std::uint64_t hash() const;
-  // Appends: varint number of actors; for each its id (8 bytes), varint base, varint number of intervals, and for each
-  // varint gap to what is before it minus 1, varint length minus 1.
+  // Appends: varint number of actors; for each its id (8 bytes), varint base, varint number of
+  // intervals, and for each varint gap to what is before it minus 1, varint length minus 1.
   void encode(std::string& out) const;
   static absl::StatusOr<Clock> decode(std::string_view bytes);
   static absl::StatusOr<Clock> decode(ByteReader& in);

@@ -9,8 +9,8 @@
 
 namespace grapevine::model {
 
-// Opaque to users: a format byte, 8 bytes that bind it to the key, and the version vector. The empty string is the empty
-// context: it has seen nothing.
+// Opaque to users: a format byte, 8 bytes that bind it to the key, and the version vector. The
+// empty string is the empty context: it has seen nothing.
 std::string encode_context(std::string_view key, const VersionVector& seen);
 // InvalidArgument for bytes that are no context, or another key's.
 absl::StatusOr<VersionVector> decode_context(std::string_view key, std::string_view context);

@@ -26,8 +26,8 @@ class Digester {
  public:
   explicit Digester(std::uint64_t cluster_seed) : seed_(cluster_seed) {}
 
-  // The sum over the live versions of xxh3-128(key, dot, checksum); zero for an entry without any. The vector is left out:
-  // what it adds to a quiet replica is nothing.
+  // The sum over the live versions of xxh3-128(key, dot, checksum); zero for an entry without any.
+  // The vector is left out: what it adds to a quiet replica is nothing.
   DigestSum digest(std::string_view key, const Entry& entry) const;
   // Names a key within a leaf of the digest tree; 64 bits.
   std::uint64_t key_hash(std::string_view key) const;

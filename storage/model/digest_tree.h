@@ -1,4 +1,5 @@
-// The digest tree of one partition: which ranges of tokens hold the same live versions as another replica's.
+// The digest tree of one partition: which ranges of tokens hold the same live versions as another
+// replica's.
 #pragma once
 
 #include <cstdint>
@@ -11,17 +12,18 @@
 
 namespace grapevine::model {
 
-// Leaves are equal ranges of the partition's tokens. The sum of any range is the sum of its leaves, so inner nodes are
-// not stored: a tree of every depth can be read off the leaves, and replicas whose trees have different depths can still
-// be compared.
+// Leaves are equal ranges of the partition's tokens. The sum of any range is the sum of its leaves,
+// so inner nodes are not stored: a tree of every depth can be read off the leaves, and replicas
+// whose trees have different depths can still be compared.
 //
-// As the partition grows the leaves get finer, by a factor of 4 at a time, so that one holds 8 to 32 keys on average (keys
-// that share a hash tag share a leaf, whatever their number). Growing needs the stored entries once more: begin_growth
-// makes the finer leaves empty, and the owner scans the partition in token order and feeds them (grow) while changes go
-// on being applied; both are right at every moment.
+// As the partition grows the leaves get finer, by a factor of 4 at a time, so that one holds 8 to
+// 32 keys on average (keys that share a hash tag share a leaf, whatever their number). Growing
+// needs the stored entries once more: begin_growth makes the finer leaves empty, and the owner
+// scans the partition in token order and feeds them (grow) while changes go on being applied; both
+// are right at every moment.
 //
-// Value (copied into views). Costs: a change updates one leaf and the root; 24 bytes a leaf; range() is linear in the leaves
-// of the range.
+// Value (copied into views). Costs: a change updates one leaf and the root; 24 bytes a leaf;
+// range() is linear in the leaves of the range.
 class DigestTree {
  public:
   static constexpr std::uint32_t kKeysPerLeafMax = 32;  // the average that makes the tree grow
@@ -44,7 +46,8 @@ class DigestTree {
   bool resolves(const TokenRange& range) const;
   // The sum over `range`. REQUIRES: resolves(range).
   DigestShare range(const TokenRange& range) const;
-  // The first leaf at or after `from` that holds an entry which is not quiet; nullopt when there is none.
+  // The first leaf at or after `from` that holds an entry which is not quiet; nullopt when there is
+  // none.
   std::optional<TokenRange> next_unquiet(Token from) const;
 
   bool wants_to_grow() const;

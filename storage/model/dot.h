@@ -11,7 +11,8 @@ namespace grapevine::model {
 // The highest counter. Decoders refuse more, so that sums of two counters never overflow.
 inline constexpr std::uint64_t kCounterMax = ~std::uint64_t{0} / 2;
 
-// Names one write within one partition. An actor's counters run 1, 2, 3, …; a dot is never issued twice. Value.
+// Names one write within one partition. An actor's counters run 1, 2, 3, …; a dot is never issued
+// twice. Value.
 struct Dot {
   ActorId actor;
   std::uint64_t counter = 0;

@@ -17,11 +17,11 @@ namespace grapevine::model {
 // One live version of a key: a write that no known write has superseded. Value.
 struct Version {
   Dot dot;
-  WallTime written;                // by the coordinator's clock; for people, never for causality
-  std::uint64_t write_id = 0;      // drawn by the client; the same when it retries
-  std::uint64_t checksum = 0;      // value_checksum(value)
-  std::uint64_t value_bytes = 0;   // the value's size, also where the value itself is left out
-  bool has_value = true;           // false in heads: the version without its bytes
+  WallTime written;               // by the coordinator's clock; for people, never for causality
+  std::uint64_t write_id = 0;     // drawn by the client; the same when it retries
+  std::uint64_t checksum = 0;     // value_checksum(value)
+  std::uint64_t value_bytes = 0;  // the value's size, also where the value itself is left out
+  bool has_value = true;          // false in heads: the version without its bytes
   std::string value;
 
   friend bool operator==(const Version&, const Version&) = default;
@@ -34,9 +34,10 @@ void drop_value(Version& version);
 
 // Live versions of one key and the version vector that says what has been superseded.
 //
-// An entry is *filled* when its vector holds everything that is known for the key, *stripped* when it holds only what
-// neither the replica's clock nor the live dots imply. Stored entries are stripped; entries that travel are filled. A
-// stripped entry with an empty vector is *quiet*: the normal state.
+// An entry is *filled* when its vector holds everything that is known for the key, *stripped* when
+// it holds only what neither the replica's clock nor the live dots imply. Stored entries are
+// stripped; entries that travel are filled. A stripped entry with an empty vector is *quiet*: the
+// normal state.
 //
 // Value. Invariant: versions are sorted by dot, no dot twice.
 struct Entry {
@@ -55,23 +56,23 @@ struct Entry {
   friend bool operator==(const Entry&, const Entry&) = default;
 };
 
-// An entry that travels from one replica to another, filled, with those of its events that the receiver is to count as
-// seen beside the live dots. Value.
+// An entry that travels from one replica to another, filled, with those of its events that the
+// receiver is to count as seen beside the live dots. Value.
 struct KeyedEntry {
   std::string key;
   Entry entry;
   std::vector<Dot> events;
 };
 
-// Adds to the vector what `clock`'s bases and the live dots imply. (A live dot (a, n) implies n: whoever brought it knew all
-// of a's earlier writes to the key.)
+// Adds to the vector what `clock`'s bases and the live dots imply. (A live dot (a, n) implies n:
+// whoever brought it knew all of a's earlier writes to the key.)
 void fill(Entry& entry, const Clock& clock);
 // Takes out again what they imply.
 void strip(Entry& entry, const Clock& clock);
 
-// The least upper bound of two filled entries: live stay the versions that both have, and those of either that the
-// other's vector does not cover. Commutative, associative, idempotent. Of a version that both have, the one with its
-// value is kept.
+// The least upper bound of two filled entries: live stay the versions that both have, and those of
+// either that the other's vector does not cover. Commutative, associative, idempotent. Of a version
+// that both have, the one with its value is kept.
 Entry join(Entry left, Entry right);
 
 }  // namespace grapevine::model

@@ -16,8 +16,9 @@ enum class Values {
 
 // Appends the encoding. REQUIRES: every version has its value.
 void encode_entry(const Entry& entry, std::string& out);
-// DataLoss with what is wrong, for bytes that encode_entry cannot have written. With Values::kWith each value is checked
-// against its checksum. Costs a copy of every value with kWith, nothing for values with kWithout.
+// DataLoss with what is wrong, for bytes that encode_entry cannot have written. With Values::kWith
+// each value is checked against its checksum. Costs a copy of every value with kWith, nothing for
+// values with kWithout.
 absl::StatusOr<Entry> decode_entry(std::string_view bytes, Values values);
 
 }  // namespace grapevine::model

@@ -37,7 +37,8 @@ int TokenRange::size_bits() const {
   return static_cast<int>(std::bit_width(last.value - first.value));
 }
 
-Partitioning::Partitioning(std::uint32_t count) : bits_(static_cast<int>(std::bit_width(count)) - 1) {
+Partitioning::Partitioning(std::uint32_t count)
+    : bits_(static_cast<int>(std::bit_width(count)) - 1) {
   GRAPEVINE_CHECK(std::has_single_bit(count) && count <= kPartitionsMax,
                   "partitions must be a power of two within the limit");
 }

@@ -7,10 +7,9 @@ namespace {
 
 template <typename Items>
 auto find_place(Items& items, ActorId actor) {
-  return std::lower_bound(items.begin(), items.end(), actor,
-                          [](const VersionVector::Item& item, ActorId wanted) {
-                            return item.first < wanted;
-                          });
+  return std::lower_bound(
+      items.begin(), items.end(), actor,
+      [](const VersionVector::Item& item, ActorId wanted) { return item.first < wanted; });
 }
 
 }  // namespace
@@ -49,8 +48,7 @@ absl::StatusOr<VersionVector> VersionVector::decode(ByteReader& in) {
     const ActorId actor{in.fixed64()};
     const std::uint64_t counter = in.varint();
     if (!in.ok()) break;
-    if (counter == 0 || counter > kCounterMax ||
-        (i > 0 && actor <= vector.items_.back().first)) {
+    if (counter == 0 || counter > kCounterMax || (i > 0 && actor <= vector.items_.back().first)) {
       return absl::DataLossError("version vector: items empty, out of range or out of order");
     }
     vector.items_.emplace_back(actor, counter);

@@ -15,8 +15,8 @@ namespace grapevine::model {
 
 // actor -> counter: for this key, the effect of every dot of that actor up to the counter is known.
 //
-// Value. Invariant: sorted by actor, no counter is 0; so equal vectors are equal objects. Costs: O(log n) to look up, O(n)
-// to raise an actor that is new; n is a handful.
+// Value. Invariant: sorted by actor, no counter is 0; so equal vectors are equal objects. Costs:
+// O(log n) to look up, O(n) to raise an actor that is new; n is a handful.
 class VersionVector {
  public:
   using Item = std::pair<ActorId, std::uint64_t>;

@@ -22,9 +22,9 @@ TEST(NodeId, IsShownAsElevenHexadecimalDigits) {
 
 TEST(NodeId, OnlyTheFormThatIsShownIsRead) {
   EXPECT_EQ(parse_node_id("000000000ab"), NodeId{0xAB});
-  for (const char* text : {"", "ab", "00000000000", "0000000000ab", "000000000AB", "+00000000ab",
-                           "-00000000ab", " 0000000ab", "000000000a ", "0x0000000ab", "00000000 ab",
-                           "000000000ag"}) {
+  for (const char* text :
+       {"", "ab", "00000000000", "0000000000ab", "000000000AB", "+00000000ab", "-00000000ab",
+        " 0000000ab", "000000000a ", "0x0000000ab", "00000000 ab", "000000000ag"}) {
     EXPECT_EQ(parse_node_id(text), std::nullopt) << '"' << text << '"';
   }
 }
@@ -38,7 +38,8 @@ TEST(ActorId, IsShownAsNodeAndEpoch) {
   EXPECT_EQ(to_string(ActorId::of(NodeId{0xAB}, 12)), "000000000ab.12");
 }
 
-RC_GTEST_PROP(ActorIdLaw, KeepsItsNodeAndItsEpoch, (std::uint64_t drawn_node, std::uint64_t drawn)) {
+RC_GTEST_PROP(ActorIdLaw, KeepsItsNodeAndItsEpoch,
+              (std::uint64_t drawn_node, std::uint64_t drawn)) {
   const NodeId node{drawn_node & NodeId::kMax};
   const std::uint64_t epoch = drawn & ActorId::kEpochMax;
   RC_ASSERT(ActorId::of(node, epoch).node() == node);

@@ -1,5 +1,5 @@
-// Goal: one seed gives one sequence, on every machine, and draws stay in their bounds and fill them.
-// Method: figures that the C++ standard fixes for mt19937_64; properties over seeds.
+// Goal: one seed gives one sequence, on every machine, and draws stay in their bounds and fill
+// them. Method: figures that the C++ standard fixes for mt19937_64; properties over seeds.
 #include "storage/base/random.h"
 
 #include <vector>

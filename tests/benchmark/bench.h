@@ -25,7 +25,9 @@ inline double percentile(std::vector<double> values, double p) {
   const auto last = static_cast<double>(values.size() - 1);
   return values[static_cast<std::size_t>(p * last + 0.5)];
 }
-inline double median(const std::vector<double>& values) { return percentile(values, 0.5); }
+inline double median(const std::vector<double>& values) {
+  return percentile(values, 0.5);
+}
 
 class Stopwatch {
  public:

@@ -1,5 +1,5 @@
-// One client against one node on this machine: operations a second and latency with 1, 16 and 256 puts or gets
-// outstanding, with durability sync and os; keys of 16 bytes, values of 100.
+// One client against one node on this machine: operations a second and latency with 1, 16 and 256
+// puts or gets outstanding, with durability sync and os; keys of 16 bytes, values of 100.
 //
 //   client_{put,get}_{sync,os}_{1,16,256}        operations a second
 //   client_{put,get}_{sync,os}_{1,16,256}_{p50,p99}  latency of one operation, µs
@@ -98,5 +98,6 @@ void measure(const std::string& durability, double seconds) {
 // client_benchmark [SECONDS A MEASUREMENT]
 int main(int argc, char** argv) {
   const double seconds = argc > 1 ? std::atof(argv[1]) : 3.0;
-  for (const std::string durability : {"sync", "os"}) grapevine::benchmark::measure(durability, seconds);
+  for (const std::string durability : {"sync", "os"})
+    grapevine::benchmark::measure(durability, seconds);
 }

@@ -1,11 +1,12 @@
-// What versions, clocks and digests cost: puts through storage/ against raw RocksDB WriteBatch puts of the same keys and
-// values, same options, without waiting for fsync.
+// What versions, clocks and digests cost: puts through storage/ against raw RocksDB WriteBatch puts
+// of the same keys and values, same options, without waiting for fsync.
 //
 //   engine_tax_insert_batch64     1,000,000 new keys, 100-byte values, 64 puts a batch: time against raw
 //   engine_tax_overwrite_batch64  the same keys once more
 //
-// Both databases are written in turn, in chunks; the result is the ratio of the medians of the chunks' times. Raw RocksDB
-// gets the keys in the order of their tokens' hash too (keys are random), so neither has an easier memtable.
+// Both databases are written in turn, in chunks; the result is the ratio of the medians of the
+// chunks' times. Raw RocksDB gets the keys in the order of their tokens' hash too (keys are
+// random), so neither has an easier memtable.
 #include <unistd.h>
 
 #include <cstdlib>
@@ -42,7 +43,9 @@ class RealTime final : public TimeSource {
   WallTime wall_now() const override { return {1'700'000'000'000}; }
 };
 
-std::string must(const absl::Status& status) { return std::string(text_of(status)); }
+std::string must(const absl::Status& status) {
+  return std::string(text_of(status));
+}
 
 storage::StoreOptions options_in(const std::string& directory) {
   std::filesystem::create_directories(directory);
@@ -118,7 +121,8 @@ double time_chunk(Database& database, const std::string* keys,
 }
 
 int run(std::size_t keys_wanted) {
-  std::string scratch = (std::filesystem::temp_directory_path() / "grapevine-bench-XXXXXX").string();
+  std::string scratch =
+      (std::filesystem::temp_directory_path() / "grapevine-bench-XXXXXX").string();
   GRAPEVINE_CHECK(mkdtemp(scratch.data()) != nullptr, "a temporary directory");
   Random random(1);
   std::vector<std::string> keys;
@@ -134,7 +138,8 @@ int run(std::size_t keys_wanted) {
       for (std::size_t at = 0; at < keys.size(); at += kChunk) {
         std::vector<std::vector<std::string>> values(kChunk / kBatch);
         for (auto& batch : values) {
-          for (std::size_t i = 0; i < kBatch; ++i) batch.push_back(random_bytes(random, kValueBytes));
+          for (std::size_t i = 0; i < kBatch; ++i)
+            batch.push_back(random_bytes(random, kValueBytes));
         }
         raw_seconds.push_back(time_chunk(raw, &keys[at], values));
         versioned_seconds.push_back(time_chunk(versioned, &keys[at], values));
@@ -142,9 +147,10 @@ int run(std::size_t keys_wanted) {
       }
       const double per_put = kChunk / 1e6;
       report(fmt::format("raw_{}_batch64", phase), median(raw_seconds) / per_put, "us/put");
-      report(fmt::format("versioned_{}_batch64", phase), median(versioned_seconds) / per_put, "us/put");
-      report(fmt::format("engine_tax_{}_batch64", phase), median(versioned_seconds) / median(raw_seconds),
-             "ratio");
+      report(fmt::format("versioned_{}_batch64", phase), median(versioned_seconds) / per_put,
+             "us/put");
+      report(fmt::format("engine_tax_{}_batch64", phase),
+             median(versioned_seconds) / median(raw_seconds), "ratio");
     }
   }
   std::filesystem::remove_all(scratch);

@@ -1,6 +1,6 @@
-// Goal: the client keeps what its header promises, whatever the nodes do.
-// Method: fake nodes in this process (fake_node.h) that hold answers back, refuse, hang or die when a test says so. Nothing
-// here sleeps: a test waits for calls to arrive or for callbacks.
+// Goal: the client keeps what its header promises, whatever the nodes do. Method: fake nodes in
+// this process (fake_node.h) that hold answers back, refuse, hang or die when a test says so.
+// Nothing here sleeps: a test waits for calls to arrive or for callbacks.
 #include "grapevine/client.h"
 
 #include <fmt/format.h>
@@ -19,10 +19,10 @@
 namespace grapevine::client {
 namespace {
 
+using std::chrono::milliseconds;
 using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
-using std::chrono::milliseconds;
 
 std::unique_ptr<Client> connect_to(std::vector<std::string> endpoints, ClientOptions options = {}) {
   options.endpoints = std::move(endpoints);
@@ -125,7 +125,8 @@ TEST(Client, ABatchHasNoMoreOperationsThanItsLimit) {
   FakeNode node;
   auto client = connect_to({node.endpoint()}, {.batch_operations_max = 10});
   std::vector<Operation> operations;
-  for (int i = 0; i < 95; ++i) operations.push_back(Put{.key = fmt::format("k{}", i), .value = "v"});
+  for (int i = 0; i < 95; ++i)
+    operations.push_back(Put{.key = fmt::format("k{}", i), .value = "v"});
   for (const auto& result : client->execute(std::move(operations))) EXPECT_TRUE(result.ok());
   EXPECT_GE(node.calls(), 10U);
 }
@@ -135,7 +136,8 @@ TEST(Client, LargeValuesAreSpreadOverBatches) {
   auto client = connect_to({node.endpoint()});
   std::vector<Operation> operations;
   for (int i = 0; i < 4; ++i) {
-    operations.push_back(Put{.key = fmt::format("k{}", i), .value = std::string(kValueBytesMax / 2, 'v')});
+    operations.push_back(
+        Put{.key = fmt::format("k{}", i), .value = std::string(kValueBytesMax / 2, 'v')});
   }
   operations.push_back(Put{.key = "large", .value = std::string(kValueBytesMax, 'w')});
   for (const auto& result : client->execute(std::move(operations))) {
@@ -153,8 +155,9 @@ TEST(Client, ExecuteAnswersEachOperationByItself) {
     return seen.key == "refused" ? absl::FailedPreconditionError("no") : absl::OkStatus();
   });
   auto client = connect_to({node.endpoint()});
-  const auto results = client->execute(
-      {Put{.key = "a", .value = "1"}, Get{.key = "a"}, Put{.key = "refused", .value = ""}, Get{.key = ""}, Remove{.key = "a"}});
+  const auto results =
+      client->execute({Put{.key = "a", .value = "1"}, Get{.key = "a"},
+                       Put{.key = "refused", .value = ""}, Get{.key = ""}, Remove{.key = "a"}});
   ASSERT_EQ(results.size(), 5U);
   EXPECT_TRUE(results[0].ok());
   ASSERT_TRUE(results[1].ok());
@@ -205,7 +208,8 @@ TEST(Client, AnOperationBehindWhichALaterOneWasDoneIsNotTriedAgain) {
     return seen.value == "first" ? absl::UnavailableError("owners are away") : absl::OkStatus();
   });
   auto client = connect_to({node.endpoint()});
-  const auto results = client->execute({Put{.key = "k", .value = "first"}, Put{.key = "k", .value = "second"}});
+  const auto results =
+      client->execute({Put{.key = "k", .value = "first"}, Put{.key = "k", .value = "second"}});
   EXPECT_EQ(results[0].status().code(), absl::StatusCode::kUnavailable);
   EXPECT_TRUE(results[1].ok());
   EXPECT_EQ(node.seen().size(), 2U);
@@ -271,7 +275,8 @@ TEST(Client, AWriteThatNobodyConfirmsEndsAsOutcomeUnknown) {
   auto client = connect_to({node.endpoint()});
   const auto written = client->put("k", "v", {.timeout = milliseconds(50)});
   EXPECT_TRUE(is_outcome_unknown(written.status()));
-  EXPECT_THAT(text_of_error(written), AllOf(HasSubstr("put 'k'"), HasSubstr("outcome unknown"), HasSubstr("50 ms")));
+  EXPECT_THAT(text_of_error(written),
+              AllOf(HasSubstr("put 'k'"), HasSubstr("outcome unknown"), HasSubstr("50 ms")));
 }
 
 TEST(Client, AWriteWhoseNodeDiedEndsAsOutcomeUnknownNotAsUnavailable) {
@@ -297,7 +302,8 @@ TEST(Client, AWriteThatWasNeverSentEndsAsUnavailable) {
     written = client->put("k", "v", {.timeout = milliseconds(100)});
   } while (is_outcome_unknown(written.status()));
   EXPECT_EQ(written.status().code(), absl::StatusCode::kUnavailable);
-  EXPECT_THAT(text_of_error(written), AllOf(HasSubstr("no node could be reached"), HasSubstr(endpoint)));
+  EXPECT_THAT(text_of_error(written),
+              AllOf(HasSubstr("no node could be reached"), HasSubstr(endpoint)));
 }
 
 TEST(Client, AReadThatNobodyAnswersEndsAsUnavailableAtItsDeadline) {
@@ -306,14 +312,16 @@ TEST(Client, AReadThatNobodyAnswersEndsAsUnavailableAtItsDeadline) {
   auto client = connect_to({node.endpoint()});
   const auto found = client->get("k", {.timeout = milliseconds(50)});
   EXPECT_EQ(found.status().code(), absl::StatusCode::kUnavailable);
-  EXPECT_THAT(text_of_error(found), AllOf(HasSubstr("get 'k'"), HasSubstr(node.endpoint()), HasSubstr("50 ms")));
+  EXPECT_THAT(text_of_error(found),
+              AllOf(HasSubstr("get 'k'"), HasSubstr(node.endpoint()), HasSubstr("50 ms")));
 }
 
 TEST(Client, ANodesOwnOutcomeUnknownStaysUnknownWhenTheNextAttemptFails) {
   FakeNode node;
   std::atomic<int> calls{0};
   node.judge_by([&](const FakeNode::Seen&) {
-    return calls++ == 0 ? outcome_unknown_error("not confirmed") : absl::FailedPreconditionError("stopping");
+    return calls++ == 0 ? outcome_unknown_error("not confirmed")
+                        : absl::FailedPreconditionError("stopping");
   });
   auto client = connect_to({node.endpoint()});
   const auto written = client->put("k", "v");
@@ -339,7 +347,8 @@ TEST(Client, AConnectionThatDoesNotAnswerIsGivenUpAndMadeAnew) {
   auto client = connect_to({node.endpoint()}, {.batches_in_flight_max = 1});
   node.hold();
   EXPECT_FALSE(client->get("k", {.timeout = milliseconds(50)}).ok());
-  // The only request that the connection may have under way is never answered: the next needs a new connection.
+  // The only request that the connection may have under way is never answered: the next needs a new
+  // connection.
   Results<Found> results(1);
   client->get("k", {}, results.callback());
   node.wait_for_calls(2);
@@ -350,13 +359,15 @@ TEST(Client, AConnectionThatDoesNotAnswerIsGivenUpAndMadeAnew) {
 TEST(Client, LimitsAreToldAtTheDoor) {
   FakeNode node;
   auto client = connect_to({node.endpoint()});
-  EXPECT_THAT(text_of_error(client->get("")), AllOf(HasSubstr("key ''"), HasSubstr("1 to 32768 bytes")));
+  EXPECT_THAT(text_of_error(client->get("")),
+              AllOf(HasSubstr("key ''"), HasSubstr("1 to 32768 bytes")));
   const auto long_key = client->put(std::string(40'000, 'k'), "v");
   EXPECT_EQ(long_key.status().code(), absl::StatusCode::kInvalidArgument);
   EXPECT_THAT(text_of_error(long_key), AllOf(HasSubstr("40000"), HasSubstr("32768")));
   const auto large = client->put("k", std::string(kValueBytesMax + 1, 'v'));
   EXPECT_THAT(text_of_error(large), AllOf(HasSubstr("16777217"), HasSubstr("16777216")));
-  EXPECT_EQ(client->get("k", {.timeout = milliseconds(0)}).status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(client->get("k", {.timeout = milliseconds(0)}).status().code(),
+            absl::StatusCode::kInvalidArgument);
   EXPECT_EQ(client->scan({.limit = 0}).status().code(), absl::StatusCode::kInvalidArgument);
   EXPECT_EQ(client->scan({.limit = 10'001}).status().code(), absl::StatusCode::kInvalidArgument);
   EXPECT_EQ(node.calls(), 0U);
@@ -380,7 +391,8 @@ TEST(Client, ABlockingCallInsideACallbackFailsInsteadOfWaitingForItself) {
   FakeNode node;
   auto client = connect_to({node.endpoint()});
   std::promise<absl::Status> inner;
-  client->get("k", {}, [&](const absl::StatusOr<Found>&) { inner.set_value(client->get("k").status()); });
+  client->get("k", {},
+              [&](const absl::StatusOr<Found>&) { inner.set_value(client->get("k").status()); });
   const absl::Status status = inner.get_future().get();
   EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
   EXPECT_THAT(std::string(text_of(status)), HasSubstr("asynchronous"));
@@ -389,7 +401,8 @@ TEST(Client, ABlockingCallInsideACallbackFailsInsteadOfWaitingForItself) {
 TEST(Client, DestructorEndsWhatIsOutstanding) {
   FakeNode node;
   node.hold();
-  auto client = connect_to({node.endpoint()}, {.batch_operations_max = 1, .batches_in_flight_max = 1});
+  auto client =
+      connect_to({node.endpoint()}, {.batch_operations_max = 1, .batches_in_flight_max = 1});
   Results<Written> sent(1);
   Results<Written> waiting(1);
   Results<Found> read(1);
@@ -425,7 +438,8 @@ TEST(Client, CallsMadeByCallbacksDuringDestructionEndToo) {
 TEST(Client, ConnectSaysWhichEndpointsDoNotAnswer) {
   const auto client = Client::connect({.endpoints = {"127.0.0.1:1", "127.0.0.1:2"}});
   EXPECT_EQ(client.status().code(), absl::StatusCode::kUnavailable);
-  EXPECT_THAT(text_of_error(client), AllOf(HasSubstr("127.0.0.1:1"), HasSubstr("127.0.0.1:2"), HasSubstr("refused")));
+  EXPECT_THAT(text_of_error(client),
+              AllOf(HasSubstr("127.0.0.1:1"), HasSubstr("127.0.0.1:2"), HasSubstr("refused")));
 }
 
 TEST(Client, ConnectPassesARefusalOn) {
@@ -433,14 +447,18 @@ TEST(Client, ConnectPassesARefusalOn) {
   node.log_in_with(absl::FailedPreconditionError("not ready: still starting"));
   const auto client = Client::connect({.endpoints = {node.endpoint()}});
   EXPECT_EQ(client.status().code(), absl::StatusCode::kFailedPrecondition);
-  EXPECT_THAT(text_of_error(client), AllOf(HasSubstr(node.endpoint()), HasSubstr("still starting")));
+  EXPECT_THAT(text_of_error(client),
+              AllOf(HasSubstr(node.endpoint()), HasSubstr("still starting")));
 }
 
 TEST(Client, ConnectRefusesMalformedOptions) {
   EXPECT_EQ(Client::connect({.endpoints = {}}).status().code(), absl::StatusCode::kInvalidArgument);
-  EXPECT_EQ(Client::connect({.endpoints = {"nowhere"}}).status().code(), absl::StatusCode::kInvalidArgument);
-  EXPECT_EQ(Client::connect({.timeout = milliseconds(-1)}).status().code(), absl::StatusCode::kInvalidArgument);
-  EXPECT_EQ(Client::connect({.batch_operations_max = 0}).status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(Client::connect({.endpoints = {"nowhere"}}).status().code(),
+            absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(Client::connect({.timeout = milliseconds(-1)}).status().code(),
+            absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(Client::connect({.batch_operations_max = 0}).status().code(),
+            absl::StatusCode::kInvalidArgument);
 }
 
 TEST(Client, WithoutTheRightToWriteReadsGoOnAndWritesAreRefused) {
@@ -456,7 +474,8 @@ TEST(Client, ScansPageByPage) {
   FakeNode node;
   auto client = connect_to({node.endpoint()});
   std::vector<Operation> operations;
-  for (int i = 10; i < 35; ++i) operations.push_back(Put{.key = fmt::format("k{}", i), .value = "v"});
+  for (int i = 10; i < 35; ++i)
+    operations.push_back(Put{.key = fmt::format("k{}", i), .value = "v"});
   operations.push_back(Put{.key = "other", .value = "v"});
   for (const auto& result : client->execute(std::move(operations))) ASSERT_TRUE(result.ok());
   std::vector<std::string> keys;

@@ -1,5 +1,6 @@
-// A node in this process, for testing the client: a map behind Login and Writer, on a thread of its own, that misbehaves on
-// request. A context here is the list of dots it has seen, as text ("3,7,"); that is opaque to the client.
+// A node in this process, for testing the client: a map behind Login and Writer, on a thread of its
+// own, that misbehaves on request. A context here is the list of dots it has seen, as text
+// ("3,7,"); that is opaque to the client.
 //
 // Threads: every public method may be called from the test's thread.
 #pragma once
@@ -151,7 +152,9 @@ class FakeNode {
     GRAPEVINE_CHECK(listener.ok(), "the fake node's port is free");
     rpc::RpcServer server(
         loop, std::move(*listener),
-        [this](const rpc::PeerInfo&) -> capnp::Capability::Client { return kj::heap<LoginServer>(*this); },
+        [this](const rpc::PeerInfo&) -> capnp::Capability::Client {
+          return kj::heap<LoginServer>(*this);
+        },
         rpc::ConnectionOptions{}, [](const rpc::PeerInfo&, const absl::Status&) {});
     loop_ = &loop;
     bound.set_value(server.address().port);
@@ -200,7 +203,8 @@ class FakeNode {
       read.setContext(to_data(context_of(versions)));
       return;
     }
-    const std::string covered = write->getContext().isSeen() ? "," + to_string(write->getContext().getSeen()) : "*";
+    const std::string covered =
+        write->getContext().isSeen() ? "," + to_string(write->getContext().getSeen()) : "*";
     std::erase_if(versions, [&](const Stored& stored) {
       return covered == "*" || covered.find(fmt::format(",{},", stored.dot)) != std::string::npos;
     });
@@ -230,7 +234,8 @@ class FakeNode {
     const std::lock_guard lock(mutex_);
     ++calls_;
     arrived_.notify_all();
-    const absl::Status verdict = judge_ ? judge_({.verb = "scan", .key = "", .value = "", .write_id = 0}) : absl::OkStatus();
+    const absl::Status verdict =
+        judge_ ? judge_({.verb = "scan", .key = "", .value = "", .write_id = 0}) : absl::OkStatus();
     to_wire(verdict, out.initStatus());
     if (!verdict.ok()) return;
     const std::string prefix = to_string(params.getPrefix());
@@ -244,14 +249,15 @@ class FakeNode {
     for (unsigned i = 0; i < page.size(); ++i) {
       items[i].setKey(to_data(page[i]->first));
       auto siblings = items[i].initSiblings(static_cast<unsigned>(page[i]->second.size()));
-      for (unsigned j = 0; j < siblings.size(); ++j) fill(siblings[j], page[i]->second[j], params.getValues());
+      for (unsigned j = 0; j < siblings.size(); ++j)
+        fill(siblings[j], page[i]->second[j], params.getValues());
     }
     if (next != data_.end() && !page.empty()) out.setCursor(to_data(page.back()->first));
   }
 
   mutable std::mutex mutex_;
   std::condition_variable arrived_;
-  bool held_ = false;                                   // guarded by mutex_, as all that follows
+  bool held_ = false;  // guarded by mutex_, as all that follows
   bool read_only_ = false;
   Judge judge_;
   absl::Status login_;

@@ -50,12 +50,18 @@ Cluster::~Cluster() {
   std::filesystem::remove_all(scratch_, ignored);
 }
 
-std::string Cluster::host(std::size_t node) const { return network_ + std::to_string(node + 1); }
-std::string Cluster::endpoint(std::size_t node) const { return host(node) + ":4740"; }
+std::string Cluster::host(std::size_t node) const {
+  return network_ + std::to_string(node + 1);
+}
+std::string Cluster::endpoint(std::size_t node) const {
+  return host(node) + ":4740";
+}
 std::string Cluster::directory(std::size_t node) const {
   return file(fmt::format("node{}", node + 1));
 }
-std::string Cluster::file(std::string_view name) const { return fmt::format("{}/{}", scratch_, name); }
+std::string Cluster::file(std::string_view name) const {
+  return fmt::format("{}/{}", scratch_, name);
+}
 
 std::vector<std::string> Cluster::command(std::size_t node) const {
   std::string join;
@@ -63,11 +69,16 @@ std::vector<std::string> Cluster::command(std::size_t node) const {
     if (other != node) join += fmt::format("{}{}:4741", join.empty() ? "" : ",", host(other));
   }
   std::vector<std::string> command{GRAPEVINED,
-                                   "--data-dir", directory(node),
-                                   "--name", fmt::format("node{}", node + 1),
-                                   "--client-listen", endpoint(node),
-                                   "--peer-listen", host(node) + ":4741",
-                                   "--http-listen", host(node) + ":4742"};
+                                   "--data-dir",
+                                   directory(node),
+                                   "--name",
+                                   fmt::format("node{}", node + 1),
+                                   "--client-listen",
+                                   endpoint(node),
+                                   "--peer-listen",
+                                   host(node) + ":4741",
+                                   "--http-listen",
+                                   host(node) + ":4742"};
   if (!join.empty()) command.insert(command.end(), {"--join", join});
   command.insert(command.end(), flags_.begin(), flags_.end());
   return command;
@@ -108,8 +119,12 @@ int Cluster::stop(std::size_t node) {
   return exit_code;
 }
 
-void Cluster::pause(std::size_t node) { nodes_[node]->signal(SIGSTOP); }
-void Cluster::resume(std::size_t node) { nodes_[node]->signal(SIGCONT); }
+void Cluster::pause(std::size_t node) {
+  nodes_[node]->signal(SIGSTOP);
+}
+void Cluster::resume(std::size_t node) {
+  nodes_[node]->signal(SIGCONT);
+}
 
 void Cluster::wait_until_seen_down(std::size_t by, std::size_t node) {
   const std::string name = fmt::format("node node{} (", node + 1);

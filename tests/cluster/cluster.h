@@ -1,7 +1,7 @@
 // A cluster of real grapevined processes on loopback, for tests and benchmarks.
 //
-// Each test process has loopback addresses of its own, 127.A.B.1, .2, … with A and B from its process id, so that tests that run
-// side by side never meet; the ports are the usual ones.
+// Each test process has loopback addresses of its own, 127.A.B.1, .2, … with A and B from its
+// process id, so that tests that run side by side never meet; the ports are the usual ones.
 #pragma once
 
 #include <chrono>
@@ -41,7 +41,8 @@ class Cluster {
   std::string host(std::size_t node) const;
   std::string file(std::string_view name) const;  // in the cluster's scratch directory
   // Of all nodes in this order, or of one.
-  std::unique_ptr<Client> client(std::chrono::milliseconds timeout = std::chrono::seconds(10)) const;
+  std::unique_ptr<Client> client(
+      std::chrono::milliseconds timeout = std::chrono::seconds(10)) const;
   std::unique_ptr<Client> client_of(std::size_t node) const;
 
   // Runs `grapevine ARGUMENTS --endpoints <node's>`.

@@ -1,7 +1,7 @@
-// Goal: what users are promised holds for real processes: no acknowledged write is lost, nothing deleted comes back, and
-// replicas that were apart become provably equal.
-// Method: grapevined processes on loopback, killed, stopped and paused; the grapevine command and the client library as
-// users have them.
+// Goal: what users are promised holds for real processes: no acknowledged write is lost, nothing
+// deleted comes back, and replicas that were apart become provably equal. Method: grapevined
+// processes on loopback, killed, stopped and paused; the grapevine command and the client library
+// as users have them.
 #include "tests/cluster/cluster.h"
 
 #include <algorithm>
@@ -23,14 +23,17 @@ namespace {
 
 using std::chrono::seconds;
 
-std::string key_of(std::size_t i) { return fmt::format("key-{:05}", i); }
+std::string key_of(std::size_t i) {
+  return fmt::format("key-{:05}", i);
+}
 
 // JSON lines of keys first..last-1 with values "NAME of KEY".
 std::string lines_of(std::size_t first, std::size_t last, std::string_view name) {
   std::string lines;
   for (std::size_t i = first; i < last; ++i) {
     const std::string key = key_of(i);
-    lines += nlohmann::json{{"key", key}, {"value", fmt::format("{} of {}", name, key)}}.dump() + "\n";
+    lines +=
+        nlohmann::json{{"key", key}, {"value", fmt::format("{} of {}", name, key)}}.dump() + "\n";
   }
   return lines;
 }
@@ -204,7 +207,9 @@ TEST(ClusterTest, WritesOnBothSidesOfACutAreSiblingsUntilTheyAreResolved) {
 class Writer {
  public:
   explicit Writer(Client& client) : client_(client) {}
-  ~Writer() { wait_for([this] { return outstanding_ == 0; }); }
+  ~Writer() {
+    wait_for([this] { return outstanding_ == 0; });
+  }
 
   // Keeps kOutstanding writes under way until `acknowledged` more of them have succeeded.
   void write_until(std::size_t acknowledged) {

@@ -78,7 +78,9 @@ Process::~Process() {
   reader_.join();
 }
 
-void Process::signal(int number) const { kill(pid_, number); }
+void Process::signal(int number) const {
+  kill(pid_, number);
+}
 
 int Process::wait() {
   if (!ended_) exit_code_ = wait_for(pid_);
@@ -150,7 +152,8 @@ Finished run(const std::vector<std::string>& command, std::string_view input,
   const auto end = std::chrono::steady_clock::now() + at_most;
   while (out.read_end >= 0 || err.read_end >= 0) {
     if (input.empty()) in.close_write();
-    pollfd polled[] = {{out.read_end, POLLIN, 0}, {err.read_end, POLLIN, 0}, {in.write_end, POLLOUT, 0}};
+    pollfd polled[] = {
+        {out.read_end, POLLIN, 0}, {err.read_end, POLLIN, 0}, {in.write_end, POLLOUT, 0}};
     const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(
         end - std::chrono::steady_clock::now());
     if (left.count() <= 0) {
@@ -171,7 +174,8 @@ Finished run(const std::vector<std::string>& command, std::string_view input,
     take(polled[0], out.read_end, finished.out);
     take(polled[1], err.read_end, finished.err);
     if (in.write_end >= 0 && polled[2].revents != 0) {
-      const ssize_t count = ::write(in.write_end, input.data(), std::min<std::size_t>(input.size(), 4096));
+      const ssize_t count =
+          ::write(in.write_end, input.data(), std::min<std::size_t>(input.size(), 4096));
       input.remove_prefix(count > 0 ? static_cast<std::size_t>(count) : input.size());
     }
   }

@@ -1,4 +1,5 @@
-// A program run by a test: started with arguments, its output read line by line, ended by its process id.
+// A program run by a test: started with arguments, its output read line by line, ended by its
+// process id.
 #pragma once
 
 #include <sys/types.h>
@@ -14,8 +15,8 @@
 
 namespace grapevine::cluster_test {
 
-// Resource. The destructor kills it with -9 if it still runs. Lines are those of its standard error; a thread of its own reads
-// them. Thread-safe.
+// Resource. The destructor kills it with -9 if it still runs. Lines are those of its standard
+// error; a thread of its own reads them. Thread-safe.
 class Process {
  public:
   explicit Process(const std::vector<std::string>& command);
@@ -26,7 +27,8 @@ class Process {
   void signal(int number) const;
   // Waits for its end; returns its exit code, or 128 + the signal that ended it.
   int wait();
-  // False when the program ended, or the time was over, before such a line came. Looks at lines already there, too.
+  // False when the program ended, or the time was over, before such a line came. Looks at lines
+  // already there, too.
   bool wait_for_line(std::string_view part, std::chrono::seconds at_most) const;
   // Until there are more lines than `count`, or the time is over.
   void wait_for_more_than(std::size_t count, std::chrono::seconds at_most) const;

@@ -1,8 +1,9 @@
-// Goal: whatever happens in whatever order, exchanges lose nothing, bring nothing back and invent no conflict, and in
-// the end all replicas are the same.
-// Method: random histories (history.h) with a ghost beside every replica; each is a function of its seed, which a
-// failure prints. To replay one: GRAPEVINE_SEED=n gossip_test --gtest_filter=Convergence.NoHistoryBreaksARule;
-// GRAPEVINE_HISTORIES=n runs more of them. Replicas that get a rule wrong prove that the checks would notice.
+// Goal: whatever happens in whatever order, exchanges lose nothing, bring nothing back and invent
+// no conflict, and in the end all replicas are the same. Method: random histories (history.h) with
+// a ghost beside every replica; each is a function of its seed, which a failure prints. To replay
+// one: GRAPEVINE_SEED=n gossip_test --gtest_filter=Convergence.NoHistoryBreaksARule;
+// GRAPEVINE_HISTORIES=n runs more of them. Replicas that get a rule wrong prove that the checks
+// would notice.
 #include <cstdlib>
 #include <optional>
 #include <string>
@@ -69,7 +70,8 @@ TEST(Convergence, OneSeedIsOneHistory) {
 
 // ---- the checks can fail ----
 
-// The first of so many seeds whose history breaks this rule, as it says itself; empty when none does.
+// The first of so many seeds whose history breaks this rule, as it says itself; empty when none
+// does.
 std::string first_broken(Flaw flaw, std::string_view rule, std::uint64_t seeds) {
   for (std::uint64_t seed = 1; seed <= seeds; ++seed) {
     const auto broken = History(seed, flaw).run();

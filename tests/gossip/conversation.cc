@@ -71,8 +71,8 @@ absl::StatusOr<ExchangeReply> Conversation::answered(Message& message) {
   const auto held = views_.find(*message.number.partition);
   if (held == views_.end()) return absl::InternalError("a view was asked before it was opened");
   const PartitionView& view = *held->second;
-  message.reached = std::make_shared<const ReachedByKey>(
-      static_cast<const FakeView&>(view).state().reached);
+  message.reached =
+      std::make_shared<const ReachedByKey>(static_cast<const FakeView&>(view).state().reached);
   if (const auto* split = std::get_if<SplitRequest>(&request)) {
     return widened(answer(view, *split, options_.limits));
   }

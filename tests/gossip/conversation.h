@@ -1,4 +1,5 @@
-// One exchange between two fake replicas, message by message: the test says which message moves on and which is lost.
+// One exchange between two fake replicas, message by message: the test says which message moves on
+// and which is lost.
 #pragma once
 
 #include <array>
@@ -24,7 +25,8 @@ struct ConversationOptions {
 class Conversation {
  public:
   // From the summary on, over all partitions.
-  Conversation(FakeReplica& initiator, FakeReplica& responder, const ConversationOptions& options = {});
+  Conversation(FakeReplica& initiator, FakeReplica& responder,
+               const ConversationOptions& options = {});
   // From the states that `responder` had sent on.
   Conversation(FakeReplica& initiator, FakeReplica& responder, std::vector<PartitionState> theirs,
                const ConversationOptions& options = {});
@@ -36,8 +38,8 @@ class Conversation {
   const FakeReplica& initiator() const { return initiator_; }
   const FakeReplica& responder() const { return responder_; }
 
-  // The message moves on: a request reaches the responder and is answered, an answer reaches the initiator.
-  // REQUIRES: message < under_way().
+  // The message moves on: a request reaches the responder and is answered, an answer reaches the
+  // initiator. REQUIRES: message < under_way().
   void move(std::size_t message);
   void lose(std::size_t message);
   // The responder is gone, and with it all views: everything under way fails.
@@ -76,7 +78,8 @@ class Conversation {
   std::optional<std::vector<PartitionState>> states_;
 };
 
-// An exchange, and the one that the responder begins in turn: push and pull. The report is of the first.
+// An exchange, and the one that the responder begins in turn: push and pull. The report is of the
+// first.
 ExchangeReport push_pull(FakeReplica& a, FakeReplica& b, const ConversationOptions& options = {});
 
 }  // namespace grapevine::gossip

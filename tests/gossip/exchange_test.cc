@@ -1,5 +1,5 @@
-// Goal: an exchange costs what the path that it must take costs, tells the truth of what it did, and survives
-// anything that a peer says or does not say.
+// Goal: an exchange costs what the path that it must take costs, tells the truth of what it did,
+// and survives anything that a peer says or does not say.
 #include "gossip/exchange.h"
 
 #include <fmt/format.h>
@@ -234,7 +234,8 @@ TEST_F(TwoReplicas, EqualDataUnderOtherClocksIsNoProof) {
   EXPECT_TRUE(second.report().proven_equal);
 }
 
-// Under equal clocks the join of an entry with a lost one deletes it: pulling would spread the damage.
+// Under equal clocks the join of an entry with a lost one deletes it: pulling would spread the
+// damage.
 TEST_F(TwoReplicas, DamageIsReportedAndDoesNotSpread) {
   share(5);
   a_.rot("shared 2");
@@ -295,7 +296,8 @@ TEST_F(TwoReplicas, AFailedPullEndsOnlyThatPull) {
   EXPECT_TRUE(absl::IsUnavailable(exchange.report().status));
   a_.strip_all();
   std::size_t equal = 0;
-  for (const PartitionId id : a_.partitions()) equal += a_.partition(id).stored == b_.partition(id).stored;
+  for (const PartitionId id : a_.partitions())
+    equal += a_.partition(id).stored == b_.partition(id).stored;
   EXPECT_EQ(equal, 3U);
 }
 

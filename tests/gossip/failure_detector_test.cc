@@ -1,5 +1,6 @@
-// Goal: who stops answering is down after so many misses in a row and not before; its return is noticed with the
-// first answer; every change of mind is said once; nobody is probed twice at once, and a down member for ever.
+// Goal: who stops answering is down after so many misses in a row and not before; its return is
+// noticed with the first answer; every change of mind is said once; nobody is probed twice at once,
+// and a down member for ever.
 #include "gossip/failure_detector.h"
 
 #include <gmock/gmock.h>
@@ -156,7 +157,8 @@ TEST_F(Detector, WhatIsSaidOfAForgottenNodeCountsForNothing) {
   EXPECT_THAT(detector_.probes(now_ + 1h), IsEmpty());
 }
 
-// Whatever happens: up after an answer, down after enough misses in a row, and verdicts tell every change exactly once.
+// Whatever happens: up after an answer, down after enough misses in a row, and verdicts tell every
+// change exactly once.
 RC_GTEST_PROP(DetectorLaw, VerdictsAreTheChangesOfMind, ()) {
   Random random(1);
   PingDetector detector(PingOptions{}, random);

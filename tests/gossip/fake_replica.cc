@@ -23,8 +23,9 @@ std::optional<model::DigestShare> FakeView::share(const model::TokenRange& range
   return share;
 }
 
-absl::StatusOr<std::vector<Item>> FakeView::items(const model::TokenRange& range, std::size_t limit,
-                                                  const std::optional<std::string>& after_key) const {
+absl::StatusOr<std::vector<Item>> FakeView::items(
+    const model::TokenRange& range, std::size_t limit,
+    const std::optional<std::string>& after_key) const {
   std::vector<Item> items;
   const FakePartition::Place first{range.first, ""};
   auto at = state_.stored.lower_bound(first);
@@ -129,7 +130,8 @@ absl::Status FakeReplica::merge_one(FakePartition& partition, KeyedEntry receive
   if (flaw_ != Flaw::kJoinsUnfilled) model::fill(local, partition.clock);
   model::Entry joined = model::join(std::move(local), received.entry);
   for (const model::Dot dot : received.events) {
-    if (partition.clock.add(dot)) partition.log.try_emplace(dot, FakePartition::Logged{received.key});
+    if (partition.clock.add(dot))
+      partition.log.try_emplace(dot, FakePartition::Logged{received.key});
   }
   if (flaw_ == Flaw::kTrustsVectors) {
     for (const auto& [actor, counter] : received.entry.vector.items()) {
@@ -173,9 +175,10 @@ KeyedEntry FakeReplica::write(std::string_view key, const std::optional<std::str
   FakePartition& partition = of(key);
   model::Entry entry = load(key);
   const model::VersionVector seen = context.value_or(entry.vector);
-  entry.versions.erase(std::remove_if(entry.versions.begin(), entry.versions.end(),
-                                      [&](const auto& version) { return seen.covers(version.dot); }),
-                       entry.versions.end());
+  entry.versions.erase(
+      std::remove_if(entry.versions.begin(), entry.versions.end(),
+                     [&](const auto& version) { return seen.covers(version.dot); }),
+      entry.versions.end());
   entry.vector.raise(seen);
   const model::Dot dot{actor(), partition.clock.top(actor()) + 1};
   if (value.has_value()) {
@@ -221,8 +224,9 @@ std::vector<PartitionId> FakeReplica::partitions() const {
 }
 
 bool FakeReplica::quiet() const {
-  return std::all_of(partitions_.begin(), partitions_.end(),
-                     [](const FakePartition& partition) { return partition.tree.root().unquiet == 0; });
+  return std::all_of(partitions_.begin(), partitions_.end(), [](const FakePartition& partition) {
+    return partition.tree.root().unquiet == 0;
+  });
 }
 
 std::size_t FakeReplica::tombstones() const {

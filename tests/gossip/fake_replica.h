@@ -1,9 +1,10 @@
-// A replica on plain maps, behind gossip's ports: the rules R1 to R3, R7 and R9 as one would say them, on the real
-// clock, entries and digest tree. What a test may do to it that a store does to itself: evict the dot log, fall back,
-// lose entries.
+// A replica on plain maps, behind gossip's ports: the rules R1 to R3, R7 and R9 as one would say
+// them, on the real clock, entries and digest tree. What a test may do to it that a store does to
+// itself: evict the dot log, fall back, lose entries.
 //
-// It also keeps a ghost: for each key, the events that have truly reached it. Nothing here decides by the ghost; it
-// travels beside what travels anyway, so that a test can tell what a replica may know from what it claims.
+// It also keeps a ghost: for each key, the events that have truly reached it. Nothing here decides
+// by the ghost; it travels beside what travels anyway, so that a test can tell what a replica may
+// know from what it claims.
 #pragma once
 
 #include <bitset>
@@ -30,10 +31,10 @@ using ReachedByKey = std::map<std::string, Reached>;
 // Ways to get it wrong, to prove that a test would notice.
 enum class Flaw {
   kNone,
-  kHidesUnquiet,    // says that all its entries are quiet: they are not pulled before its clock is adopted
-  kForgetsGained,   // names no dots that it gained during an exchange: they are not pulled once more
-  kTrustsVectors,   // adds to its clock whatever an entry's vector covers
-  kJoinsUnfilled,   // joins what comes with the entry as it is stored
+  kHidesUnquiet,  // says that all its entries are quiet: they are not pulled before its clock is adopted
+  kForgetsGained,  // names no dots that it gained during an exchange: they are not pulled once more
+  kTrustsVectors,  // adds to its clock whatever an entry's vector covers
+  kJoinsUnfilled,  // joins what comes with the entry as it is stored
 };
 
 // All that one partition holds. Value.
@@ -58,14 +59,16 @@ class FakeView final : public PartitionView {
  public:
   FakeView(const FakePartition& live, const std::set<std::string>& unreadable, Flaw flaw)
       : state_(live), unreadable_(unreadable), flaw_(flaw) {}
-  FakeView(std::unique_ptr<FakePartition> frozen, const std::set<std::string>& unreadable, Flaw flaw)
+  FakeView(std::unique_ptr<FakePartition> frozen, const std::set<std::string>& unreadable,
+           Flaw flaw)
       : owned_(std::move(frozen)), state_(*owned_), unreadable_(unreadable), flaw_(flaw) {}
 
   const model::Clock& clock() const override { return state_.clock; }
   const model::TokenRange& range() const override { return state_.range; }
   std::optional<model::DigestShare> share(const model::TokenRange& range) const override;
-  absl::StatusOr<std::vector<Item>> items(const model::TokenRange& range, std::size_t limit,
-                                          const std::optional<std::string>& after_key) const override;
+  absl::StatusOr<std::vector<Item>> items(
+      const model::TokenRange& range, std::size_t limit,
+      const std::optional<std::string>& after_key) const override;
   absl::StatusOr<model::Entry> load(std::string_view key) const override;
 
   const FakePartition& state() const { return state_; }
@@ -85,17 +88,18 @@ class FakeReplica final : public Replica {
 
   const PartitionView& live(PartitionId partition) const override;
   std::unique_ptr<PartitionView> freeze(PartitionId partition) const override;
-  NamedDots name_dots(PartitionId partition, const std::vector<model::DotRange>& dots, bool with_young,
-                      std::size_t limit) const override;
+  NamedDots name_dots(PartitionId partition, const std::vector<model::DotRange>& dots,
+                      bool with_young, std::size_t limit) const override;
   absl::Status merge(PartitionId partition, std::vector<KeyedEntry> entries) override;
   absl::Status adopt(PartitionId partition, const model::Clock& clock) override;
 
-  // R1. A writer without a context has seen what this replica knows. Returns what is to be replicated.
+  // R1. A writer without a context has seen what this replica knows. Returns what is to be
+  // replicated.
   KeyedEntry put(std::string_view key, std::string_view value,
                  const std::optional<model::VersionVector>& context = std::nullopt);
   KeyedEntry remove(std::string_view key,
                     const std::optional<model::VersionVector>& context = std::nullopt);
-  model::Entry load(std::string_view key) const;  // filled
+  model::Entry load(std::string_view key) const;                // filled
   std::vector<std::string> values(std::string_view key) const;  // of the live versions, sorted
 
   ActorId actor() const { return ActorId::of(node_, epoch_); }
@@ -107,20 +111,20 @@ class FakeReplica final : public Replica {
   std::size_t tombstones() const;  // stored entries without live versions
 
   // What time brings.
-  void settle();                               // no logged dot is young any more
-  void evict(Random& random, double share);    // so much of the dot log is forgotten
-  void strip_all();                            // upkeep
-  void deepen_tree();                          // as deep as the number of keys asks for
+  void settle();                                 // no logged dot is young any more
+  void evict(Random& random, double share);      // so much of the dot log is forgotten
+  void strip_all();                              // upkeep
+  void deepen_tree();                            // as deep as the number of keys asks for
   void close(ActorId actor, std::uint64_t top);  // R8: all its dots count as seen
 
   // What may befall it.
   using Copy = std::vector<FakePartition>;
   Copy copy() const { return partitions_; }
-  void restore(const Copy& copy);                  // falls back to an older state, under a new actor
-  void lose(const std::set<std::string>& keys);    // R9: entries are gone, and it has noticed
-  void rot(std::string_view key);                  // an entry is gone, and it has not noticed
-  std::set<std::string> unreadable;                // keys whose entries cannot be read
-  absl::Status merge_status;                       // what becomes of every merge; OK: it is done
+  void restore(const Copy& copy);                // falls back to an older state, under a new actor
+  void lose(const std::set<std::string>& keys);  // R9: entries are gone, and it has noticed
+  void rot(std::string_view key);                // an entry is gone, and it has not noticed
+  std::set<std::string> unreadable;              // keys whose entries cannot be read
+  absl::Status merge_status;                     // what becomes of every merge; OK: it is done
 
   // The ghost of what is about to be merged or adopted.
   void arriving(std::shared_ptr<const ReachedByKey> reached) { arriving_ = std::move(reached); }

@@ -31,7 +31,8 @@ History::History(std::uint64_t seed, Flaw flaw) : seed_(seed), random_(seed) {
   for (const auto& replica : replicas_) copies_.push_back({replica->copy()});
 }
 
-// Keys that all replicas hold, so that there is a tree to descend; some replicas' trees are not deep.
+// Keys that all replicas hold, so that there is a tree to descend; some replicas' trees are not
+// deep.
 void History::preload() {
   FakeReplica writer(NodeId{99});
   for (std::size_t i = 0; i < kBackgroundKeys; ++i) {
@@ -45,7 +46,9 @@ void History::preload() {
   }
 }
 
-std::string History::any_key() { return std::string(1, "klm"[random_.below(3)]); }
+std::string History::any_key() {
+  return std::string(1, "klm"[random_.below(3)]);
+}
 
 std::size_t History::other_than(std::size_t at) {
   return (at + 1 + random_.below(replicas_.size() - 1)) % replicas_.size();
@@ -120,9 +123,9 @@ void History::write(std::size_t at) {
   for (std::size_t i = 0; i < events_.size(); ++i) {
     if (seen.seen[i]) event.past |= events_[i].past;
   }
-  const KeyedEntry written = event.is_delete
-                                 ? replica.remove(seen.key, seen.context)
-                                 : replica.put(seen.key, fmt::format("{}", events_.size()), seen.context);
+  const KeyedEntry written =
+      event.is_delete ? replica.remove(seen.key, seen.context)
+                      : replica.put(seen.key, fmt::format("{}", events_.size()), seen.context);
   event.dot = written.events.front();
   Reached reached = event.past;
   reached.set(events_.size());
@@ -193,7 +196,8 @@ void History::finish(std::size_t which) {
   conversations_.erase(conversations_.begin() + static_cast<std::ptrdiff_t>(which));
 }
 
-// The process ends, and with it its exchanges; it comes back with an older state, or with entries lost.
+// The process ends, and with it its exchanges; it comes back with an older state, or with entries
+// lost.
 void History::crash(std::size_t at) {
   FakeReplica& replica = *replicas_[at];
   for (std::size_t i = conversations_.size(); i > 0; --i) {
@@ -221,7 +225,8 @@ void History::crash(std::size_t at) {
 void History::heal() {
   while (!conversations_.empty() && !broken_.has_value()) move_exchanges();
   bool all_proven = false;
-  for (std::size_t round = 0; round < kHealRoundsMax && !all_proven && !broken_.has_value(); ++round) {
+  for (std::size_t round = 0; round < kHealRoundsMax && !all_proven && !broken_.has_value();
+       ++round) {
     all_proven = true;
     for (std::size_t a = 0; a < replicas_.size(); ++a) {
       for (std::size_t b = 0; b < replicas_.size(); ++b) {

@@ -1,6 +1,7 @@
-// One random history of one partition on two to five replicas: reads, writes and deletes with old contexts or none,
-// late and lost replication, exchanges whose messages interleave with all of that, evicted dot logs, replicas that
-// fall back to an older state or lose entries. In the end it heals.
+// One random history of one partition on two to five replicas: reads, writes and deletes with old
+// contexts or none, late and lost replication, exchanges whose messages interleave with all of
+// that, evicted dot logs, replicas that fall back to an older state or lose entries. In the end it
+// heals.
 //
 // After every step, of every replica that has changed (causality.md):
 //
@@ -8,8 +9,9 @@
 //   I2  neither its clock nor a version vector claims an event that has not
 //   I3  with any other replica: equal clocks and both quiet means equal digests
 //
-// and in the end: all pairs prove equal within a bounded number of rounds; when the gaps that nobody can fill are
-// closed (R8), all replicas are the same and no entry without live versions is left (I4).
+// and in the end: all pairs prove equal within a bounded number of rounds; when the gaps that
+// nobody can fill are closed (R8), all replicas are the same and no entry without live versions is
+// left (I4).
 #pragma once
 
 #include <cstdint>

@@ -1,5 +1,5 @@
-// Goal: lists that have heard the same records are the same, whatever the order; nobody talks a node out of its own
-// record; the kept bytes are read back, and hostile ones refused.
+// Goal: lists that have heard the same records are the same, whatever the order; nobody talks a
+// node out of its own record; the kept bytes are read back, and hostile ones refused.
 #include "gossip/member_list.h"
 
 #include <algorithm>
@@ -177,7 +177,9 @@ TEST(MemberList, ItsBytesAreFixed) {
   record.incarnation = 4;
   record.version = "1";
   EXPECT_EQ(MemberList(record).encode(),
-            "\x01\x01\x02\x01\0\0\0\0\0\0\x03\x02" "ab\0\0\0\0\xC8\x01\x01\x04\x01\x01\x01" "1"s);
+            "\x01\x01\x02\x01\0\0\0\0\0\0\x03\x02"
+            "ab\0\0\0\0\xC8\x01\x01\x04\x01\x01\x01"
+            "1"s);
 }
 
 RC_GTEST_PROP(MemberList, ChangedBytesAreRefusedOrReadAsRecords, ()) {

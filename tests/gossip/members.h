@@ -1,4 +1,5 @@
-// Member records for tests, and a generator of them: few nodes, few incarnations, so that records of one node meet.
+// Member records for tests, and a generator of them: few nodes, few incarnations, so that records
+// of one node meet.
 #pragma once
 
 #include <string>
@@ -28,7 +29,8 @@ inline std::vector<MemberRecord> members(std::uint64_t count) {
   return records;
 }
 
-// Its content is a function of id, incarnation and state, as it is where nodes make their own records.
+// Its content is a function of id, incarnation and state, as it is where nodes make their own
+// records.
 inline rc::Gen<MemberRecord> any_record() {
   return rc::gen::map(
       rc::gen::tuple(rc::gen::inRange<std::uint64_t>(1, 6), rc::gen::inRange<std::uint64_t>(0, 5),

@@ -1,6 +1,7 @@
-// Goal: nodes find each other through any seed that lives, in whatever order they start; the list spreads; who cannot
-// be reached is tried again and again; calls that fail or end twice do no harm.
-// Method: a village of memberships, each call answered or failed by hand or by the village, in virtual time.
+// Goal: nodes find each other through any seed that lives, in whatever order they start; the list
+// spreads; who cannot be reached is tried again and again; calls that fail or end twice do no harm.
+// Method: a village of memberships, each call answered or failed by hand or by the village, in
+// virtual time.
 #include "gossip/membership.h"
 
 #include <algorithm>
@@ -21,7 +22,9 @@ using ::testing::IsEmpty;
 using ::testing::SizeIs;
 using ::testing::UnorderedElementsAre;
 
-std::string address_of(std::uint64_t id) { return member(id).peer_address; }
+std::string address_of(std::uint64_t id) {
+  return member(id).peer_address;
+}
 
 // Nodes by address; calls take no time, and fail where nobody listens.
 class Village {
@@ -29,7 +32,8 @@ class Village {
   struct Node {
     Node(MemberRecord self, std::vector<std::string> seeds, const std::vector<MemberRecord>& known,
          Instant now)
-        : random(self.id.value), membership(std::move(self), std::move(seeds), known, detector, now) {}
+        : random(self.id.value),
+          membership(std::move(self), std::move(seeds), known, detector, now) {}
     Random random;
     PingDetector detector{PingOptions{}, random};
     Membership membership;
@@ -177,7 +181,8 @@ TEST(Membership, ASeedWhoseOwnerHasANewIdIsCalledAgain) {
   village.run(5s);
   MemberRecord replaced = member(7);
   replaced.peer_address = address_of(1);
-  const Membership& seed = village.start(replaced, {});  // its disk was lost, and nobody told it of the others
+  const Membership& seed =
+      village.start(replaced, {});  // its disk was lost, and nobody told it of the others
   village.run(Membership::kSeedInterval + 3s);
   EXPECT_NE(seed.members().find(NodeId{2}), nullptr);
   EXPECT_TRUE(seed.up(NodeId{2}));

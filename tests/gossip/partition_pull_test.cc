@@ -1,6 +1,7 @@
-// Goal: of one partition, what is pulled, in which order, and when the peer's clock may be adopted: never before all
-// that it covers has come, and never on the word of a peer that answers what was not asked.
-// Method: the requests are answered by hand, so that anything can happen between any two of them.
+// Goal: of one partition, what is pulled, in which order, and when the peer's clock may be adopted:
+// never before all that it covers has come, and never on the word of a peer that answers what was
+// not asked. Method: the requests are answered by hand, so that anything can happen between any two
+// of them.
 #include "gossip/partition_pull.h"
 
 #include <fmt/format.h>
@@ -163,7 +164,8 @@ TEST_F(Pull, AWriteDuringThePullSurvivesIt) {
   EXPECT_EQ(a_.values("l"), std::vector<std::string>{"new"});
 }
 
-// The trap: c's old write reaches a late, after k was found equal; the view knows that it is superseded.
+// The trap: c's old write reaches a late, after k was found equal; the view knows that it is
+// superseded.
 TEST_F(Pull, WhatCameMeanwhileAndTheViewKnewIsPulledOnceMore) {
   const KeyedEntry late = c_.put("k", "superseded");
   ASSERT_TRUE(b_.merge(kPartition, {late}).ok());

@@ -1,5 +1,5 @@
-// Goal: owners are as many as asked for, spread over zones, the same on every node, in proportion to weights, and a
-// member that comes or goes moves only what it must.
+// Goal: owners are as many as asked for, spread over zones, the same on every node, in proportion
+// to weights, and a member that comes or goes moves only what it must.
 #include "gossip/placement.h"
 
 #include <algorithm>
@@ -40,7 +40,9 @@ rc::Gen<PartitionId> any_partition() {
   return rc::gen::construct<PartitionId>(rc::gen::inRange<std::uint32_t>(0, 65'536));
 }
 
-std::set<NodeId> as_set(const Owners& owners) { return {owners.begin(), owners.end()}; }
+std::set<NodeId> as_set(const Owners& owners) {
+  return {owners.begin(), owners.end()};
+}
 
 std::set<NodeId> without(std::set<NodeId> from, const std::set<NodeId>& what) {
   std::erase_if(from, [&](NodeId id) { return what.contains(id); });
@@ -132,7 +134,8 @@ TEST(Placement, SharesAreInProportionToWeights) {
   }
   // 300 and 4 times 100; six standard deviations of 20,000 draws.
   EXPECT_NEAR(share[records[0].id], 3.0 / 7, 0.022);
-  for (std::size_t i = 1; i < records.size(); ++i) EXPECT_NEAR(share[records[i].id], 1.0 / 7, 0.016);
+  for (std::size_t i = 1; i < records.size(); ++i)
+    EXPECT_NEAR(share[records[i].id], 1.0 / 7, 0.016);
 }
 
 }  // namespace

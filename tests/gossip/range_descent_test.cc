@@ -1,6 +1,5 @@
-// Goal: a descent finds every key that differs and asks only where something does, whatever the depths of the two
-// trees.
-// Method: the twin compares two plain maps key by key.
+// Goal: a descent finds every key that differs and asks only where something does, whatever the
+// depths of the two trees. Method: the twin compares two plain maps key by key.
 #include "gossip/range_descent.h"
 
 #include <algorithm>
@@ -30,7 +29,9 @@ DigestShare share_with(Token token, std::uint64_t version, bool unquiet = false)
   return {{mixed ^ (mixed >> 32), ~mixed}, 1, unquiet ? 1U : 0U};
 }
 
-Token token_at(std::size_t i) { return {(i + 1) * 0x9E3779B97F4A7C15}; }
+Token token_at(std::size_t i) {
+  return {(i + 1) * 0x9E3779B97F4A7C15};
+}
 
 // A side of the comparison: its keys, and how deep its tree is.
 struct Side {
@@ -39,7 +40,8 @@ struct Side {
 
   DigestShare sum(const TokenRange& range) const {
     DigestShare sum;
-    for (auto at = keys.lower_bound(range.first); at != keys.end() && at->first <= range.last; ++at) {
+    for (auto at = keys.lower_bound(range.first); at != keys.end() && at->first <= range.last;
+         ++at) {
       sum += at->second;
     }
     return sum;
@@ -47,7 +49,8 @@ struct Side {
   RangeDescent::Parts parts(const TokenRange& range) const {
     if (range.size_bits() - RangeDescent::kSplitBits < 64 - leaf_bits) return {};
     RangeDescent::Parts parts;
-    for (std::uint32_t i = 0; i < 16; ++i) parts.push_back(sum(range.part(i, RangeDescent::kSplitBits)));
+    for (std::uint32_t i = 0; i < 16; ++i)
+      parts.push_back(sum(range.part(i, RangeDescent::kSplitBits)));
     return parts;
   }
 };
@@ -119,9 +122,8 @@ void check_descent(RangeDescent::Unquiet unquiet) {
   const Found found = descend(left, right, unquiet, *rc::gen::inRange<std::size_t>(1, 5));
   const std::set<Token> wanted = differing(left, right, unquiet);
   for (const Token token : wanted) {
-    RC_ASSERT(std::count_if(found.leaves.begin(), found.leaves.end(), [&](const auto& leaf) {
-                return leaf.range.contains(token);
-              }) == 1);
+    RC_ASSERT(std::count_if(found.leaves.begin(), found.leaves.end(),
+                            [&](const auto& leaf) { return leaf.range.contains(token); }) == 1);
   }
   for (const auto& leaf : found.leaves) {
     RC_ASSERT(std::any_of(wanted.begin(), wanted.end(),
@@ -181,9 +183,9 @@ TEST(RangeDescent, WhatTheLeftSideMustListIsCutIntoRangesThatCanBeListed) {
 // ---- the items of a leaf ----
 
 rc::Gen<std::vector<Item>> any_items() {
-  const auto drawn_item = rc::gen::tuple(rc::gen::inRange<std::uint64_t>(0, 12),
-                                         rc::gen::inRange<std::uint64_t>(0, 3),
-                                         rc::gen::arbitrary<bool>());
+  const auto drawn_item =
+      rc::gen::tuple(rc::gen::inRange<std::uint64_t>(0, 12), rc::gen::inRange<std::uint64_t>(0, 3),
+                     rc::gen::arbitrary<bool>());
   using Drawn = std::vector<std::tuple<std::uint64_t, std::uint64_t, bool>>;
   return rc::gen::map(rc::gen::container<Drawn>(drawn_item), [](const Drawn& drawn) {
     std::vector<Item> items;

@@ -1,5 +1,6 @@
-// Goal: who has waited longest is next; what is known to be missing does not wait for the timer; never two exchanges
-// with one peer nor more than allowed; and after any failure the machine waits for time to pass.
+// Goal: who has waited longest is next; what is known to be missing does not wait for the timer;
+// never two exchanges with one peer nor more than allowed; and after any failure the machine waits
+// for time to pass.
 #include "gossip/scheduler.h"
 
 #include <algorithm>
@@ -200,8 +201,8 @@ TEST_F(Rounds, AForgottenPeerGivesItsPlaceFree) {
   EXPECT_FALSE(scheduler.peers().contains(kA));
 }
 
-// Whatever happens: at most so many under way, none twice, only reachable ones begun, and a deadline that is met is
-// over.
+// Whatever happens: at most so many under way, none twice, only reachable ones begun, and a
+// deadline that is met is over.
 RC_GTEST_PROP(SchedulerLaw, BoundsHoldAndTimeIsWaitedFor, ()) {
   Random random(*rc::gen::arbitrary<std::uint64_t>());
   SchedulerOptions options;

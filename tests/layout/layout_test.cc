@@ -1,6 +1,6 @@
-// Goal: the rooms stay as ARCHITECTURE.md draws them, and the core stays deterministic.
-// Method: reads the sources. The table of rooms in CMakeLists.txt says who may use whom; here stands which libraries each
-// room may see, and which calls the core may not make.
+// Goal: the rooms stay as ARCHITECTURE.md draws them, and the core stays deterministic. Method:
+// reads the sources. The table of rooms in CMakeLists.txt says who may use whom; here stands which
+// libraries each room may see, and which calls the core may not make.
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
@@ -92,7 +92,9 @@ std::string room_of(const std::string& include, const std::map<std::string, Room
   return {};
 }
 
-TEST(Rooms, TheTableIsWhereItIsLookedFor) { EXPECT_EQ(rooms().size(), 8U); }
+TEST(Rooms, TheTableIsWhereItIsLookedFor) {
+  EXPECT_EQ(rooms().size(), 8U);
+}
 
 TEST(Rooms, IncludeOnlyWhatTheTableGrants) {
   const auto table = rooms();
@@ -120,11 +122,14 @@ TEST(Rooms, NothingKnowsTheTests) {
 // Libraries that only some rooms may see: the first part of an include, and the rooms.
 TEST(Rooms, KeepTheirLibrariesToThemselves) {
   const std::map<std::string, std::set<std::string>> allowed{
-      {"rocksdb", {"storage"}},         {"asio", {"rpc", "server"}},
+      {"rocksdb", {"storage"}},
+      {"asio", {"rpc", "server"}},
       {"kj", {"rpc", "server", "client", "tools"}},
       {"capnp", {"rpc", "server", "client", "tools"}},
-      {"spdlog", {"server"}},           {"toml++", {"server"}},
-      {"CLI", {"server", "tools"}},     {"nlohmann", {"server", "tools"}},
+      {"spdlog", {"server"}},
+      {"toml++", {"server"}},
+      {"CLI", {"server", "tools"}},
+      {"nlohmann", {"server", "tools"}},
   };
   for (const auto& [name, room] : rooms()) {
     for (const fs::path& file : sources_of(room)) {
@@ -155,14 +160,15 @@ TEST(Rooms, PublicHeadersShowNoLibraryThatTheirUsersNeedNotKnow) {
   }
 }
 
-// Time, chance and waiting come in from outside; what the core iterates over has an order. (RocksDB's own threads stand
-// behind engine_rocksdb, the one file that is not of the core.)
+// Time, chance and waiting come in from outside; what the core iterates over has an order.
+// (RocksDB's own threads stand behind engine_rocksdb, the one file that is not of the core.)
 TEST(TheCore, ReadsNoClockDrawsNoChanceAndNeverWaits) {
-  const std::vector<std::string> banned{
-      "steady_clock", "system_clock",   "high_resolution_clock", "sleep_for",
-      "sleep_until",  "random_device",  "std::rand",             "srand(",
-      "time(nullptr)", "gettimeofday",  "clock_gettime",         "std::thread",
-      "std::mutex",   "std::atomic",    "unordered_map",         "unordered_set"};
+  const std::vector<std::string> banned{"steady_clock", "system_clock",  "high_resolution_clock",
+                                        "sleep_for",    "sleep_until",   "random_device",
+                                        "std::rand",    "srand(",        "time(nullptr)",
+                                        "gettimeofday", "clock_gettime", "std::thread",
+                                        "std::mutex",   "std::atomic",   "unordered_map",
+                                        "unordered_set"};
   std::vector<fs::path> core;
   for (const std::string folder : {"storage/base", "storage/model", "storage", "gossip"}) {
     for (const fs::path& file : sources_in(folder, false)) core.push_back(file);
@@ -221,7 +227,8 @@ TEST(Documents, LinkOnlyToWhatIsThere) {
     for (std::sregex_iterator at(text.begin(), text.end(), link), end; at != end; ++at) {
       const std::string target = (*at)[1];
       if (target.starts_with("http")) continue;
-      EXPECT_TRUE(fs::exists(document.parent_path() / target)) << document << " links to " << target;
+      EXPECT_TRUE(fs::exists(document.parent_path() / target))
+          << document << " links to " << target;
     }
   }
 }

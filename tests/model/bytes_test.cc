@@ -26,7 +26,8 @@ TEST(Varint, HasSevenBitsAByteLowestFirst) {
   EXPECT_EQ(varint(~std::uint64_t{0}), "\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"s);
 }
 
-RC_GTEST_PROP(VarintLaw, ReadsBackAndTakesNoByteMore, (std::uint64_t drawn, const std::string& after)) {
+RC_GTEST_PROP(VarintLaw, ReadsBackAndTakesNoByteMore,
+              (std::uint64_t drawn, const std::string& after)) {
   const std::uint64_t value = drawn >> (drawn % 64);  // every length
   const std::string bytes = varint(value) + after;
   ByteReader in(bytes);
@@ -44,7 +45,8 @@ TEST(Varint, BeyondSixtyFourBitsIsRefused) {
   }
 }
 
-// Else equal values could have different bytes, and hashes of encodings would not tell equal from different.
+// Else equal values could have different bytes, and hashes of encodings would not tell equal from
+// different.
 TEST(Varint, LongerThanNeededIsRefused) {
   for (const std::string& bytes : {"\x80\x00"s, "\xff\x00"s, "\xac\x82\x00"s}) {
     ByteReader in(bytes);
@@ -72,7 +74,8 @@ RC_GTEST_PROP(Ordered64Law, ByteOrderIsNumericOrder, (std::uint64_t a, std::uint
 }
 
 RC_GTEST_PROP(BytesLaw, FieldsReadBackInTheOrderInWhichTheyWereWritten,
-              (std::uint64_t number, const std::string& text, std::uint64_t fixed, std::uint8_t byte)) {
+              (std::uint64_t number, const std::string& text, std::uint64_t fixed,
+               std::uint8_t byte)) {
   std::string out;
   put_varint(out, number);
   put_bytes(out, text);
@@ -88,7 +91,9 @@ RC_GTEST_PROP(BytesLaw, FieldsReadBackInTheOrderInWhichTheyWereWritten,
 }
 
 TEST(ByteReader, AfterOneFailureEveryReadIsEmptyAndNothingIsOk) {
-  ByteReader in("\x05" "abc");
+  ByteReader in(
+      "\x05"
+      "abc");
   EXPECT_EQ(in.bytes(), "");  // five promised, three there
   EXPECT_FALSE(in.ok());
   EXPECT_EQ(in.left(), 0U);

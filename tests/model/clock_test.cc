@@ -1,5 +1,6 @@
-// Goal: a clock is a set of dots, whatever its compact form; its bytes are the same for equal sets, and fixed for good.
-// Method: a std::set as twin for every operation; bytes written out by hand; hostile bytes as properties.
+// Goal: a clock is a set of dots, whatever its compact form; its bytes are the same for equal sets,
+// and fixed for good. Method: a std::set as twin for every operation; bytes written out by hand;
+// hostile bytes as properties.
 #include "storage/model/clock.h"
 
 #include <gtest/gtest.h>
@@ -295,7 +296,8 @@ INSTANTIATE_TEST_SUITE_P(
         std::pair{"an actor twice", "\x02" + bytes_of_clock(1, {1, 0}).substr(1) +
                                         bytes_of_clock(1, {1, 0}).substr(1)},
         std::pair{"a base too high", bytes_of_clock(1, {kCounterMax + 1, 0})},
-        std::pair{"an interval that begins too high", bytes_of_clock(1, {0, 1, kCounterMax - 1, 0})},
+        std::pair{"an interval that begins too high",
+                  bytes_of_clock(1, {0, 1, kCounterMax - 1, 0})},
         std::pair{"an interval that ends too high", bytes_of_clock(1, {3, 1, 0, kCounterMax - 4})},
         std::pair{"a sum that overflows",
                   bytes_of_clock(1, {kCounterMax, 1, kCounterMax, kCounterMax})}),

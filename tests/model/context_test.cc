@@ -1,5 +1,5 @@
-// Goal: a context reads back for its own key and for no other, and no bytes do more than give a Status.
-// Method: round trips and hostile bytes as properties.
+// Goal: a context reads back for its own key and for no other, and no bytes do more than give a
+// Status. Method: round trips and hostile bytes as properties.
 #include "storage/model/context.h"
 
 #include <gtest/gtest.h>
@@ -26,7 +26,8 @@ RC_GTEST_PROP(ContextLaw, ReadsBackForItsKey, (const std::string& key)) {
   RC_ASSERT(*back == seen);
 }
 
-RC_GTEST_PROP(ContextLaw, IsRefusedForAnotherKey, (const std::string& key, const std::string& other)) {
+RC_GTEST_PROP(ContextLaw, IsRefusedForAnotherKey,
+              (const std::string& key, const std::string& other)) {
   RC_PRE(key != other);
   VersionVector seen = *any_wide_vector();
   seen.raise(small_actor(0), 1);
@@ -42,7 +43,8 @@ RC_GTEST_PROP(ContextLaw, AlteredBytesAreRefused, (const std::string& key)) {
   RC_ASSERT(absl::IsInvalidArgument(decode_context(key, altered).status()));
 }
 
-RC_GTEST_PROP(ContextLaw, AnyOtherBytesAreRefused, (const std::string& key, const std::string& bytes)) {
+RC_GTEST_PROP(ContextLaw, AnyOtherBytesAreRefused,
+              (const std::string& key, const std::string& bytes)) {
   RC_PRE(!bytes.empty());
   RC_ASSERT(absl::IsInvalidArgument(decode_context(key, bytes).status()));
   RC_ASSERT(absl::IsInvalidArgument(decode_context(key, "\x01" + bytes).status()));
@@ -53,8 +55,8 @@ TEST(Context, BytesAreFixedForGood) {
   VersionVector seen;
   seen.raise(ActorId{0x0000000000100000}, 7);
   EXPECT_EQ(encode_context("k", seen),
-            "\x01"                                  // format
-            "\xab\xfb\xcd\x5a\x3c\x30\x79\x64"      // bound to the key
+            "\x01"                              // format
+            "\xab\xfb\xcd\x5a\x3c\x30\x79\x64"  // bound to the key
             "\x01\x00\x00\x10\x00\x00\x00\x00\x00\x07"s);
 }
 

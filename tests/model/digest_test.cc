@@ -1,5 +1,5 @@
-// Goal: digests add up, depend on exactly what replicas must agree on, and are the same in every release.
-// Method: 128-bit integers as twin of the sums; figures fixed for good; laws.
+// Goal: digests add up, depend on exactly what replicas must agree on, and are the same in every
+// release. Method: 128-bit integers as twin of the sums; figures fixed for good; laws.
 #include "storage/model/digest.h"
 
 #include <gtest/gtest.h>
@@ -12,10 +12,13 @@ namespace {
 
 __extension__ using Wide = unsigned __int128;
 
-Wide wide(const DigestSum& sum) { return (static_cast<Wide>(sum.high) << 64) | sum.low; }
+Wide wide(const DigestSum& sum) {
+  return (static_cast<Wide>(sum.high) << 64) | sum.low;
+}
 
 RC_GTEST_PROP(DigestSumLaw, IsArithmeticModuloTwoToThe128,
-              (std::uint64_t low_a, std::uint64_t high_a, std::uint64_t low_b, std::uint64_t high_b)) {
+              (std::uint64_t low_a, std::uint64_t high_a, std::uint64_t low_b,
+               std::uint64_t high_b)) {
   // Small numbers would never carry: their complements do.
   const auto either = [](std::uint64_t drawn) { return *rc::gen::element(drawn, ~drawn); };
   const DigestSum a{either(low_a), either(high_a)};

@@ -1,6 +1,7 @@
-// Goal: at every moment, also while it grows, a digest tree tells of each range exactly what the stored keys there add up to.
-// Method: a plain map of keys as twin, which every answer is compared with after every step; growth is driven as the
-// store drives it: a scan in token order, in portions that end between two tokens, while changes go on.
+// Goal: at every moment, also while it grows, a digest tree tells of each range exactly what the
+// stored keys there add up to. Method: a plain map of keys as twin, which every answer is compared
+// with after every step; growth is driven as the store drives it: a scan in token order, in
+// portions that end between two tokens, while changes go on.
 #include "storage/model/digest_tree.h"
 
 #include <map>
@@ -13,7 +14,8 @@
 namespace grapevine::model {
 namespace {
 
-// A share that no other pair of (key, salt) has. One that counts many keys makes a tree grow as many keys would.
+// A share that no other pair of (key, salt) has. One that counts many keys makes a tree grow as
+// many keys would.
 DigestShare share_with(std::size_t key, std::uint64_t salt, std::uint32_t keys, bool unquiet) {
   const std::uint64_t mixed = (key + 1) * 0x9E3779B97F4A7C15 + salt * 0xD1B54A32D192ED03;
   return {{mixed, ~mixed * 31}, keys, unquiet ? 1U : 0U};
@@ -107,7 +109,8 @@ class TreeWithTwin {
   std::map<std::pair<Token, std::size_t>, DigestShare> keys_;
 };
 
-// Small and uneven ranges, so that keys share leaves and tokens and lie at both edges; and the whole ring.
+// Small and uneven ranges, so that keys share leaves and tokens and lie at both edges; and the
+// whole ring.
 rc::Gen<TokenRange> any_tree_range() {
   return rc::gen::element(TokenRange{{0x4000}, {0x43FF}}, TokenRange{{8}, {15}},
                           TokenRange{{5}, {5}}, TokenRange{},
@@ -141,7 +144,8 @@ rc::Gen<std::vector<Step>> any_steps() {
 void take(const Step& step, TreeWithTwin& twin) {
   const Token token = token_within(twin.tree().token_range(), step.key);
   if (step.choice < 9) {
-    twin.set(token, step.key, share_with(step.key, step.salt, step.salt % 40U + 1U, step.salt % 5 == 0));
+    twin.set(token, step.key,
+             share_with(step.key, step.salt, step.salt % 40U + 1U, step.salt % 5 == 0));
   } else if (step.choice < 11) {
     twin.set(token, step.key, {});
   } else if (step.choice < 12) {

@@ -1,5 +1,5 @@
-// Goal: stored entries read back, their bytes are fixed for good, and no bytes do more than give a Status.
-// Method: bytes written out by hand; round trips and hostile bytes as properties.
+// Goal: stored entries read back, their bytes are fixed for good, and no bytes do more than give a
+// Status. Method: bytes written out by hand; round trips and hostile bytes as properties.
 #include "storage/model/entry_codec.h"
 
 #include <gtest/gtest.h>
@@ -54,16 +54,15 @@ TEST(EntryBytes, OfAnEntryWithAVectorAreFixedForGood) {
   before_1970.write_id = 0;
   entry.insert(before_1970);
   entry.vector.raise(ActorId{0x0000000000100000}, 7);
-  EXPECT_EQ(encoded(entry),
-            "\x81\x02"s + kHelloBytes +
-                "\x05\x00\xb0\x9a\x78\x56\x34\x12"
-                "\xad\x02"
-                "\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"
-                "\x00\x00\x00\x00\x00\x00\x00\x00"
-                "\xc2\x94\xd3\x38\x05\x80\x06\x2d"
-                "\x00"
-                "\x01"
-                "\x00\x00\x10\x00\x00\x00\x00\x00\x07"s);
+  EXPECT_EQ(encoded(entry), "\x81\x02"s + kHelloBytes +
+                                "\x05\x00\xb0\x9a\x78\x56\x34\x12"
+                                "\xad\x02"
+                                "\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"
+                                "\x00\x00\x00\x00\x00\x00\x00\x00"
+                                "\xc2\x94\xd3\x38\x05\x80\x06\x2d"
+                                "\x00"
+                                "\x01"
+                                "\x00\x00\x10\x00\x00\x00\x00\x00\x07"s);
 }
 
 TEST(EntryBytes, OfADeleteThatIsStillRememberedAreFixedForGood) {
@@ -139,7 +138,8 @@ TEST(EntryBytes, WhatCannotHaveBeenWrittenIsDataLoss) {
            std::pair{"a version twice", "\x01\x02"s + kHelloBytes + kHelloBytes},
            std::pair{"fewer versions than promised", "\x01\x02"s + kHelloBytes},
            std::pair{"more versions than promised", "\x01\x01"s + kHelloBytes + kHelloBytes},
-           std::pair{"more versions than fit into memory", "\x01\xff\xff\xff\xff\x0f"s + kHelloBytes},
+           std::pair{"more versions than fit into memory",
+                     "\x01\xff\xff\xff\xff\x0f"s + kHelloBytes},
            std::pair{"a counter of zero", "\x01\x01"s + counter_zero},
            std::pair{"a counter too high", "\x01\x01"s + counter_too_high},
        }) {

@@ -1,5 +1,6 @@
-// Goal: two replicas' entries become one by a least upper bound, and fill and strip only move knowledge about.
-// Method: examples for each rule; the laws of a join; the twin of tests/model/twin.h.
+// Goal: two replicas' entries become one by a least upper bound, and fill and strip only move
+// knowledge about. Method: examples for each rule; the laws of a join; the twin of
+// tests/model/twin.h.
 #include "storage/model/entry.h"
 
 #include <gtest/gtest.h>
@@ -20,7 +21,9 @@ VersionVector vector_of(const std::vector<Dot>& tops) {
   return vector;
 }
 
-Entry holding(const std::vector<Dot>& live) { return filled_entry(vector_of(live), live); }
+Entry holding(const std::vector<Dot>& live) {
+  return filled_entry(vector_of(live), live);
+}
 
 // ---- one entry ----
 

@@ -1,8 +1,9 @@
 // RapidCheck generators for storage/model.
 //
-// Two worlds. The small one has three actors (two lives of one node, and another node) and counters up to 10, so that
-// values meet, cover and supersede each other all the time: it is what rc::gen::arbitrary gives. The wide one reaches
-// every actor, counters up to kCounterMax and any bytes: it is for encodings.
+// Two worlds. The small one has three actors (two lives of one node, and another node) and counters
+// up to 10, so that values meet, cover and supersede each other all the time: it is what
+// rc::gen::arbitrary gives. The wide one reaches every actor, counters up to kCounterMax and any
+// bytes: it is for encodings.
 //
 // In both, a dot names one version: version_of(dot) is a function of the dot.
 #pragma once
@@ -72,36 +73,36 @@ inline rc::Gen<DotRange> any_small_range() {
   });
 }
 
-// For each actor a base and a bit for each counter above it: gaps, runs and empty sets are all common.
+// For each actor a base and a bit for each counter above it: gaps, runs and empty sets are all
+// common.
 inline rc::Gen<Clock> any_small_clock() {
-  const auto counters =
-      rc::gen::pair(rc::gen::inRange<std::uint64_t>(0, kSmallCounterMax / 2 + 1),
-                    rc::gen::container<std::vector<bool>>(kSmallCounterMax,
-                                                          rc::gen::arbitrary<bool>()));
-  return rc::gen::map(
-      rc::gen::container<std::vector<std::pair<std::uint64_t, std::vector<bool>>>>(kSmallActors,
-                                                                                   counters),
-      [](const std::vector<std::pair<std::uint64_t, std::vector<bool>>>& drawn) {
-        Clock clock;
-        for (std::size_t i = 0; i < kSmallActors; ++i) {
-          const auto& [base, above] = drawn[i];
-          for (std::uint64_t n = 1; n <= kSmallCounterMax; ++n) {
-            if (n <= base || (n > base + 1 && above[n - 1])) clock.add(Dot{small_actor(i), n});
-          }
-        }
-        return clock;
-      });
+  const auto counters = rc::gen::pair(
+      rc::gen::inRange<std::uint64_t>(0, kSmallCounterMax / 2 + 1),
+      rc::gen::container<std::vector<bool>>(kSmallCounterMax, rc::gen::arbitrary<bool>()));
+  return rc::gen::map(rc::gen::container<std::vector<std::pair<std::uint64_t, std::vector<bool>>>>(
+                          kSmallActors, counters),
+                      [](const std::vector<std::pair<std::uint64_t, std::vector<bool>>>& drawn) {
+                        Clock clock;
+                        for (std::size_t i = 0; i < kSmallActors; ++i) {
+                          const auto& [base, above] = drawn[i];
+                          for (std::uint64_t n = 1; n <= kSmallCounterMax; ++n) {
+                            if (n <= base || (n > base + 1 && above[n - 1]))
+                              clock.add(Dot{small_actor(i), n});
+                          }
+                        }
+                        return clock;
+                      });
 }
 
 inline rc::Gen<VersionVector> any_small_vector() {
-  return rc::gen::map(
-      rc::gen::container<std::vector<std::uint64_t>>(
-          kSmallActors, rc::gen::inRange<std::uint64_t>(0, kSmallCounterMax + 1)),
-      [](const std::vector<std::uint64_t>& tops) {
-        VersionVector vector;
-        for (std::size_t i = 0; i < kSmallActors; ++i) vector.raise(small_actor(i), tops[i]);
-        return vector;
-      });
+  return rc::gen::map(rc::gen::container<std::vector<std::uint64_t>>(
+                          kSmallActors, rc::gen::inRange<std::uint64_t>(0, kSmallCounterMax + 1)),
+                      [](const std::vector<std::uint64_t>& tops) {
+                        VersionVector vector;
+                        for (std::size_t i = 0; i < kSmallActors; ++i)
+                          vector.raise(small_actor(i), tops[i]);
+                        return vector;
+                      });
 }
 
 // Live versions are covered by the vector, as in every entry that travels.
@@ -122,24 +123,24 @@ inline rc::Gen<std::uint64_t> any_wide_counter() {
 }
 
 inline rc::Gen<Dot> any_wide_dot() {
-  return rc::gen::construct<Dot>(
-      rc::gen::construct<ActorId>(rc::gen::arbitrary<std::uint64_t>()), any_wide_counter());
+  return rc::gen::construct<Dot>(rc::gen::construct<ActorId>(rc::gen::arbitrary<std::uint64_t>()),
+                                 any_wide_counter());
 }
 
 inline rc::Gen<Clock> any_wide_clock() {
-  const auto range = rc::gen::pair(
-      rc::gen::oneOf(any_wide_dot(), any_small_dot()),
-      rc::gen::oneOf(rc::gen::just<std::uint64_t>(1), any_wide_counter()));
-  return rc::gen::map(rc::gen::container<std::vector<std::pair<Dot, std::uint64_t>>>(range),
-                      [](const std::vector<std::pair<Dot, std::uint64_t>>& drawn) {
-                        Clock clock;
-                        for (const auto& [dot, length] : drawn) {
-                          const std::uint64_t room = kCounterMax - dot.counter;
-                          clock.add(DotRange{dot.actor, dot.counter,
-                                             dot.counter + std::min(length - 1, room)});
-                        }
-                        return clock;
-                      });
+  const auto range =
+      rc::gen::pair(rc::gen::oneOf(any_wide_dot(), any_small_dot()),
+                    rc::gen::oneOf(rc::gen::just<std::uint64_t>(1), any_wide_counter()));
+  return rc::gen::map(
+      rc::gen::container<std::vector<std::pair<Dot, std::uint64_t>>>(range),
+      [](const std::vector<std::pair<Dot, std::uint64_t>>& drawn) {
+        Clock clock;
+        for (const auto& [dot, length] : drawn) {
+          const std::uint64_t room = kCounterMax - dot.counter;
+          clock.add(DotRange{dot.actor, dot.counter, dot.counter + std::min(length - 1, room)});
+        }
+        return clock;
+      });
 }
 
 inline rc::Gen<VersionVector> any_wide_vector() {
@@ -166,29 +167,28 @@ inline rc::Gen<Version> any_wide_version() {
 // An entry as it may be stored: any versions, any vector, but not neither.
 inline rc::Gen<Entry> any_wide_entry() {
   return rc::gen::suchThat(
-      rc::gen::map(
-          rc::gen::pair(rc::gen::container<std::vector<Version>>(any_wide_version()),
-                        rc::gen::oneOf(rc::gen::just(VersionVector{}), any_wide_vector())),
-          [](const std::pair<std::vector<Version>, VersionVector>& drawn) {
-            Entry entry;
-            entry.vector = drawn.second;
-            for (const Version& version : drawn.first) {
-              if (entry.find(version.dot) == nullptr) entry.insert(version);
-            }
-            return entry;
-          }),
+      rc::gen::map(rc::gen::pair(rc::gen::container<std::vector<Version>>(any_wide_version()),
+                                 rc::gen::oneOf(rc::gen::just(VersionVector{}), any_wide_vector())),
+                   [](const std::pair<std::vector<Version>, VersionVector>& drawn) {
+                     Entry entry;
+                     entry.vector = drawn.second;
+                     for (const Version& version : drawn.first) {
+                       if (entry.find(version.dot) == nullptr) entry.insert(version);
+                     }
+                     return entry;
+                   }),
       [](const Entry& entry) { return !entry.void_of_all(); });
 }
 
 // `bytes` after one to four edits: a bit flipped, a byte set, put in or taken out, the end cut off.
 inline rc::Gen<std::string> mutated(std::string bytes) {
   using Edit = std::tuple<std::uint32_t, std::uint8_t, char>;
-  const auto edit = rc::gen::tuple(rc::gen::arbitrary<std::uint32_t>(),
-                                   rc::gen::inRange<std::uint8_t>(0, 5),
-                                   rc::gen::arbitrary<char>());
-  const auto edits = rc::gen::suchThat(
-      rc::gen::container<std::vector<Edit>>(edit),
-      [](const std::vector<Edit>& drawn) { return !drawn.empty(); });
+  const auto edit =
+      rc::gen::tuple(rc::gen::arbitrary<std::uint32_t>(), rc::gen::inRange<std::uint8_t>(0, 5),
+                     rc::gen::arbitrary<char>());
+  const auto edits =
+      rc::gen::suchThat(rc::gen::container<std::vector<Edit>>(edit),
+                        [](const std::vector<Edit>& drawn) { return !drawn.empty(); });
   return rc::gen::map(edits, [bytes](const std::vector<Edit>& drawn) {
     std::string out = bytes;
     for (std::size_t i = 0; i < std::min<std::size_t>(drawn.size(), 4); ++i) {
@@ -217,7 +217,9 @@ inline void showValue(const Dot& dot, std::ostream& out) {
 inline void showValue(const DotRange& range, std::ostream& out) {
   out << to_string(range.actor) << ':' << range.first << '-' << range.last;
 }
-inline void showValue(const Clock& clock, std::ostream& out) { out << to_string(clock); }
+inline void showValue(const Clock& clock, std::ostream& out) {
+  out << to_string(clock);
+}
 inline void showValue(const VersionVector& vector, std::ostream& out) {
   for (const auto& [actor, counter] : vector.items()) {
     out << to_string(actor) << ':' << counter << ' ';

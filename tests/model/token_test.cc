@@ -1,5 +1,6 @@
-// Goal: keys lie where they always lay, hash tags follow Redis Cluster, and partitions cut the token space without gap.
-// Method: the examples of the Redis Cluster specification and a twin of its keyHashSlot; tokens fixed for good; laws.
+// Goal: keys lie where they always lay, hash tags follow Redis Cluster, and partitions cut the
+// token space without gap. Method: the examples of the Redis Cluster specification and a twin of
+// its keyHashSlot; tokens fixed for good; laws.
 #include "storage/model/token.h"
 
 #include <gtest/gtest.h>
@@ -64,8 +65,8 @@ TEST(Token, IsTheXxh3OfTheHashedPartForGood) {
 
 RC_GTEST_PROP(TokenRangeLaw, PartsTileTheRange, ()) {
   const int outer_bits = *rc::gen::inRange(0, 17);
-  const auto outer =
-      static_cast<std::uint32_t>(*rc::gen::inRange<std::uint64_t>(0, std::uint64_t{1} << outer_bits));
+  const auto outer = static_cast<std::uint32_t>(
+      *rc::gen::inRange<std::uint64_t>(0, std::uint64_t{1} << outer_bits));
   const TokenRange range = TokenRange{}.part(outer, outer_bits);
   RC_ASSERT(range.size_bits() == 64 - outer_bits);
   const int bits = *rc::gen::inRange(0, 9);

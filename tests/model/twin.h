@@ -1,5 +1,5 @@
-// The slow, obvious twins of Clock and Entry: plain sets and maps, with the rules written as one would say them.
-// storage/model keeps compact forms of the same things; the laws compare the two.
+// The slow, obvious twins of Clock and Entry: plain sets and maps, with the rules written as one
+// would say them. storage/model keeps compact forms of the same things; the laws compare the two.
 #pragma once
 
 #include <algorithm>
@@ -89,9 +89,8 @@ inline EntryTwin strip(EntryTwin entry, const ClockTwin& clock) {
   EntryTwin implied;
   implied.live = entry.live;
   implied = fill(implied, clock);
-  std::erase_if(entry.vector, [&](const auto& item) {
-    return item.second <= implied.known(item.first);
-  });
+  std::erase_if(entry.vector,
+                [&](const auto& item) { return item.second <= implied.known(item.first); });
   return entry;
 }
 

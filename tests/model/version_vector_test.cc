@@ -32,10 +32,9 @@ RC_GTEST_PROP(VersionVectorLaw, RaisesAsAMapOfMaximaDoes, (const std::vector<Dot
     vector.raise(dot);
     twin[dot.actor] = std::max(twin[dot.actor], dot.counter);
     RC_ASSERT(vector.items().size() == twin.size());
-    RC_ASSERT(std::equal(twin.begin(), twin.end(), vector.items().begin(),
-                         [](const auto& a, const auto& b) {
-                           return a.first == b.first && a.second == b.second;
-                         }));
+    RC_ASSERT(std::equal(
+        twin.begin(), twin.end(), vector.items().begin(),
+        [](const auto& a, const auto& b) { return a.first == b.first && a.second == b.second; }));
     RC_ASSERT(vector.covers(dot));
     RC_ASSERT(!vector.covers(Dot{dot.actor, twin[dot.actor] + 1}));
   }

@@ -8,7 +8,8 @@ namespace grapevine::rpc {
 namespace {
 
 TEST(Address, ReadsAndPrintsTheSameText) {
-  for (const std::string text : {"127.0.0.1:4740", "localhost:0", "[::1]:65535", "[fe80::1]:80", "node-1.example.org:1"}) {
+  for (const std::string text :
+       {"127.0.0.1:4740", "localhost:0", "[::1]:65535", "[fe80::1]:80", "node-1.example.org:1"}) {
     const auto address = parse_address(text);
     ASSERT_TRUE(address.ok()) << address.status();
     EXPECT_EQ(to_string(*address), text);
@@ -38,15 +39,18 @@ TEST(Address, RefusesEverythingElseAndSaysWhy) {
     const auto address = parse_address(text);
     ASSERT_TRUE(absl::IsInvalidArgument(address.status())) << text;
     EXPECT_NE(text_of(address.status()).find(reason), std::string::npos) << address.status();
-    EXPECT_NE(text_of(address.status()).find("write HOST:PORT"), std::string::npos) << address.status();
+    EXPECT_NE(text_of(address.status()).find("write HOST:PORT"), std::string::npos)
+        << address.status();
   }
 }
 
 TEST(Address, KnowsWhatOnlyThisMachineCanReach) {
-  for (const char* host : {"127.0.0.1", "127.8.9.10", "::1", "localhost", "LocalHost", "::ffff:127.0.0.1"}) {
+  for (const char* host :
+       {"127.0.0.1", "127.8.9.10", "::1", "localhost", "LocalHost", "::ffff:127.0.0.1"}) {
     EXPECT_TRUE(is_loopback(Address{host, 1})) << host;
   }
-  for (const char* host : {"0.0.0.0", "::", "10.0.0.1", "localhost.example.org", "128.0.0.1", "127.example.org"}) {
+  for (const char* host :
+       {"0.0.0.0", "::", "10.0.0.1", "localhost.example.org", "128.0.0.1", "127.example.org"}) {
     EXPECT_FALSE(is_loopback(Address{host, 1})) << host;
   }
 }

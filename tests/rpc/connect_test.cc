@@ -1,5 +1,6 @@
-// Goal: dialling reaches what can be reached, in bounded time, from the address asked for, and says why when it fails.
-// Method: loopback listeners; a listener whose queue is full stands for a host that does not answer.
+// Goal: dialling reaches what can be reached, in bounded time, from the address asked for, and says
+// why when it fails. Method: loopback listeners; a listener whose queue is full stands for a host
+// that does not answer.
 #include "rpc/connect.h"
 
 #include <netinet/in.h>
@@ -23,7 +24,8 @@ TEST_F(Connect, RefusalNamesTheAddress) {
   Address nobody = listen()->address();
   const kj::Exception failure = failure_of(connect(loop_, nobody, ConnectOptions{}));
   EXPECT_TRUE(is_connection_lost(failure));
-  EXPECT_EQ(to_status(failure), absl::UnavailableError("cannot connect to " + to_string(nobody) + ": connection refused"));
+  EXPECT_EQ(to_status(failure), absl::UnavailableError("cannot connect to " + to_string(nobody) +
+                                                       ": connection refused"));
 }
 
 TEST_F(Connect, DialsFromTheHostAskedFor) {
@@ -32,14 +34,16 @@ TEST_F(Connect, DialsFromTheHostAskedFor) {
   options.from = Address{"127.0.0.9", 4741};
   auto stream = loop_.run_until(connect(loop_, listener->address(), options));
   EXPECT_EQ(local_host(*stream), "127.0.0.9");
-  const auto second = loop_.run_until(connect(loop_, listener->address(), options));  // the port is not taken
+  const auto second =
+      loop_.run_until(connect(loop_, listener->address(), options));  // the port is not taken
 }
 
 TEST_F(Connect, UnspecifiedHostLeavesTheChoiceToTheKernel) {
   const auto listener = listen();
   ConnectOptions options;
   options.from = Address{"0.0.0.0", 4741};
-  EXPECT_EQ(local_host(*loop_.run_until(connect(loop_, listener->address(), options))), "127.0.0.1");
+  EXPECT_EQ(local_host(*loop_.run_until(connect(loop_, listener->address(), options))),
+            "127.0.0.1");
 }
 
 TEST_F(Connect, ForeignHostToDialFromIsExplained) {
@@ -67,15 +71,20 @@ TEST_F(Connect, SilenceEndsAfterTheTimeout) {
   const Instant start = loop_.now();
   const kj::Exception failure = failure_of(connect(loop_, listener->address(), impatient));
   EXPECT_GE(loop_.now() - start, impatient.timeout);
-  EXPECT_EQ(to_status(failure), absl::UnavailableError("cannot connect to " + to_string(listener->address()) +
-                                                       ": no answer within 50 ms"));
+  EXPECT_EQ(to_status(failure),
+            absl::UnavailableError("cannot connect to " + to_string(listener->address()) +
+                                   ": no answer within 50 ms"));
 }
 
 TEST_F(Connect, DroppedAttemptHarmsNothing) {
   const auto listener = listen();
-  { const auto dropped = connect(loop_, listener->address(), ConnectOptions{}).eagerlyEvaluate(nullptr); }
   {
-    const auto dropped = connect(loop_, listener->address(), ConnectOptions{}).eagerlyEvaluate(nullptr);
+    const auto dropped =
+        connect(loop_, listener->address(), ConnectOptions{}).eagerlyEvaluate(nullptr);
+  }
+  {
+    const auto dropped =
+        connect(loop_, listener->address(), ConnectOptions{}).eagerlyEvaluate(nullptr);
     loop_.run_until(kj::evalLast([] {}));
   }
   loop_.run_until(loop_.after(Duration(0)));

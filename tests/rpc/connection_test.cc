@@ -1,5 +1,6 @@
-// Goal: calls work both ways over one stream, errors keep their codes, and the end of the other side is always noticed.
-// Method: two connections in one loop, or one whose peer is a bare stream under the test's control.
+// Goal: calls work both ways over one stream, errors keep their codes, and the end of the other
+// side is always noticed. Method: two connections in one loop, or one whose peer is a bare stream
+// under the test's control.
 #include "rpc/connection.h"
 
 #include <capnp/serialize-async.h>
@@ -15,7 +16,8 @@ const PeerInfo kPeer{Address{"peer", 1}};
 class ConnectionTest : public LoopTest {
  protected:
   kj::Own<Connection> client(kj::Own<kj::AsyncIoStream> stream, ConnectionOptions options = {}) {
-    return kj::heap<Connection>(loop_, kj::mv(stream), kPeer, Connection::Side::kClient, nullptr, options);
+    return kj::heap<Connection>(loop_, kj::mv(stream), kPeer, Connection::Side::kClient, nullptr,
+                                options);
   }
   kj::Own<Connection> server(kj::Own<kj::AsyncIoStream> stream, ConnectionOptions options = {}) {
     return kj::heap<Connection>(loop_, kj::mv(stream), kPeer, Connection::Side::kServer,
@@ -62,9 +64,9 @@ TEST_F(ConnectionTest, BothSidesMayOfferACapability) {
   auto pair = connected();
   EchoState near_state;
   auto served = server(kj::mv(pair.far));
-  auto connection = kj::heap<Connection>(loop_, kj::mv(pair.near), kPeer, Connection::Side::kClient,
-                                         capnp::Capability::Client(kj::heap<EchoServer>(near_state)),
-                                         ConnectionOptions{});
+  auto connection = kj::heap<Connection>(
+      loop_, kj::mv(pair.near), kPeer, Connection::Side::kClient,
+      capnp::Capability::Client(kj::heap<EchoServer>(near_state)), ConnectionOptions{});
   auto there = connection->bootstrap<Echo>();
   auto back = served->bootstrap<Echo>();
   EXPECT_EQ(loop_.run_until(echo(there, 3)), 3u);
@@ -83,8 +85,8 @@ TEST_F(ConnectionTest, EveryStatusArrivesWithItsCodeAndText) {
     request.setCode(code);
     request.setText("key 'x' is over the limit: shorten it");
     const kj::Exception failure = failure_of(request.send().then([](auto&&) { return 0; }));
-    EXPECT_EQ(to_status(failure),
-              absl::Status(static_cast<absl::StatusCode>(code), "key 'x' is over the limit: shorten it"));
+    EXPECT_EQ(to_status(failure), absl::Status(static_cast<absl::StatusCode>(code),
+                                               "key 'x' is over the limit: shorten it"));
     EXPECT_FALSE(is_connection_lost(failure));
   }
   EXPECT_EQ(loop_.run_until(echo(remote, 1)), 1u);
@@ -178,7 +180,8 @@ TEST_F(ConnectionTest, ReaderThatIsTooSlowHoldsUpItsOwnCallsAndLittleMemory) {
   options.queued_bytes_max = 1'000'000;
   auto pair = connected();
   auto served = server(kj::mv(pair.far), options);
-  auto pipe = kj::newTwoWayPipe();  // the client's bytes go through it, the answers only once the test wants
+  auto pipe = kj::
+      newTwoWayPipe();  // the client's bytes go through it, the answers only once the test wants
   auto calls_out = pipe.ends[1]->pumpTo(*pair.near).ignoreResult().eagerlyEvaluate(nullptr);
   auto connection = client(kj::mv(pipe.ends[0]));
   auto remote = connection->bootstrap<Echo>();

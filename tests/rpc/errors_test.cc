@@ -1,5 +1,6 @@
-// Goal: an error keeps its code and its text on the way through exceptions, and a foreign one becomes the right code.
-// Method: exceptions as KJ, Cap'n Proto and Asio make them. The way over the wire is tested with connections.
+// Goal: an error keeps its code and its text on the way through exceptions, and a foreign one
+// becomes the right code. Method: exceptions as KJ, Cap'n Proto and Asio make them. The way over
+// the wire is tested with connections.
 #include "rpc/errors.h"
 
 #include <gtest/gtest.h>
@@ -17,7 +18,8 @@ kj::Exception exception(Type type, const std::string& text) {
 
 TEST(Errors, EveryStatusSurvivesAnException) {
   for (int code = 1; code <= 16; ++code) {
-    const absl::Status status(static_cast<absl::StatusCode>(code), "key 'a: b' is over the limit; shorten it");
+    const absl::Status status(static_cast<absl::StatusCode>(code),
+                              "key 'a: b' is over the limit; shorten it");
     EXPECT_EQ(to_status(to_exception(status)), status);
   }
 }
@@ -25,8 +27,11 @@ TEST(Errors, EveryStatusSurvivesAnException) {
 TEST(Errors, StatusSurvivesWhatCapnProtoAddsOnTheWay) {
   const absl::Status status = outcome_unknown_error("1 of 2 owners answered");
   const std::string text = to_exception(status).getDescription().cStr();
-  EXPECT_EQ(to_status(exception(Type::FAILED, "remote exception: remote exception: " + text)), status);
-  EXPECT_EQ(to_status(exception(Type::FAILED, "remote exception: " + text + "\ncontext: call of put")), status);
+  EXPECT_EQ(to_status(exception(Type::FAILED, "remote exception: remote exception: " + text)),
+            status);
+  EXPECT_EQ(
+      to_status(exception(Type::FAILED, "remote exception: " + text + "\ncontext: call of put")),
+      status);
 }
 
 TEST(Errors, ForeignExceptionsBecomeOneLineWithACode) {
@@ -34,12 +39,14 @@ TEST(Errors, ForeignExceptionsBecomeOneLineWithACode) {
             absl::UnavailableError("Peer disconnected."));
   EXPECT_EQ(to_status(exception(Type::OVERLOADED, "a\nb")), absl::ResourceExhaustedError("a b"));
   EXPECT_EQ(to_status(exception(Type::UNIMPLEMENTED, "no")), absl::UnimplementedError("no"));
-  EXPECT_EQ(to_status(exception(Type::FAILED, "remote exception: why")), absl::InternalError("why"));
+  EXPECT_EQ(to_status(exception(Type::FAILED, "remote exception: why")),
+            absl::InternalError("why"));
 }
 
 TEST(Errors, DamagedMarkIsOrdinaryText) {
-  for (const std::string text : {"grapevine status ", "grapevine status 0: a", "grapevine status 17: a",
-                                 "grapevine status 3", "grapevine status x: a"}) {
+  for (const std::string text :
+       {"grapevine status ", "grapevine status 0: a", "grapevine status 17: a",
+        "grapevine status 3", "grapevine status x: a"}) {
     EXPECT_EQ(to_status(exception(Type::FAILED, text)), absl::InternalError(text));
   }
 }
@@ -51,7 +58,8 @@ TEST(Errors, LongTextsAreCut) {
 
 TEST(Errors, OnlyTheTransportLosesConnections) {
   EXPECT_TRUE(is_connection_lost(connection_lost("gone")));
-  EXPECT_TRUE(is_connection_lost(exception(Type::DISCONNECTED, "remote exception: Peer disconnected.")));
+  EXPECT_TRUE(
+      is_connection_lost(exception(Type::DISCONNECTED, "remote exception: Peer disconnected.")));
   EXPECT_FALSE(is_connection_lost(to_exception(absl::UnavailableError("not enough owners"))));
   EXPECT_FALSE(is_connection_lost(exception(Type::FAILED, "other")));
 }

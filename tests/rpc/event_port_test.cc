@@ -1,5 +1,6 @@
 // Goal: KJ's loop and Asio's share one thread, in both modes, and neither starves the other.
-// Method: endless chains of events on one side, timers on the other; calls from other threads through KJ's executor.
+// Method: endless chains of events on one side, timers on the other; calls from other threads
+// through KJ's executor.
 #include "rpc/event_port.h"
 
 #include <thread>
@@ -31,7 +32,8 @@ TEST_F(EventPort, EndlessEventsDoNotStarveTimers) {
 
 TEST_F(EventPort, EventsLeftByOneModeGoOnInTheOther) {
   std::string order;
-  loop_.spawn(kj::evalLater([&] { order += "a"; }).then([&] { order += "b"; }).then([&] { loop_.stop(); }));
+  loop_.spawn(
+      kj::evalLater([&] { order += "a"; }).then([&] { order += "b"; }).then([&] { loop_.stop(); }));
   loop_.run_until(kj::Promise<void>(kj::READY_NOW));
   loop_.run();
   EXPECT_EQ(order, "ab");
@@ -80,8 +82,9 @@ TEST_F(EventPort, TurnEndIsToldOnceAfterTheEventsAndCanBeForgotten) {
 }
 
 TEST_F(EventPort, WaitingInsideAnEventStopsTheProcess) {
-  EXPECT_DEATH(loop_.run_until(kj::evalLater([&] { loop_.run_until(kj::Promise<void>(kj::READY_NOW)); })),
-               "waiting inside an event");
+  EXPECT_DEATH(
+      loop_.run_until(kj::evalLater([&] { loop_.run_until(kj::Promise<void>(kj::READY_NOW)); })),
+      "waiting inside an event");
 }
 
 }  // namespace

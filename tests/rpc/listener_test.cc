@@ -1,5 +1,6 @@
-// Goal: a port is had or its absence explained; accepting goes on through bursts, refusals and a lack of descriptors.
-// Method: loopback sockets on ports that the kernel chooses; the process's own descriptor limit, lowered for one test.
+// Goal: a port is had or its absence explained; accepting goes on through bursts, refusals and a
+// lack of descriptors. Method: loopback sockets on ports that the kernel chooses; the process's own
+// descriptor limit, lowered for one test.
 #include "rpc/listener.h"
 
 #include <fcntl.h>
@@ -37,18 +38,21 @@ TEST_F(ListenerTest, PortInUseNamesTheAddressAndTheFlag) {
   options.flag = "--client-listen";
   const auto second = Listener::bind(loop_, listener->address(), options);
   EXPECT_EQ(second.status(),
-            absl::FailedPreconditionError("cannot listen on " + to_string(listener->address()) +
-                                          ": address already in use; stop the other process or choose another port "
-                                          "with --client-listen"));
+            absl::FailedPreconditionError(
+                "cannot listen on " + to_string(listener->address()) +
+                ": address already in use; stop the other process or choose another port "
+                "with --client-listen"));
 }
 
 TEST_F(ListenerTest, AddressOfAnotherMachineAndUnknownNameAreExplained) {
   const auto foreign = Listener::bind(loop_, Address{"192.0.2.1", 0}, ListenOptions{});
   EXPECT_TRUE(absl::IsFailedPrecondition(foreign.status()));
-  EXPECT_NE(text_of(foreign.status()).find("give an address of this machine with --listen"), std::string::npos);
+  EXPECT_NE(text_of(foreign.status()).find("give an address of this machine with --listen"),
+            std::string::npos);
   const auto unknown = Listener::bind(loop_, Address{"nobody.invalid", 0}, ListenOptions{});
   EXPECT_TRUE(absl::IsFailedPrecondition(unknown.status()));
-  EXPECT_NE(text_of(unknown.status()).find("cannot find the host 'nobody.invalid'"), std::string::npos);
+  EXPECT_NE(text_of(unknown.status()).find("cannot find the host 'nobody.invalid'"),
+            std::string::npos);
 }
 
 TEST_F(ListenerTest, PortIsFreeAgainAtOnce) {
@@ -117,7 +121,8 @@ TEST_F(ListenerTest, StopsAcceptingButKeepsItsStreams) {
   auto near = dial(listener->address());
   run_while_not([&] { return !accepted_.empty(); });
   listener->stop();
-  EXPECT_TRUE(is_connection_lost(failure_of(connect(loop_, listener->address(), ConnectOptions{}))));
+  EXPECT_TRUE(
+      is_connection_lost(failure_of(connect(loop_, listener->address(), ConnectOptions{}))));
   listener.reset();
   write_text(*near, "x");
   EXPECT_EQ(read_text(*accepted_[0], 1), "x");
@@ -125,7 +130,8 @@ TEST_F(ListenerTest, StopsAcceptingButKeepsItsStreams) {
 
 TEST_F(ListenerTest, OutlastsALackOfDescriptors) {
 #ifdef __SANITIZE_ADDRESS__
-  GTEST_SKIP() << "the undefined-behaviour sanitizer, built with this one, needs descriptors for its own checks";
+  GTEST_SKIP() << "the undefined-behaviour sanitizer, built with this one, needs descriptors for "
+                  "its own checks";
 #endif
   auto listener = listen();
   keep(*listener);

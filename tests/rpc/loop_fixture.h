@@ -1,4 +1,5 @@
-// What the tests of rpc/ share: a loop whose background failures are collected, and streams over real loopback sockets.
+// What the tests of rpc/ share: a loop whose background failures are collected, and streams over
+// real loopback sockets.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -18,7 +19,9 @@ namespace grapevine::rpc::test {
 
 inline const Address kAnyPort{"127.0.0.1", 0};
 
-inline std::string text_of(const absl::Status& status) { return std::string(grapevine::text_of(status)); }
+inline std::string text_of(const absl::Status& status) {
+  return std::string(grapevine::text_of(status));
+}
 
 struct StreamPair {
   kj::Own<kj::AsyncIoStream> near;
@@ -51,8 +54,11 @@ class LoopTest : public testing::Test {
   template <typename T>
   kj::Exception failure_of(kj::Promise<T> promise) {
     kj::Maybe<kj::Exception> failure;
-    loop_.run_until(promise.then([](auto&&...) {}, [&](kj::Exception&& e) { failure = kj::mv(e); }));
-    KJ_IF_MAYBE (exception, failure) { return kj::mv(*exception); }
+    loop_.run_until(
+        promise.then([](auto&&...) {}, [&](kj::Exception&& e) { failure = kj::mv(e); }));
+    KJ_IF_MAYBE (exception, failure) {
+      return kj::mv(*exception);
+    }
     ADD_FAILURE() << "the promise did not fail";
     return kj::Exception(kj::Exception::Type::FAILED, __FILE__, __LINE__, kj::str("none"));
   }

@@ -1,5 +1,6 @@
-// Goal: functions, timers and tasks run on the loop's thread, in order, and their failures are heard.
-// Method: a loop on the test's thread, and helper threads that post to it; to be run under the thread sanitizer too.
+// Goal: functions, timers and tasks run on the loop's thread, in order, and their failures are
+// heard. Method: a loop on the test's thread, and helper threads that post to it; to be run under
+// the thread sanitizer too.
 #include "rpc/loop.h"
 
 #include <thread>
@@ -68,19 +69,23 @@ TEST_F(LoopTests, StopComesFromAnotherThread) {
 
 TEST_F(LoopTests, PromisesMadeByPostedFunctionsGoOnWithoutAnybodyWaiting) {
   loop_.post([&] {
-    loop_.spawn(kj::evalLater([] {}).then([&] { return loop_.after(Duration(1)); }).then([&] { loop_.stop(); }));
+    loop_.spawn(kj::evalLater([] {}).then([&] { return loop_.after(Duration(1)); }).then([&] {
+      loop_.stop();
+    }));
   });
   loop_.run();
 }
 
 TEST_F(LoopTests, FailuresOfTasksAndFunctionsAreReportedAndTheLoopGoesOn) {
-  loop_.spawn(kj::evalLater([] { kj::throwFatalException(to_exception(absl::DataLossError("first"))); }));
+  loop_.spawn(
+      kj::evalLater([] { kj::throwFatalException(to_exception(absl::DataLossError("first"))); }));
   loop_.post([] { kj::throwFatalException(to_exception(absl::NotFoundError("second"))); });
   loop_.post([&] { loop_.stop(); });
   loop_.run();
   loop_.run_until(loop_.after(Duration(0)));
   ASSERT_EQ(failures_.size(), 2u);
-  std::sort(failures_.begin(), failures_.end(), [](const auto& a, const auto& b) { return a.code() < b.code(); });
+  std::sort(failures_.begin(), failures_.end(),
+            [](const auto& a, const auto& b) { return a.code() < b.code(); });
   EXPECT_EQ(failures_[0], absl::NotFoundError("second"));
   EXPECT_EQ(failures_[1], absl::DataLossError("first"));
 }
@@ -100,7 +105,8 @@ TEST_F(LoopTests, TimersEndInTheirOrderAndNotBeforeTheirTime) {
 TEST_F(LoopTests, DroppedTimerNeverEnds) {
   bool ended = false;
   {
-    const auto dropped = loop_.after(Duration(0)).then([&] { ended = true; }).eagerlyEvaluate(nullptr);
+    const auto dropped =
+        loop_.after(Duration(0)).then([&] { ended = true; }).eagerlyEvaluate(nullptr);
   }
   loop_.run_until(loop_.after(std::chrono::milliseconds(1)));
   EXPECT_FALSE(ended);

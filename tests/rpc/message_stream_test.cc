@@ -1,5 +1,6 @@
-// Goal: messages come out as they went in however they are cut up, and what is no message is refused before it costs memory.
-// Method: one end of an in-process pipe is the peer, which writes bytes as it likes.
+// Goal: messages come out as they went in however they are cut up, and what is no message is
+// refused before it costs memory. Method: one end of an in-process pipe is the peer, which writes
+// bytes as it likes.
 #include "rpc/message_stream.h"
 
 #include <capnp/serialize.h>
@@ -16,7 +17,8 @@ constexpr std::size_t kLimit = 1'000'000;
 
 class MessageStreamTest : public LoopTest {
  protected:
-  ~MessageStreamTest() noexcept override = default;  // KJ's destructors may throw, GoogleTest's may not
+  ~MessageStreamTest() noexcept override =
+      default;  // KJ's destructors may throw, GoogleTest's may not
 
   static std::string message(std::size_t value_bytes, std::size_t first_segment_words = 1'024) {
     capnp::MallocMessageBuilder builder(static_cast<kj::uint>(first_segment_words),
@@ -29,7 +31,8 @@ class MessageStreamTest : public LoopTest {
     return std::string(reinterpret_cast<const char*>(bytes.begin()), bytes.size());
   }
 
-  static std::string header(std::uint32_t segments_less_one, std::initializer_list<std::uint32_t> words) {
+  static std::string header(std::uint32_t segments_less_one,
+                            std::initializer_list<std::uint32_t> words) {
     std::string bytes(reinterpret_cast<const char*>(&segments_less_one), 4);
     for (const std::uint32_t word : words) bytes.append(reinterpret_cast<const char*>(&word), 4);
     return bytes;
@@ -42,9 +45,10 @@ class MessageStreamTest : public LoopTest {
     }
     auto kept = kj::heap(bytes.substr(0, piece_bytes));
     auto written = pipe_.ends[1]->write(kept->data(), kept->size());
-    return written.attach(kj::mv(kept)).then([this, rest = bytes.substr(std::min(piece_bytes, bytes.size())), piece_bytes] {
-      return send(rest, piece_bytes);
-    });
+    return written.attach(kj::mv(kept))
+        .then([this, rest = bytes.substr(std::min(piece_bytes, bytes.size())), piece_bytes] {
+          return send(rest, piece_bytes);
+        });
   }
 
   // Sizes of the values read until the end; -1 stands for a failure.
@@ -104,7 +108,8 @@ TEST_F(MessageStreamTest, GarbageIsRefusedAndNothingMoreIsRead) {
   EXPECT_EQ(receive(), std::vector<long>{-1});
   EXPECT_TRUE(absl::IsInvalidArgument(messages_.failure()));
   EXPECT_EQ(text_of(messages_.failure()), failure_text_);
-  EXPECT_NE(failure_text_.find("peer:1 sent bytes that are no Cap'n Proto message"), std::string::npos);
+  EXPECT_NE(failure_text_.find("peer:1 sent bytes that are no Cap'n Proto message"),
+            std::string::npos);
   EXPECT_EQ(receive(), std::vector<long>{-1});
   loop_.run_until(messages_.on_end());
 }
@@ -112,7 +117,8 @@ TEST_F(MessageStreamTest, GarbageIsRefusedAndNothingMoreIsRead) {
 TEST_F(MessageStreamTest, AnnouncedSizeOverTheLimitIsRefusedBeforeTheBytesCome) {
   auto sending = send(message(5) + header(0, {kLimit / 8 + 1}), 100).eagerlyEvaluate(nullptr);
   EXPECT_EQ(receive(), (std::vector<long>{5, -1}));
-  EXPECT_NE(failure_text_.find("announced a message of 1000008 bytes, the limit is 1000000"), std::string::npos);
+  EXPECT_NE(failure_text_.find("announced a message of 1000008 bytes, the limit is 1000000"),
+            std::string::npos);
 }
 
 TEST_F(MessageStreamTest, SumOfSegmentsIsWhatCounts) {
@@ -126,7 +132,8 @@ TEST_F(MessageStreamTest, LargestSizesDoNotOverflow) {
   for (int i = 0; i < 513; ++i) bytes += header(0xffffffff, {});
   auto sending = send(bytes, 10'000).eagerlyEvaluate(nullptr);
   EXPECT_EQ(receive(), std::vector<long>{-1});
-  EXPECT_NE(failure_text_.find(std::to_string(512ull * 0xffffffffull * 8)), std::string::npos) << failure_text_;
+  EXPECT_NE(failure_text_.find(std::to_string(512ull * 0xffffffffull * 8)), std::string::npos)
+      << failure_text_;
 }
 
 TEST_F(MessageStreamTest, MessageAtTheLimitIsRead) {
@@ -138,13 +145,15 @@ TEST_F(MessageStreamTest, MessageAtTheLimitIsRead) {
 
 TEST_F(MessageStreamTest, EndInsideAMessageIsACutConnection) {
   const std::string whole = message(100'000);
-  for (const std::size_t kept : {std::size_t{3}, std::size_t{9}, std::size_t{5'000}, whole.size() - 1}) {
+  for (const std::size_t kept :
+       {std::size_t{3}, std::size_t{9}, std::size_t{5'000}, whole.size() - 1}) {
     pipe_ = kj::newTwoWayPipe();
     MessageStream fresh(*pipe_.ends[0], "peer:1", kLimit);
     auto sending = send(whole.substr(0, kept), 100'000).eagerlyEvaluate(nullptr);
     const kj::Exception failure = failure_of(fresh.readMessage());
     EXPECT_TRUE(is_connection_lost(failure));
-    EXPECT_EQ(fresh.failure(), absl::UnavailableError("peer:1 closed the connection in the middle of a message"));
+    EXPECT_EQ(fresh.failure(),
+              absl::UnavailableError("peer:1 closed the connection in the middle of a message"));
     EXPECT_FALSE(fresh.at_end());
   }
 }
@@ -168,7 +177,8 @@ TEST_F(MessageStreamTest, ReadsNothingWhileCongestedAndGoesOnAfterAWrite) {
   messages_.pause_reading_while([&] { return congested; });
   auto sending = send(message(5), 1'000).eagerlyEvaluate(nullptr);
   bool done = false;
-  auto read = messages_.tryReadMessage().then([&](auto&&) { done = true; }).eagerlyEvaluate(nullptr);
+  auto read =
+      messages_.tryReadMessage().then([&](auto&&) { done = true; }).eagerlyEvaluate(nullptr);
   loop_.run_until(loop_.after(Duration(0)));
   EXPECT_FALSE(done);
 

@@ -1,5 +1,5 @@
-// Goal: numbers need no lookup, names do not block the loop, and a name nobody has is a clear failure.
-// Method: names of this machine, and the name that RFC 6761 promises not to exist.
+// Goal: numbers need no lookup, names do not block the loop, and a name nobody has is a clear
+// failure. Method: names of this machine, and the name that RFC 6761 promises not to exist.
 #include "rpc/resolve.h"
 
 #include "tests/rpc/loop_fixture.h"
@@ -29,7 +29,8 @@ TEST_F(Resolve, LocalhostIsLoopback) {
 TEST_F(Resolve, UnknownNameIsNamed) {
   const kj::Exception failure = failure_of(resolve(loop_, Address{"nobody.invalid", 1}));
   EXPECT_TRUE(is_connection_lost(failure));
-  EXPECT_NE(text_of(to_status(failure)).find("cannot find the host 'nobody.invalid'"), std::string::npos);
+  EXPECT_NE(text_of(to_status(failure)).find("cannot find the host 'nobody.invalid'"),
+            std::string::npos);
 }
 
 TEST_F(Resolve, DroppedLookupHarmsNothing) {

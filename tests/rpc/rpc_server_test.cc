@@ -13,7 +13,8 @@ class RpcServerTest : public LoopTest {
   void serve(ListenOptions listen_options = {}, ConnectionOptions options = {}) {
     server_ = std::make_unique<RpcServer>(
         loop_, listen(std::move(listen_options)),
-        [this](const PeerInfo&) { return capnp::Capability::Client(kj::heap<EchoServer>(state_)); }, options,
+        [this](const PeerInfo&) { return capnp::Capability::Client(kj::heap<EchoServer>(state_)); },
+        options,
         [this](const PeerInfo&, const absl::Status& status) { ended_badly_.push_back(status); });
   }
 
@@ -67,10 +68,14 @@ TEST_F(RpcServerTest, BadPeersCostOneConnectionAndOneLineEach) {
   EXPECT_EQ(loop_.run_until(echo(remote, 5)), 5u);
 
   EXPECT_TRUE(absl::IsInvalidArgument(complaint_about("GET / HTTP/1.1\r\n\r\n", false)));
-  EXPECT_TRUE(absl::IsInvalidArgument(complaint_about(std::string("\0\0\0\0\xff\xff\xff\x7f", 8), false)));
-  EXPECT_TRUE(absl::IsUnavailable(complaint_about(std::string("\0\0\0\0\x09\0\0\0half", 12), true)));
+  EXPECT_TRUE(
+      absl::IsInvalidArgument(complaint_about(std::string("\0\0\0\0\xff\xff\xff\x7f", 8), false)));
+  EXPECT_TRUE(
+      absl::IsUnavailable(complaint_about(std::string("\0\0\0\0\x09\0\0\0half", 12), true)));
   // A whole message, but nonsense: its root pointer leads nowhere.
-  EXPECT_FALSE(complaint_about(std::string("\0\0\0\0\x01\0\0\0\xff\xff\xff\xff\xff\xff\xff\xff", 16), false).ok());
+  EXPECT_FALSE(
+      complaint_about(std::string("\0\0\0\0\x01\0\0\0\xff\xff\xff\xff\xff\xff\xff\xff", 16), false)
+          .ok());
   for (const absl::Status& status : ended_badly_) {
     EXPECT_EQ(text_of(status).find('\n'), std::string::npos) << status;
   }
@@ -84,8 +89,8 @@ TEST_F(RpcServerTest, ResetInTheMiddleOfACallIsReportedAndTheCallDropped) {
     auto stream = dial(server_->address());
     const struct linger abort_at_close = {1, 0};
     stream->setsockopt(SOL_SOCKET, SO_LINGER, &abort_at_close, sizeof(abort_at_close));
-    Connection connection(loop_, kj::mv(stream), PeerInfo{server_->address()}, Connection::Side::kClient, nullptr,
-                          ConnectionOptions{});
+    Connection connection(loop_, kj::mv(stream), PeerInfo{server_->address()},
+                          Connection::Side::kClient, nullptr, ConnectionOptions{});
     auto call = connection.bootstrap<Echo>().waitRequest().send();
     run_while_not([&] { return state_.waiting.size() == 1; });
   }
@@ -113,7 +118,8 @@ TEST_F(RpcServerTest, StopEndsCallsUnderWayAndEveryConnection) {
   std::vector<kj::Promise<int>> calls;
   for (int i = 0; i < 10; ++i) {
     clients.push_back(client());
-    calls.push_back(clients.back()->bootstrap<Echo>().waitRequest().send().then([](auto&&) { return 0; }));
+    calls.push_back(
+        clients.back()->bootstrap<Echo>().waitRequest().send().then([](auto&&) { return 0; }));
   }
   run_while_not([&] { return state_.waiting.size() == 10; });
   loop_.run_until(server_->stop());

@@ -1,5 +1,6 @@
-// Goal: a stream keeps KJ's contract over real sockets, whatever the sizes, the order of events and the end of the peer.
-// Method: two ends on loopback in one loop; small kernel buffers where a slow peer is needed.
+// Goal: a stream keeps KJ's contract over real sockets, whatever the sizes, the order of events and
+// the end of the peer. Method: two ends on loopback in one loop; small kernel buffers where a slow
+// peer is needed.
 #include "rpc/stream.h"
 
 #include <netinet/in.h>
@@ -44,13 +45,14 @@ class StreamTest : public LoopTest {
     });
   }
 
-  static kj::Promise<void> read_pieces(kj::AsyncIoStream& stream, std::string& bytes, std::vector<std::size_t> sizes,
-                                       std::size_t turn = 0) {
+  static kj::Promise<void> read_pieces(kj::AsyncIoStream& stream, std::string& bytes,
+                                       std::vector<std::size_t> sizes, std::size_t turn = 0) {
     const std::size_t size = sizes[turn % sizes.size()];
     auto piece = kj::heapArray<char>(size);
     char* const at = piece.begin();
     return stream.tryRead(at, size / 2 + 1, size)
-        .then([&stream, &bytes, sizes, turn, piece = kj::mv(piece), size](std::size_t got) -> kj::Promise<void> {
+        .then([&stream, &bytes, sizes, turn, piece = kj::mv(piece),
+               size](std::size_t got) -> kj::Promise<void> {
           bytes.append(piece.begin(), got);
           if (got < size / 2 + 1) return kj::READY_NOW;
           return read_pieces(stream, bytes, sizes, turn + 1);
@@ -59,7 +61,8 @@ class StreamTest : public LoopTest {
 };
 
 TEST_F(StreamTest, BytesArriveBothWaysAtOnceWhateverTheSizes) {
-  const std::vector<std::size_t> sizes[] = {{1, 7, 4'096}, {100'000}, {3'000'000, 10, 300'000}, {64 * 1024}, {13}};
+  const std::vector<std::size_t> sizes[] = {
+      {1, 7, 4'096}, {100'000}, {3'000'000, 10, 300'000}, {64 * 1024}, {13}};
   unsigned seed = 0;
   for (const auto& written : sizes) {
     for (const auto& read : sizes) {
@@ -75,7 +78,8 @@ TEST_F(StreamTest, BytesArriveBothWaysAtOnceWhateverTheSizes) {
       all.add(read_pieces(*pair.far, got_there, read));
       all.add(read_pieces(*pair.near, got_back, read));
       loop_.run_until(kj::joinPromises(all.finish()));
-      EXPECT_TRUE(got_there == there && got_back == back) << written[0] << " written, " << read[0] << " read";
+      EXPECT_TRUE(got_there == there && got_back == back)
+          << written[0] << " written, " << read[0] << " read";
     }
   }
 }
@@ -90,7 +94,8 @@ TEST_F(StreamTest, SmallReadsTakeApartWhatCameAtOnce) {
 TEST_F(StreamTest, PiecesOfOneWriteStayInOrder) {
   auto pair = connected();
   std::vector<std::string> texts;
-  for (int i = 0; i < 300; ++i) texts.push_back(pattern(i % 5 == 0 ? 0 : 3'000, static_cast<unsigned>(i)));
+  for (int i = 0; i < 300; ++i)
+    texts.push_back(pattern(i % 5 == 0 ? 0 : 3'000, static_cast<unsigned>(i)));
   std::vector<kj::ArrayPtr<const kj::byte>> pieces;
   std::string all;
   for (const std::string& text : texts) {
@@ -98,12 +103,14 @@ TEST_F(StreamTest, PiecesOfOneWriteStayInOrder) {
     all += text;
   }
   write_text(*pair.near, "before");
-  auto written = pair.near->write(kj::arrayPtr(pieces.data(), pieces.size())).eagerlyEvaluate(nullptr);
+  auto written =
+      pair.near->write(kj::arrayPtr(pieces.data(), pieces.size())).eagerlyEvaluate(nullptr);
   EXPECT_TRUE(read_text(*pair.far, 6 + all.size()) == "before" + all);
   loop_.run_until(kj::mv(written));
 }
 
-// Segments with data that the kernel has sent. Its tcp_info has this at the end; glibc's does not know it yet.
+// Segments with data that the kernel has sent. Its tcp_info has this at the end; glibc's does not
+// know it yet.
 std::uint32_t segments_sent(kj::AsyncIoStream& stream) {
   constexpr std::size_t kOffset = 156;
   char info[256] = {};
@@ -163,7 +170,9 @@ TEST_F(StreamTest, WriterIsHeldBackByAReaderThatDoesNotRead) {
   auto pair = connected();
   const std::string bytes = pattern(32 * 1024 * 1024, 1);
   bool written = false;
-  auto writing = pair.near->write(bytes.data(), bytes.size()).then([&] { written = true; }).eagerlyEvaluate(nullptr);
+  auto writing = pair.near->write(bytes.data(), bytes.size())
+                     .then([&] { written = true; })
+                     .eagerlyEvaluate(nullptr);
   loop_.run_until(loop_.after(std::chrono::milliseconds(5)));
   EXPECT_FALSE(written);
   EXPECT_TRUE(read_text(*pair.far, bytes.size()) == bytes);
@@ -185,7 +194,8 @@ TEST_F(StreamTest, LargeReadDroppedHalfWayTouchesItsMemoryNoMore) {
   auto pair = connected();
   {
     auto buffer = kj::heapArray<char>(10'000'000);
-    auto dropped = pair.far->tryRead(buffer.begin(), buffer.size(), buffer.size()).eagerlyEvaluate(nullptr);
+    auto dropped =
+        pair.far->tryRead(buffer.begin(), buffer.size(), buffer.size()).eagerlyEvaluate(nullptr);
     write_text(*pair.near, pattern(200'000, 1));
     loop_.run_until(loop_.after(Duration(0)));
   }
@@ -235,7 +245,8 @@ TEST_F(StreamTest, OutOfBandBytesAreNoDisconnect) {
   peer.connect({asio::ip::make_address("127.0.0.1"), listener->address().port});
   auto stream = loop_.run_until(kj::mv(accepted.promise));
   bool disconnected = false;
-  auto watch = stream->whenWriteDisconnected().then([&] { disconnected = true; }).eagerlyEvaluate(nullptr);
+  auto watch =
+      stream->whenWriteDisconnected().then([&] { disconnected = true; }).eagerlyEvaluate(nullptr);
   peer.send(asio::buffer("!", 1), asio::socket_base::message_out_of_band);
   peer.send(asio::buffer("ab", 2));
   EXPECT_EQ(read_text(*stream, 2), "ab");

@@ -1,6 +1,6 @@
-// Goal: a node is told what to be by flags, environment and file, in that order; every mistake is one line that says what, which
-// and what to do, and exit code 2.
-// Method: command lines, variables of this process, files in a directory of their own.
+// Goal: a node is told what to be by flags, environment and file, in that order; every mistake is
+// one line that says what, which and what to do, and exit code 2. Method: command lines, variables
+// of this process, files in a directory of their own.
 #include "server/config.h"
 
 #include <cstdlib>

@@ -1,6 +1,6 @@
-// Goal: what the coordinator wants is carried out: calls reach peers and their answers come back, deadlines ring, who lags is told
-// on.
-// Method: a store in memory and a fake peer behind real links, in one loop.
+// Goal: what the coordinator wants is carried out: calls reach peers and their answers come back,
+// deadlines ring, who lags is told on. Method: a store in memory and a fake peer behind real links,
+// in one loop.
 #include "server/coordination.h"
 
 #include <gmock/gmock.h>

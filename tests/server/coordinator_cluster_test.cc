@@ -1,7 +1,8 @@
-// Goal: with R + W > N no acknowledged write is lost and every read that begins later sees it, whichever nodes coordinate; every
-// request is answered exactly once.
-// Method: four coordinators on stores of their own, three owners a partition, and between them a network that delivers calls and
-// answers in any order, late, or never. A script of random steps drives it; a failing one is shrunk.
+// Goal: with R + W > N no acknowledged write is lost and every read that begins later sees it,
+// whichever nodes coordinate; every request is answered exactly once. Method: four coordinators on
+// stores of their own, three owners a partition, and between them a network that delivers calls and
+// answers in any order, late, or never. A script of random steps drives it; a failing one is
+// shrunk.
 #include <algorithm>
 #include <map>
 #include <set>
@@ -144,7 +145,8 @@ class Cluster {
     asked_.emplace(std::pair(at, *id), std::move(asked));
   }
 
-  // A value that nobody wrote before, or a delete; its context has seen nothing, or what an answer of before showed.
+  // A value that nobody wrote before, or a delete; its context has seen nothing, or what an answer
+  // of before showed.
   void write(std::size_t at, std::uint32_t what) {
     Asked asked;
     const std::string key = key_of(what);

@@ -1,5 +1,5 @@
-// A coordinator whose calls to peers lie on a desk: a test answers or fails each by hand, syncs the disk and moves time. The
-// node itself and the peers B and C own every key.
+// A coordinator whose calls to peers lie on a desk: a test answers or fails each by hand, syncs the
+// disk and moves time. The node itself and the peers B and C own every key.
 #pragma once
 
 #include <algorithm>

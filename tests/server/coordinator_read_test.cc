@@ -1,5 +1,6 @@
-// Goal: a read answers the join of what as many owners as were asked for hold, with every value; who lags behind it is repaired.
-// Method: peers' answers and time moved by hand; see coordinator_desk.h.
+// Goal: a read answers the join of what as many owners as were asked for hold, with every value;
+// who lags behind it is repaired. Method: peers' answers and time moved by hand; see
+// coordinator_desk.h.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 

@@ -1,6 +1,6 @@
-// Goal: a request is answered once, whatever happens; operations on one key are done in order; a key of other owners is
-// forwarded, once.
-// Method: peers' answers, the disk and time moved by hand; see coordinator_desk.h.
+// Goal: a request is answered once, whatever happens; operations on one key are done in order; a
+// key of other owners is forwarded, once. Method: peers' answers, the disk and time moved by hand;
+// see coordinator_desk.h.
 #include "server/coordinator.h"
 
 #include <gmock/gmock.h>

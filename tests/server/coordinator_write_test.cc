@@ -1,6 +1,6 @@
-// Goal: a write is acknowledged when, and only when, it is durable here and at as many owners as were asked for; what is
-// answered instead is true.
-// Method: peers' answers, the disk and time moved by hand; see coordinator_desk.h.
+// Goal: a write is acknowledged when, and only when, it is durable here and at as many owners as
+// were asked for; what is answered instead is true. Method: peers' answers, the disk and time moved
+// by hand; see coordinator_desk.h.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 

@@ -1,5 +1,6 @@
-// Goal: work is done elsewhere, one after another, and reported on the loop, in order; nothing is reported to what is gone.
-// Method: a real thread beside the test's loop; its work waits where a test must look at it under way.
+// Goal: work is done elsewhere, one after another, and reported on the loop, in order; nothing is
+// reported to what is gone. Method: a real thread beside the test's loop; its work waits where a
+// test must look at it under way.
 #include "server/disk_thread.h"
 
 #include <atomic>

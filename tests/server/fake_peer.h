@@ -1,4 +1,5 @@
-// A node as its peers see it, without the rest of it: it greets as it is told, and serves what a test gives it a store for.
+// A node as its peers see it, without the rest of it: it greets as it is told, and serves what a
+// test gives it a store for.
 #pragma once
 
 #include <memory>

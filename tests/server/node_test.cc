@@ -1,6 +1,6 @@
-// Goal: a node starts, serves, stops and starts again with what it had; whatever is in its way is one clear error, and leaves its
-// directory alone.
-// Method: whole nodes in this process, on ports that the kernel chooses, with directories of their own; clients of the real port.
+// Goal: a node starts, serves, stops and starts again with what it had; whatever is in its way is
+// one clear error, and leaves its directory alone. Method: whole nodes in this process, on ports
+// that the kernel chooses, with directories of their own; clients of the real port.
 #include "server/node.h"
 
 #include <filesystem>

@@ -1,5 +1,6 @@
-// Goal: a link is dialled when it is needed, once for all who wait for it, and again when it broke; who answers is who was meant.
-// Method: fake peers on ports of their own in the same loop; nothing waits but for what happens.
+// Goal: a link is dialled when it is needed, once for all who wait for it, and again when it broke;
+// who answers is who was meant. Method: fake peers on ports of their own in the same loop; nothing
+// waits but for what happens.
 #include "server/peer_links.h"
 
 #include <gmock/gmock.h>

@@ -1,6 +1,6 @@
-// Goal: the pages of a scan, put together, are every key with the prefix, once, in order, whatever the pages' limits; a page is
-// bounded in bytes and in work.
-// Method: stores in memory; a fake peer for partitions of another node; limits and prefixes tried through.
+// Goal: the pages of a scan, put together, are every key with the prefix, once, in order, whatever
+// the pages' limits; a page is bounded in bytes and in work. Method: stores in memory; a fake peer
+// for partitions of another node; limits and prefixes tried through.
 #include "server/scanner.h"
 
 #include <algorithm>
@@ -37,7 +37,8 @@ class ScannerTest : public rpc::test::LoopTest {
     return rpc::to_status(failure_of(scanner_.page(std::move(request)).ignoreResult()));
   }
 
-  // All keys with `prefix`, in the order in which pages of `limit` show them. `between` is called after each page.
+  // All keys with `prefix`, in the order in which pages of `limit` show them. `between` is called
+  // after each page.
   Strings all(
       const std::string& prefix, std::size_t limit, const std::function<void()>& between = [] {}) {
     Strings keys;

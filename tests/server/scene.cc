@@ -9,8 +9,8 @@
 namespace grapevine::server::test {
 namespace {
 
-// RocksDB's files in memory deny that they can be synced beside a write, though nothing in them minds; SyncWAL insists. And
-// their disk is never full.
+// RocksDB's files in memory deny that they can be synced beside a write, though nothing in them
+// minds; SyncWAL insists. And their disk is never full.
 class MemoryFile final : public rocksdb::FSWritableFileOwnerWrapper {
  public:
   MemoryFile(std::unique_ptr<rocksdb::FSWritableFile>&& below, std::shared_ptr<const bool> full)

@@ -1,5 +1,5 @@
-// What tests of server/ run its parts on: a store in memory whose disk syncs when told, a ring moved by hand, operations in few
-// words.
+// What tests of server/ run its parts on: a store in memory whose disk syncs when told, a ring
+// moved by hand, operations in few words.
 #pragma once
 
 #include <cstdint>
@@ -124,7 +124,8 @@ inline ActorId actor(std::uint64_t node) {
   return ActorId::of(NodeId{node}, 1);
 }
 model::Version version_of(model::Dot dot, std::string_view value, std::uint64_t write_id = 0);
-// A filled entry as a peer would send it: these live versions, and a vector that covers them and `more`.
+// A filled entry as a peer would send it: these live versions, and a vector that covers them and
+// `more`.
 model::Entry entry_of(std::vector<model::Version> versions, std::vector<model::Dot> more = {});
 model::Entry heads_of(model::Entry entry);
 

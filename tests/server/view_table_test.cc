@@ -1,6 +1,6 @@
-// Goal: a view answers from the moment it was opened; it goes with its holder, or after it was idle; what is asked of it is
-// hostile.
-// Method: a store in memory; views called as a peer calls them, but without a wire between.
+// Goal: a view answers from the moment it was opened; it goes with its holder, or after it was
+// idle; what is asked of it is hostile. Method: a store in memory; views called as a peer calls
+// them, but without a wire between.
 #include "server/view_table.h"
 
 #include <gmock/gmock.h>

@@ -1,6 +1,6 @@
-// Goal: what is written is read back the same; what no node of ours would send ends in a Status (or in Cap'n Proto's own
-// exception), never in a value that breaks an invariant.
-// Method: round trips as properties; hostile messages written by hand; bytes of good messages, mutated.
+// Goal: what is written is read back the same; what no node of ours would send ends in a Status (or
+// in Cap'n Proto's own exception), never in a value that breaks an invariant. Method: round trips
+// as properties; hostile messages written by hand; bytes of good messages, mutated.
 #include "server/wire.h"
 
 #include <cstring>

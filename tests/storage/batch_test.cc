@@ -1,5 +1,5 @@
-// Goal: the rules of one write (R1) and of one received entry (R3), and that a batch happens whole or not at all.
-// Method: a store in memory with one partition; peers are entries made by hand.
+// Goal: the rules of one write (R1) and of one received entry (R3), and that a batch happens whole
+// or not at all. Method: a store in memory with one partition; peers are entries made by hand.
 #include "storage/batch.h"
 
 #include <gtest/gtest.h>
@@ -82,7 +82,8 @@ TEST_F(BatchTest, TheContextThatAWriteReturnsSupersedesThatWrite) {
   EXPECT_EQ(scene_.values("k"), Strings{});
 }
 
-// A vector that covers this write's dot covers every lower dot of its actor, also one that is a live sibling.
+// A vector that covers this write's dot covers every lower dot of its actor, also one that is a
+// live sibling.
 TEST_F(BatchTest, TheContextThatAWriteReturnsNeverCoversASiblingThatItHasNotSeen) {
   scene_.put("k", "another writer's", nothing_);
   const VersionVector mine = scene_.put("k", "mine", nothing_).seen;

@@ -42,8 +42,13 @@ TEST(JournalRecord, IsWrittenByteForByteAsTheReadmeSays) {
   JournalRecord record;
   record.sequence = 300;
   record.dots = {{{5}, {actor(1), 2}}, {{4}, {actor(1), 1}}};
-  const std::string expected("\xAC\x02" "\x01\x00\x10\x00\x00\x00\x00\x00" "\x02" "\x04\x01" "\x05\x02",
-                             15);
+  const std::string expected(
+      "\xAC\x02"
+      "\x01\x00\x10\x00\x00\x00\x00\x00"
+      "\x02"
+      "\x04\x01"
+      "\x05\x02",
+      15);
   EXPECT_EQ(record.encode(), expected);
 }
 

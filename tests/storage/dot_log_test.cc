@@ -14,7 +14,9 @@ using model::DotRange;
 
 constexpr std::size_t kNoLimit = 1'000;
 
-Instant at_ms(int ms) { return {std::chrono::milliseconds(ms)}; }
+Instant at_ms(int ms) {
+  return {std::chrono::milliseconds(ms)};
+}
 
 std::vector<std::string> keys(const NamedDots& answer) {
   std::vector<std::string> keys;
@@ -68,7 +70,8 @@ TEST_F(DotLogTest, StopsAtTheLimit) {
 TEST_F(DotLogTest, AddingADotTwiceKeepsTheFirstAndItsTime) {
   log_.add(Dot{actor(2), 7}, "other", at_ms(90));
   EXPECT_EQ(log_.size(), 6U);
-  EXPECT_EQ(keys(log_.name({{actor(2), 7, 7}}, at_ms(30), kNoLimit)), std::vector<std::string>{"b7"});
+  EXPECT_EQ(keys(log_.name({{actor(2), 7, 7}}, at_ms(30), kNoLimit)),
+            std::vector<std::string>{"b7"});
 }
 
 TEST_F(DotLogTest, ForgetsEverythingWhenCleared) {

@@ -1,4 +1,5 @@
-// Goal: the record that says what a directory is survives its encoding, and refuses what it cannot understand.
+// Goal: the record that says what a directory is survives its encoding, and refuses what it cannot
+// understand.
 #include "storage/identity.h"
 
 #include <gtest/gtest.h>

@@ -1,4 +1,5 @@
-// Goal: rule R7, case by case: an actor is kept exactly when nothing that it wrote can have been forgotten.
+// Goal: rule R7, case by case: an actor is kept exactly when nothing that it wrote can have been
+// forgotten.
 #include "storage/life.h"
 
 #include <gtest/gtest.h>
@@ -10,15 +11,21 @@ namespace {
 
 const Life kHere{"machine", "boot 1", "directory"};
 
-Life other_boot() { return {kHere.machine, "boot 2", kHere.directory}; }
+Life other_boot() {
+  return {kHere.machine, "boot 2", kHere.directory};
+}
 
-TEST(KeepsActor, AfterACleanStop) { EXPECT_TRUE(keeps_actor({kHere, true}, kHere)); }
+TEST(KeepsActor, AfterACleanStop) {
+  EXPECT_TRUE(keeps_actor({kHere, true}, kHere));
+}
 
 TEST(KeepsActor, AfterACleanStopAndAReboot) {
   EXPECT_TRUE(keeps_actor({kHere, true}, other_boot()));
 }
 
-TEST(KeepsActor, AfterACrashOnTheSameBoot) { EXPECT_TRUE(keeps_actor({kHere, false}, kHere)); }
+TEST(KeepsActor, AfterACrashOnTheSameBoot) {
+  EXPECT_TRUE(keeps_actor({kHere, false}, kHere));
+}
 
 TEST(KeepsActor, NotAfterACrashAndAReboot) {
   EXPECT_FALSE(keeps_actor({kHere, false}, other_boot()));

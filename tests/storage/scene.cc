@@ -93,8 +93,8 @@ class UnreadableFile final : public rocksdb::FSRandomAccessFileOwnerWrapper {
                  std::shared_ptr<FailingDisk::State> state)
       : FSRandomAccessFileOwnerWrapper(std::move(below)), state_(std::move(state)) {}
 
-  rocksdb::IOStatus Read(std::uint64_t offset, std::size_t count,
-                         const rocksdb::IOOptions& options, rocksdb::Slice* result, char* scratch,
+  rocksdb::IOStatus Read(std::uint64_t offset, std::size_t count, const rocksdb::IOOptions& options,
+                         rocksdb::Slice* result, char* scratch,
                          rocksdb::IODebugContext* context) const override {
     if (!state_->reads.ok() && state_->reads_left-- == 0) {
       state_->reads_left = 0;
@@ -149,15 +149,25 @@ FailingDisk::FailingDisk(rocksdb::Env* below)
 
 FailingDisk::~FailingDisk() = default;
 
-void FailingDisk::fail_log_appends(rocksdb::IOStatus status) { state_->log_appends = status; }
-void FailingDisk::tear_failing_appends(bool tear) { state_->tear = tear; }
-void FailingDisk::fail_log_syncs(rocksdb::IOStatus status) { state_->log_syncs = status; }
-void FailingDisk::fail_everything(rocksdb::IOStatus status) { state_->everything = status; }
+void FailingDisk::fail_log_appends(rocksdb::IOStatus status) {
+  state_->log_appends = status;
+}
+void FailingDisk::tear_failing_appends(bool tear) {
+  state_->tear = tear;
+}
+void FailingDisk::fail_log_syncs(rocksdb::IOStatus status) {
+  state_->log_syncs = status;
+}
+void FailingDisk::fail_everything(rocksdb::IOStatus status) {
+  state_->everything = status;
+}
 void FailingDisk::fail_reads_after(std::uint64_t reads, rocksdb::IOStatus status) {
   state_->reads_left = reads;
   state_->reads = status;
 }
-std::uint64_t FailingDisk::log_syncs() const { return state_->log_syncs_done; }
+std::uint64_t FailingDisk::log_syncs() const {
+  return state_->log_syncs_done;
+}
 
 Scene::Scene() : memory_(rocksdb::NewMemEnv(rocksdb::Env::Default())), disk(memory_.get()) {
   options.directory = "/store";
@@ -167,7 +177,9 @@ Scene::Scene() : memory_(rocksdb::NewMemEnv(rocksdb::Env::Default())), disk(memo
   options.block_cache_bytes = std::size_t{1} << 20;
 }
 
-Scene::~Scene() { executor.run_all(); }
+Scene::~Scene() {
+  executor.run_all();
+}
 
 absl::Status Scene::open() {
   auto opened = Store::open(options, executor, time, random,
@@ -253,9 +265,9 @@ namespace {
 std::string describe(std::string_view key, const model::Entry& entry) {
   std::string text = fmt::format("{} =", key);
   for (const model::Version& version : entry.versions) {
-    text += fmt::format(" ({}, {})={} at {} id {}", to_string(version.dot.actor),
-                        version.dot.counter, version.value, version.written.unix_ms,
-                        version.write_id);
+    text +=
+        fmt::format(" ({}, {})={} at {} id {}", to_string(version.dot.actor), version.dot.counter,
+                    version.value, version.written.unix_ms, version.write_id);
   }
   text += " knows";
   for (const auto& [who, counter] : entry.vector.items()) {
@@ -274,12 +286,11 @@ std::vector<std::string> Scene::contents() {
     lines.push_back(fmt::format("partition {}: {} digest {:x}{:016x}, {} keys, {} not quiet", i,
                                 model::to_string(view.clock()), root.sum.high, root.sum.low,
                                 root.keys, root.unquiet));
-    const absl::Status status = view.scan(
-        view.range(), std::nullopt, model::Values::kWith,
-        [&](std::string_view key, const model::Entry& entry) {
-          lines.push_back(describe(key, entry));
-          return true;
-        });
+    const absl::Status status = view.scan(view.range(), std::nullopt, model::Values::kWith,
+                                          [&](std::string_view key, const model::Entry& entry) {
+                                            lines.push_back(describe(key, entry));
+                                            return true;
+                                          });
     EXPECT_TRUE(status.ok()) << text_of(status);
   }
   return lines;
@@ -290,14 +301,14 @@ std::vector<std::string> Scene::contents() {
     const View& view = store_->live(PartitionId{i});
     model::DigestTree expected(view.range());
     std::vector<std::pair<model::Token, model::DigestShare>> shares;
-    const absl::Status status = view.scan(
-        view.range(), std::nullopt, model::Values::kWithout,
-        [&](std::string_view key, model::Entry entry) {
-          model::strip(entry, view.clock());
-          const model::Token token = model::token_of(key);
-          shares.emplace_back(token, model::share_of(store_->digester(), key, entry));
-          return true;
-        });
+    const absl::Status status =
+        view.scan(view.range(), std::nullopt, model::Values::kWithout,
+                  [&](std::string_view key, model::Entry entry) {
+                    model::strip(entry, view.clock());
+                    const model::Token token = model::token_of(key);
+                    shares.emplace_back(token, model::share_of(store_->digester(), key, entry));
+                    return true;
+                  });
     if (!status.ok()) return ::testing::AssertionFailure() << text_of(status);
     // Every leaf of the tree, against what lies in its range.
     model::Token from = view.range().first;

@@ -1,5 +1,5 @@
-// What tests of storage/ run a store in: time and chance moved by hand, an executor that works when told, a directory of
-// their own or none at all, and a disk that fails on command.
+// What tests of storage/ run a store in: time and chance moved by hand, an executor that works when
+// told, a directory of their own or none at all, and a disk that fails on command.
 #pragma once
 
 #include <cstdint>
@@ -73,7 +73,8 @@ class ScratchDirectory {
   std::filesystem::path path_;
 };
 
-// A file system that passes everything on, until told to fail: RocksDB's own, on disk or in memory, below.
+// A file system that passes everything on, until told to fail: RocksDB's own, on disk or in memory,
+// below.
 class FailingDisk {
  public:
   explicit FailingDisk(rocksdb::Env* below);
@@ -105,7 +106,8 @@ class Scene {
   Scene();
   ~Scene();
 
-  // REQUIRES: no store is open. crash() drops the store as kill -9 would; open() again is the restart.
+  // REQUIRES: no store is open. crash() drops the store as kill -9 would; open() again is the
+  // restart.
   absl::Status open();
   void crash();
   absl::Status close();
@@ -125,7 +127,8 @@ class Scene {
 
   model::Entry load(std::string_view key);
   std::vector<std::string> values(std::string_view key);  // of the live versions, sorted
-  // Everything that is stored, readable: clocks, entries as they lie there, the digests of every partition.
+  // Everything that is stored, readable: clocks, entries as they lie there, the digests of every
+  // partition.
   std::vector<std::string> contents();
   // The digest tree of each partition says what its entries add up to.
   ::testing::AssertionResult trees_are_true();
@@ -168,8 +171,8 @@ inline ActorId actor(std::uint64_t node, std::uint64_t epoch = 1) {
 }
 
 model::Version version_of(model::Dot dot, std::string_view value);
-// A filled entry as a peer would send it: these live versions, and a vector that covers them and `more`.
-model::Entry filled_entry(std::vector<model::Version> versions,
-                          std::vector<model::Dot> more = {});
+// A filled entry as a peer would send it: these live versions, and a vector that covers them and
+// `more`.
+model::Entry filled_entry(std::vector<model::Version> versions, std::vector<model::Dot> more = {});
 
 }  // namespace grapevine::storage

@@ -1,6 +1,6 @@
-// Goal: a store remembers what was committed, through stops and crashes; goes on as the right actor; survives a disk that
-// fails; and says "durable" only when it is.
-// Method: a store in memory, on a disk that fails on command; the executor works when told.
+// Goal: a store remembers what was committed, through stops and crashes; goes on as the right
+// actor; survives a disk that fails; and says "durable" only when it is. Method: a store in memory,
+// on a disk that fails on command; the executor works when told.
 #include "storage/store.h"
 
 #include <algorithm>

@@ -1,4 +1,5 @@
-// Goal: the work that waits gets done: entries become quiet, trees as fine as a rebuilt one, and always true.
+// Goal: the work that waits gets done: entries become quiet, trees as fine as a rebuilt one, and
+// always true.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 

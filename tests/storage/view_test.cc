@@ -1,4 +1,5 @@
-// Goal: a live view shows the store as it is, a frozen one as it was; scans and items resume where they stopped.
+// Goal: a live view shows the store as it is, a frozen one as it was; scans and items resume where
+// they stopped.
 #include "storage/view.h"
 
 #include <fmt/format.h>
@@ -80,7 +81,8 @@ TEST_F(ViewTest, ScansResumeByKeyAndMeetEveryKeyOnce) {
   ASSERT_EQ(all.size(), 100U);
   std::vector<std::string> pieced;
   for (;;) {
-    const auto page = keys_of(view, pieced.empty() ? std::nullopt : std::optional(pieced.back()), 9);
+    const auto page =
+        keys_of(view, pieced.empty() ? std::nullopt : std::optional(pieced.back()), 9);
     if (page.empty()) break;
     pieced.insert(pieced.end(), page.begin(), page.end());
   }

@@ -1,5 +1,6 @@
-// Goal: status, members, divergence and repair ask every member, say who is missing, and exit as scripts expect.
-// Method: the whole program against two nodes in this process that tell what they are told to tell.
+// Goal: status, members, divergence and repair ask every member, say who is missing, and exit as
+// scripts expect. Method: the whole program against two nodes in this process that tell what they
+// are told to tell.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>

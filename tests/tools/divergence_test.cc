@@ -1,6 +1,6 @@
-// Goal: "provably equal" is said only when every owner of every partition was seen, with equal digests, equal
-// clocks; all else says what is missing for it.
-// Method: partitions written out by hand, and as a property for pairs that are not equal.
+// Goal: "provably equal" is said only when every owner of every partition was seen, with equal
+// digests, equal clocks; all else says what is missing for it. Method: partitions written out by
+// hand, and as a property for pairs that are not equal.
 #include "tools/divergence.h"
 
 #include <gmock/gmock.h>

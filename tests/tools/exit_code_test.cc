@@ -1,5 +1,6 @@
-// Goal: scripts can act on exit codes: what was not written, what may have been, and what never will be are told apart.
-// Method: every status code that the client documents; the whole program for usage and an unreachable cluster.
+// Goal: scripts can act on exit codes: what was not written, what may have been, and what never
+// will be are told apart. Method: every status code that the client documents; the whole program
+// for usage and an unreachable cluster.
 #include "tools/exit_code.h"
 
 #include <algorithm>

@@ -1,8 +1,9 @@
-// A node in this process, for testing the command: a map behind Login and Writer, and an Admin that tells what
-// it was told to tell, on a thread of its own. A write without a context replaces what is there; any context
-// covers nothing.
+// A node in this process, for testing the command: a map behind Login and Writer, and an Admin that
+// tells what it was told to tell, on a thread of its own. A write without a context replaces what
+// is there; any context covers nothing.
 //
-// Threads: every public method may be called from the test's thread; what is set must be set before the node is asked.
+// Threads: every public method may be called from the test's thread; what is set must be set before
+// the node is asked.
 #pragma once
 
 #include <cstdint>

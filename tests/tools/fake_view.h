@@ -1,4 +1,5 @@
-// A replica of the whole token space in memory, as a ReplicaView, which counts what it is asked for.
+// A replica of the whole token space in memory, as a ReplicaView, which counts what it is asked
+// for.
 #pragma once
 
 #include <map>
@@ -14,7 +15,8 @@ namespace grapevine::tools {
 
 class FakeView final : public ReplicaView {
  public:
-  // Live versions by key: the counters of their dots, all of one actor. None: an entry that only remembers a delete.
+  // Live versions by key: the counters of their dots, all of one actor. None: an entry that only
+  // remembers a delete.
   using Content = std::map<std::string, std::vector<std::uint64_t>>;
 
   // Ranges of fewer than 2^resolved_bits tokens are not resolved.

@@ -1,6 +1,6 @@
-// Goal: what was exported can be imported any number of times and is exported again as the same bytes; whatever
-// goes wrong says how far it came.
-// Method: the whole program against a node in this process.
+// Goal: what was exported can be imported any number of times and is exported again as the same
+// bytes; whatever goes wrong says how far it came. Method: the whole program against a node in this
+// process.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 

@@ -1,5 +1,5 @@
-// Goal: whatever bytes keys and values have, an exported line is read back as it was; bad lines are told apart.
-// Method: lines written out by hand; round trips and hostile bytes as properties.
+// Goal: whatever bytes keys and values have, an exported line is read back as it was; bad lines are
+// told apart. Method: lines written out by hand; round trips and hostile bytes as properties.
 #include "tools/json_lines.h"
 
 #include <algorithm>

@@ -1,5 +1,5 @@
-// Goal: exactly the keys that differ are found, and little is asked for to find them.
-// Method: two replicas in memory beside a comparison key by key, as a property; counts of what was asked for.
+// Goal: exactly the keys that differ are found, and little is asked for to find them. Method: two
+// replicas in memory beside a comparison key by key, as a property; counts of what was asked for.
 #include "tools/key_difference.h"
 
 #include <algorithm>

@@ -1,5 +1,5 @@
-// Goal: a node's state and the pairs' standing read as what they are; a pair that was never proven equal is named.
-// Method: members written out by hand.
+// Goal: a node's state and the pairs' standing read as what they are; a pair that was never proven
+// equal is named. Method: members written out by hand.
 #include "tools/member_report.h"
 
 #include <gmock/gmock.h>

@@ -1,5 +1,6 @@
-// Goal: numbers, times and bytes come out as people expect them, and no bytes reach a terminal as control characters.
-// Method: edges written out by hand; base64 and printable as properties over any bytes.
+// Goal: numbers, times and bytes come out as people expect them, and no bytes reach a terminal as
+// control characters. Method: edges written out by hand; base64 and printable as properties over
+// any bytes.
 #include "tools/readable.h"
 
 #include <gmock/gmock.h>

@@ -5,9 +5,10 @@
 //   (*client)->put("greeting", "hello");
 //   auto found = (*client)->get("greeting");       // found->siblings[0].value == "hello"
 //
-// Every call comes in two forms: blocking (returns a StatusOr) and asynchronous (takes a callback). Callbacks run on the
-// client's own thread, must not block, and must not make blocking calls. Whatever is outstanding at one moment travels in
-// one request, so many small calls at once cost little more than one.
+// Every call comes in two forms: blocking (returns a StatusOr) and asynchronous (takes a callback).
+// Callbacks run on the client's own thread, must not block, and must not make blocking calls.
+// Whatever is outstanding at one moment travels in one request, so many small calls at once cost
+// little more than one.
 //
 // Errors are absl::Status; these codes mean:
 //   InvalidArgument     bad input, or over a limit; the same call can never succeed
@@ -35,8 +36,8 @@
 
 namespace grapevine {
 
-// How many of a key's owners must answer: a majority, any one, every one. A read at R and a write at W owners meet when
-// R + W > replication factor: quorum and quorum do.
+// How many of a key's owners must answer: a majority, any one, every one. A read at R and a write
+// at W owners meet when R + W > replication factor: quorum and quorum do.
 enum class Consistency { kQuorum, kOne, kAll };
 
 // Names one write: the node's actor and its counter in the key's partition.
@@ -53,8 +54,8 @@ struct Sibling {
   std::int64_t written_unix_ms = 0;  // by the clock of the node that took the write
 };
 
-// What a get found: no sibling (not found), one, or several where writes were concurrent. Hand `context` back with the write
-// that resolves them: it supersedes exactly what was read.
+// What a get found: no sibling (not found), one, or several where writes were concurrent. Hand
+// `context` back with the write that resolves them: it supersedes exactly what was read.
 struct Found {
   std::vector<Sibling> siblings;
   std::string context;  // opaque bytes
@@ -68,13 +69,14 @@ struct Written {
 
 struct ReadOptions {
   Consistency consistency = Consistency::kQuorum;
-  std::optional<std::chrono::milliseconds> timeout = std::nullopt;  // ClientOptions::timeout unless given
+  std::optional<std::chrono::milliseconds> timeout =
+      std::nullopt;  // ClientOptions::timeout unless given
 };
 
 struct WriteOptions {
   Consistency consistency = Consistency::kQuorum;
-  // Not given: supersede what the coordinating node knows, as a plain overwrite does elsewhere. Given: supersede exactly what
-  // this context has seen; the empty string has seen nothing.
+  // Not given: supersede what the coordinating node knows, as a plain overwrite does elsewhere.
+  // Given: supersede exactly what this context has seen; the empty string has seen nothing.
   std::optional<std::string> context = std::nullopt;
   std::optional<std::chrono::milliseconds> timeout = std::nullopt;
 };
@@ -117,41 +119,48 @@ struct ScanPage {
 };
 
 struct ClientOptions {
-  std::vector<std::string> endpoints{"127.0.0.1:4740"};  // HOST:PORT of one or more nodes; any may be down
-  std::chrono::milliseconds timeout{5000};               // for each call, retries on other nodes included
-  std::chrono::milliseconds connect_timeout{1000};       // for each attempt to reach one node
-  std::string client_name = "grapevine-client";          // shown in the nodes' logs
-  std::uint32_t batch_operations_max = 1024;             // operations that travel in one request
-  std::uint32_t batches_in_flight_max = 4;               // requests outstanding on one connection
-  std::uint32_t operations_queued_max = 100'000;         // beyond it calls fail at once with ResourceExhausted
+  std::vector<std::string> endpoints{
+      "127.0.0.1:4740"};                    // HOST:PORT of one or more nodes; any may be down
+  std::chrono::milliseconds timeout{5000};  // for each call, retries on other nodes included
+  std::chrono::milliseconds connect_timeout{1000};  // for each attempt to reach one node
+  std::string client_name = "grapevine-client";     // shown in the nodes' logs
+  std::uint32_t batch_operations_max = 1024;        // operations that travel in one request
+  std::uint32_t batches_in_flight_max = 4;          // requests outstanding on one connection
+  std::uint32_t operations_queued_max =
+      100'000;  // beyond it calls fail at once with ResourceExhausted
 };
 
-// Resource. One object an application: it keeps connections, batches, and moves to another endpoint when one fails. Thread-safe.
-// A write that is retried on another node carries the same write id, and versions with one write id are shown as one.
+// Resource. One object an application: it keeps connections, batches, and moves to another endpoint
+// when one fails. Thread-safe. A write that is retried on another node carries the same write id,
+// and versions with one write id are shown as one.
 class Client {
  public:
   template <typename T>
   using Callback = std::function<void(absl::StatusOr<T>)>;
 
-  // Connects to the first endpoint that answers. InvalidArgument for malformed endpoints, Unavailable when none answers
-  // within options.timeout.
+  // Connects to the first endpoint that answers. InvalidArgument for malformed endpoints,
+  // Unavailable when none answers within options.timeout.
   static absl::StatusOr<std::unique_ptr<Client>> connect(ClientOptions options);
 
-  // Ends what is outstanding with Cancelled (or Unknown for writes that were sent), then the thread.
+  // Ends what is outstanding with Cancelled (or Unknown for writes that were sent), then the
+  // thread.
   ~Client();
   Client(const Client&) = delete;
   Client& operator=(const Client&) = delete;
 
   absl::StatusOr<Found> get(std::string_view key, const ReadOptions& options = {});
-  absl::StatusOr<Written> put(std::string_view key, std::string_view value, const WriteOptions& options = {});
+  absl::StatusOr<Written> put(std::string_view key, std::string_view value,
+                              const WriteOptions& options = {});
   absl::StatusOr<Written> remove(std::string_view key, const WriteOptions& options = {});
-  // One result an operation, in order; each fails or succeeds alone. Operations on one key are done in order.
+  // One result an operation, in order; each fails or succeeds alone. Operations on one key are done
+  // in order.
   std::vector<OperationResult> execute(std::vector<Operation> operations,
                                        std::optional<std::chrono::milliseconds> timeout = {});
   absl::StatusOr<ScanPage> scan(const ScanOptions& options);
 
   void get(std::string_view key, const ReadOptions& options, Callback<Found> done);
-  void put(std::string_view key, std::string_view value, const WriteOptions& options, Callback<Written> done);
+  void put(std::string_view key, std::string_view value, const WriteOptions& options,
+           Callback<Written> done);
   void remove(std::string_view key, const WriteOptions& options, Callback<Written> done);
   void execute(std::vector<Operation> operations, std::optional<std::chrono::milliseconds> timeout,
                std::function<void(std::vector<OperationResult>)> done);
