@@ -21,7 +21,7 @@ class ViewTable::Service final : public wire::ReplicaView::Server {
     gossip::SplitRequest request;
     for (const auto range : context.getParams().getRanges()) request.ranges.push_back(read(range));
     const auto reply = gossip::answer(view(), request, table_.limits_);
-    throw_if_error(reply.status());
+    rpc::throw_if_error(reply.status());
     auto parts = context.getResults().initParts(static_cast<unsigned>(reply->parts.size()));
     for (unsigned i = 0; i < parts.size(); ++i) {
       auto out = parts.init(i, static_cast<unsigned>(reply->parts[i].size()));
@@ -37,7 +37,7 @@ class ViewTable::Service final : public wire::ReplicaView::Server {
     for (const auto item : params.getItems()) request.items.push_back(read(item));
     if (params.getResumes()) request.after_key = std::string(server::view(params.getAfterKey()));
     const auto reply = gossip::answer(view(), request, table_.limits_);
-    throw_if_error(reply.status());
+    rpc::throw_if_error(reply.status());
     auto results = context.getResults();
     write(reply->entries, [&](unsigned count) { return results.initEntries(count); });
     auto absent = results.initAbsent(static_cast<unsigned>(reply->absent.size()));
@@ -52,7 +52,7 @@ class ViewTable::Service final : public wire::ReplicaView::Server {
     gossip::FetchRequest request;
     for (const auto key : params.getKeys()) request.keys.emplace_back(server::view(key));
     auto reply = gossip::answer(view(), request, table_.limits_);
-    throw_if_error(reply.status());
+    rpc::throw_if_error(reply.status());
     if (params.getHeadsOnly()) {
       for (model::KeyedEntry& keyed : reply->entries) {
         for (model::Version& version : keyed.entry.versions) model::drop_value(version);
@@ -69,14 +69,14 @@ class ViewTable::Service final : public wire::ReplicaView::Server {
     const model::TokenRange range = read(params.getRange());
     const model::TokenRange& whole = view().range();
     if (range.last < range.first || !whole.contains(range.first) || !whole.contains(range.last)) {
-      throw_if_error(
+      rpc::throw_if_error(
           absl::InvalidArgumentError(fmt::format("view: range {:x} to {:x} is not of its partition",
                                                  range.first.value, range.last.value)));
     }
     std::optional<std::string> after;
     if (params.getResumes()) after = std::string(server::view(params.getAfterKey()));
     const auto found = view().items(range, limit, after);
-    throw_if_error(found.status());
+    rpc::throw_if_error(found.status());
     auto results = context.getResults();
     auto out = results.initItems(static_cast<unsigned>(found->size()));
     for (unsigned i = 0; i < out.size(); ++i) write((*found)[i], out[i]);
@@ -85,14 +85,10 @@ class ViewTable::Service final : public wire::ReplicaView::Server {
   }
 
  private:
-  static void throw_if_error(const absl::Status& status) {
-    if (!status.ok()) kj::throwFatalException(rpc::to_exception(status));
-  }
-
   const gossip::PartitionView& view() {
     const auto held = table_.views_.find(id_);
     if (held == table_.views_.end()) {
-      throw_if_error(absl::FailedPreconditionError(
+      rpc::throw_if_error(absl::FailedPreconditionError(
           "view: closed, nobody had used it for a while or the node stops; open a new one"));
     }
     held->second.used = table_.loop_.now();
