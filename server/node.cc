@@ -246,10 +246,20 @@ void Node::upkeep() {
   if (cluster_->members().self().epoch != epoch) cluster_->change_epoch(epoch);
   views_->close_idle();
   const auto more = store_->upkeep(kUpkeepKeys);
-  if (!more.ok()) spdlog::error("upkeep: {}", text_of(more.status()));
+  if (more.ok() == upkeep_fails_) {
+    upkeep_fails_ = !more.ok();
+    if (upkeep_fails_) {
+      spdlog::error("{}", text_of(more.status()));
+    } else {
+      spdlog::info("the disk takes writes again");
+    }
+  }
   // A full step took a few milliseconds: as long again is left to requests.
   const bool busy = more.ok() && *more;
-  upkeep_alarm_->set(loop_.now() + (busy ? kUpkeepInterval / 10 : kUpkeepInterval));
+  const Duration pause = upkeep_fails_ ? kUpkeepRetry
+                         : busy        ? kUpkeepInterval / 10
+                                       : kUpkeepInterval;
+  upkeep_alarm_->set(loop_.now() + pause);
 }
 
 kj::Promise<void> Node::stop() {

@@ -36,6 +36,7 @@ class Node {
   static constexpr Duration kCompareTime = std::chrono::seconds(3);
   static constexpr Duration kStopTime = std::chrono::seconds(5);
   static constexpr Duration kUpkeepInterval = std::chrono::milliseconds(50);
+  static constexpr Duration kUpkeepRetry = std::chrono::seconds(1);  // after a failure
   static constexpr std::size_t kUpkeepKeys = 1000;
 
   // Opens and binds everything; the error says what is in the way. `seed` is for all its chance.
@@ -91,6 +92,7 @@ class Node {
   Instant started_;
   std::string not_ready_because_ = "starting";
   bool joining_ = false;
+  bool upkeep_fails_ = false;
 
   std::unique_ptr<DiskThread> disk_;
   std::unique_ptr<storage::Store> store_;

@@ -10,6 +10,8 @@
 #include <rocksdb/options.h>
 #include <rocksdb/table.h>
 
+#include "storage/rocksdb_log.h"
+
 namespace grapevine::storage {
 namespace {
 
@@ -67,7 +69,6 @@ rocksdb::DBOptions database_options(const StoreOptions& options) {
   db_options.create_if_missing = true;
   db_options.create_missing_column_families = true;
   db_options.max_background_jobs = 2;
-  db_options.keep_log_file_num = 3;
   db_options.bytes_per_sync = std::uint64_t{1} << 20;
   if (options.environment != nullptr) db_options.env = options.environment->env;
   return db_options;
@@ -91,6 +92,7 @@ rocksdb::ColumnFamilyOptions data_options(const StoreOptions& options) {
 
 absl::StatusOr<std::unique_ptr<Engine>> Engine::open(const StoreOptions& options) {
   rocksdb::DBOptions db_options = database_options(options);
+  db_options.info_log = open_rocksdb_log(db_options.env, options.directory);
   db_options.listeners.push_back(std::make_shared<NoRecoveryOfItsOwn>());
   std::vector<rocksdb::ColumnFamilyDescriptor> families;
   families.emplace_back(rocksdb::kDefaultColumnFamilyName, rocksdb::ColumnFamilyOptions());

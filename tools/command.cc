@@ -46,6 +46,11 @@ std::string one_line(std::string text) {
 ExitCode usage_error(const CLI::App& app, const CLI::Error& error) {
   std::string command = "grapevine";
   for (const CLI::App* sub : app.get_subcommands()) command += " " + sub->get_name();
+  const std::vector<std::string> unknown = app.remaining();
+  if (app.get_subcommands().empty() && !unknown.empty()) {
+    return fail(ExitCode::kUsage, fmt::format("unknown command or flag '{}'; see {} --help",
+                                              printable(unknown.front()), command));
+  }
   return fail(ExitCode::kUsage, fmt::format("{}; see {} --help", one_line(error.what()), command));
 }
 

@@ -39,7 +39,7 @@ TEST(ExitCode, FailPrintsOneLine) {
 TEST(Program, CallsMistakesOfUsageByName) {
   const Ran unknown = ran({"frobnicate"});
   EXPECT_EQ(unknown.code, 2);
-  EXPECT_THAT(unknown.err, HasSubstr("--help"));
+  EXPECT_THAT(unknown.err, HasSubstr("unknown command or flag 'frobnicate'; see grapevine --help"));
   EXPECT_EQ(ran({"put", "key"}).code, 2);
   EXPECT_EQ(ran({"scan", "--limit", "0"}).code, 2);
   EXPECT_EQ(ran({"bench", "--count", "5", "--duration", "1s"}).code, 2);
