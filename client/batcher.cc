@@ -171,7 +171,8 @@ void Batcher::failed(BatchId id, const kj::Exception& exception) {
   if (rpc::is_connection_lost(exception)) {
     for (auto& pending : batch->pendings) pending->maybe_written = is_write(pending->operation);
   }
-  settle(std::move(batch), std::vector<OperationResult>(batch->pendings.size(), status));
+  std::vector<OperationResult> outcomes(batch->pendings.size(), status);
+  settle(std::move(batch), std::move(outcomes));
 }
 
 std::unique_ptr<Batcher::Batch> Batcher::landed(BatchId id) {

@@ -48,7 +48,7 @@ struct BatchLimits {
 class Batcher final : private kj::TaskSet::ErrorHandler {
  public:
   // A batch is cut when it holds so many bytes; one operation may be larger by itself.
-  static constexpr std::size_t kBatchBytes = 8 * 1024 * 1024;
+  static constexpr std::size_t kBatchBytes = std::size_t{8} * 1024 * 1024;
   // How long after its last deadline a batch may be unanswered before its connection is given up.
   static constexpr Duration kAnswerGrace = std::chrono::seconds(1);
   // Pauses before another attempt, once every endpoint was tried.

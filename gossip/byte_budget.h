@@ -14,7 +14,7 @@ namespace grapevine::gossip {
 // worth; it begins with none.
 class ByteBudget {
  public:
-  static constexpr std::uint64_t kBytesExpected = 64 * 1024;
+  static constexpr std::uint64_t kBytesExpected = std::uint64_t{64} * 1024;
 
   // bytes_per_second 0: no limit.
   explicit ByteBudget(std::uint64_t bytes_per_second, Instant now)

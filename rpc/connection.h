@@ -26,7 +26,7 @@
 namespace grapevine::rpc {
 
 // A full batch, and as much again as the structure around its operations needs (65,536 of them).
-inline constexpr std::size_t kMessageBytesMax = kBatchBytesMax + 16 * 1024 * 1024;
+inline constexpr std::size_t kMessageBytesMax = kBatchBytesMax + std::size_t{16} * 1024 * 1024;
 
 struct ConnectionOptions {
   std::size_t message_bytes_max = kMessageBytesMax;

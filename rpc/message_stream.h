@@ -23,7 +23,7 @@ namespace grapevine::rpc {
 
 class MessageStream final : public capnp::MessageStream {
  public:
-  static constexpr std::size_t kInputBytes = 64 * 1024;
+  static constexpr std::size_t kInputBytes = std::size_t{64} * 1024;
   static constexpr std::size_t kSegmentsMax = 512;  // what Cap'n Proto itself accepts
 
   // `peer` names the other side in errors. `stream` must outlive this.

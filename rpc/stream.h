@@ -33,9 +33,9 @@ namespace grapevine::rpc {
 // With the io_context's own executor: the type-erased one costs an allocation an operation.
 using Socket = asio::basic_stream_socket<asio::ip::tcp, asio::io_context::executor_type>;
 
-inline constexpr std::size_t kReadAheadBytes = 64 * 1024;
-inline constexpr std::size_t kDirectReadBytes = 32 * 1024;
-inline constexpr std::size_t kWriteBufferBytes = 256 * 1024;
+inline constexpr std::size_t kReadAheadBytes = std::size_t{64} * 1024;
+inline constexpr std::size_t kDirectReadBytes = std::size_t{32} * 1024;
+inline constexpr std::size_t kWriteBufferBytes = std::size_t{256} * 1024;
 inline constexpr Duration kLingerTime = std::chrono::seconds(10);
 
 // Takes a connected socket of this loop; sets it to non-blocking, TCP_NODELAY and keep-alive.

@@ -147,7 +147,7 @@ ExitCode connect_failed(const absl::Status& status) {
 
 absl::StatusOr<std::string> read_standard_input(std::size_t bytes_max) {
   std::string bytes;
-  std::array<char, 64 * 1024> piece;
+  std::array<char, std::size_t{64} * 1024> piece;
   while (const std::size_t count = std::fread(piece.data(), 1, piece.size(), stdin)) {
     bytes.append(piece.data(), count);
     if (bytes.size() > bytes_max) {

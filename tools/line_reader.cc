@@ -12,7 +12,10 @@
 namespace grapevine::tools {
 
 LineReader::LineReader(std::FILE* file, std::string name, std::optional<std::uint64_t> bytes_total)
-    : file_(file), name_(std::move(name)), bytes_total_(bytes_total), buffer_(64 * 1024) {}
+    : file_(file),
+      name_(std::move(name)),
+      bytes_total_(bytes_total),
+      buffer_(std::size_t{64} * 1024) {}
 
 absl::StatusOr<LineReader> LineReader::open(const std::string& path) {
   if (path == "-") return LineReader(stdin, "standard input", std::nullopt);
