@@ -2,39 +2,10 @@
 
 #include <fmt/format.h>
 
+#include "rpc/wire_status.h"
+
 namespace grapevine::client {
 namespace {
-
-absl::StatusCode code_of(wire::Code code) {
-  switch (code) {
-    case wire::Code::OK: return absl::StatusCode::kOk;
-    case wire::Code::INVALID_ARGUMENT: return absl::StatusCode::kInvalidArgument;
-    case wire::Code::UNAVAILABLE: return absl::StatusCode::kUnavailable;
-    case wire::Code::OUTCOME_UNKNOWN: return absl::StatusCode::kUnknown;
-    case wire::Code::OVERLOADED: return absl::StatusCode::kResourceExhausted;
-    case wire::Code::REFUSED: return absl::StatusCode::kFailedPrecondition;
-    case wire::Code::DATA_LOSS: return absl::StatusCode::kDataLoss;
-    case wire::Code::NOT_FOUND: return absl::StatusCode::kNotFound;
-    case wire::Code::CANCELLED: return absl::StatusCode::kCancelled;
-    case wire::Code::INTERNAL: break;
-  }
-  return absl::StatusCode::kInternal;  // also for codes of later versions
-}
-
-wire::Code code_of(absl::StatusCode code) {
-  switch (code) {
-    case absl::StatusCode::kOk: return wire::Code::OK;
-    case absl::StatusCode::kInvalidArgument: return wire::Code::INVALID_ARGUMENT;
-    case absl::StatusCode::kUnavailable: return wire::Code::UNAVAILABLE;
-    case absl::StatusCode::kUnknown: return wire::Code::OUTCOME_UNKNOWN;
-    case absl::StatusCode::kResourceExhausted: return wire::Code::OVERLOADED;
-    case absl::StatusCode::kFailedPrecondition: return wire::Code::REFUSED;
-    case absl::StatusCode::kDataLoss: return wire::Code::DATA_LOSS;
-    case absl::StatusCode::kNotFound: return wire::Code::NOT_FOUND;
-    case absl::StatusCode::kCancelled: return wire::Code::CANCELLED;
-    default: return wire::Code::INTERNAL;
-  }
-}
 
 WriteName to_name(rpc::wire::Dot::Reader dot) {
   return {.actor = dot.getActor(), .counter = dot.getCounter()};
@@ -64,15 +35,11 @@ void write_to_wire(const std::optional<std::string>& context, std::uint64_t writ
 }  // namespace
 
 absl::Status to_status(wire::Status::Reader status) {
-  const absl::StatusCode code = code_of(status.getCode());
-  if (code == absl::StatusCode::kOk) return absl::OkStatus();
-  return {code, to_string(status.getText())};
+  return rpc::read_status(status);
 }
 
 void to_wire(const absl::Status& status, wire::Status::Builder out) {
-  out.setCode(code_of(status.code()));
-  const std::string text(text_of(status));
-  out.setText({text.c_str(), text.size()});
+  rpc::write_status(status, out);
 }
 
 wire::Consistency to_wire(Consistency consistency) {

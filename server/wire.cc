@@ -2,27 +2,11 @@
 
 #include <fmt/format.h>
 
+#include "rpc/wire_status.h"
 #include "storage/base/limits.h"
 
 namespace grapevine::server {
 namespace {
-
-struct CodePair {
-  absl::StatusCode ours;
-  wire::Code wire;
-};
-constexpr CodePair kCodes[] = {
-    {absl::StatusCode::kOk, wire::Code::OK},
-    {absl::StatusCode::kInvalidArgument, wire::Code::INVALID_ARGUMENT},
-    {absl::StatusCode::kUnavailable, wire::Code::UNAVAILABLE},
-    {absl::StatusCode::kUnknown, wire::Code::OUTCOME_UNKNOWN},
-    {absl::StatusCode::kResourceExhausted, wire::Code::OVERLOADED},
-    {absl::StatusCode::kFailedPrecondition, wire::Code::REFUSED},
-    {absl::StatusCode::kDataLoss, wire::Code::DATA_LOSS},
-    {absl::StatusCode::kNotFound, wire::Code::NOT_FOUND},
-    {absl::StatusCode::kCancelled, wire::Code::CANCELLED},
-    {absl::StatusCode::kInternal, wire::Code::INTERNAL},
-};
 
 template <typename Range>
 unsigned count(const Range& range) {
@@ -74,18 +58,11 @@ absl::StatusOr<model::Version> read(wire::Version::Reader in) {
 }  // namespace
 
 void write(const absl::Status& status, wire::Status::Builder out) {
-  out.setCode(wire::Code::INTERNAL);
-  for (const CodePair& pair : kCodes) {
-    if (pair.ours == status.code()) out.setCode(pair.wire);
-  }
-  if (!status.ok()) out.setText(std::string(text_of(status)));
+  rpc::write_status(status, out);
 }
 
 absl::Status read(wire::Status::Reader in) {
-  for (const CodePair& pair : kCodes) {
-    if (pair.wire == in.getCode()) return {pair.ours, std::string(view(in.getText()))};
-  }
-  return absl::InternalError(std::string(view(in.getText())));
+  return rpc::read_status(in);
 }
 
 void write(const model::Entry& entry, wire::Entry::Builder out) {

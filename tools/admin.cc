@@ -30,10 +30,6 @@ absl::Status named(const absl::Status& status, const std::string& name,
   return {status.code(), fmt::format("{}: {}", name, text_of(status))};
 }
 
-void throw_if_error(const absl::Status& status) {
-  if (!status.ok()) kj::throwFatalException(rpc::to_exception(status));
-}
-
 // Fails with Unavailable when `promise` is not done in time; `remedy` ends the text.
 template <typename T>
 kj::Promise<T> within(rpc::Loop& loop, milliseconds timeout, const char* remedy,
@@ -123,10 +119,10 @@ kj::Promise<void> AdminNode::Life::log_in() {
         return request.send();
       })
       .then([this](capnp::Response<wire::Login::LoginResults>&& response) {
-        throw_if_error(read(response.getStatus()));
+        rpc::throw_if_error(read(response.getStatus()));
         info = read(response.getNode());
         if (!response.hasAdmin()) {
-          throw_if_error(absl::FailedPreconditionError(
+          rpc::throw_if_error(absl::FailedPreconditionError(
               "does not let this client administrate; use another credential"));
         }
         calls = response.getAdmin();
@@ -157,12 +153,13 @@ class RemoteView final : public ReplicaView {
       for (unsigned i = 0; i < out.size(); ++i) write(ranges[begin + i], out[i]);
       GRAPEVINE_RETURN_IF_ERROR(wait_(request.send().then([&parts, count](auto&& reply) {
         if (reply.getParts().size() != count)
-          throw_if_error(absl::InternalError("answered for other ranges than asked"));
+          rpc::throw_if_error(absl::InternalError("answered for other ranges than asked"));
         for (const auto shares : reply.getParts()) {
           gossip::RangeDescent::Parts one;
           for (const auto share : shares) one.push_back(read(share));
           if (!one.empty() && one.size() != kPartsOfASplit) {
-            throw_if_error(absl::InternalError("split a range into an impossible number of parts"));
+            rpc::throw_if_error(
+                absl::InternalError("split a range into an impossible number of parts"));
           }
           parts.push_back(std::move(one));
         }
@@ -199,10 +196,11 @@ class RemoteView final : public ReplicaView {
         for (const auto entry : reply.getEntries()) {
           entries.push_back(read(entry));
           if (entries.size() > begin + count || entries.back().key != keys[entries.size() - 1]) {
-            throw_if_error(absl::InternalError("answered for other keys than asked"));
+            rpc::throw_if_error(absl::InternalError("answered for other keys than asked"));
           }
         }
-        if (entries.size() == begin) throw_if_error(absl::InternalError("answered for no key"));
+        if (entries.size() == begin)
+          rpc::throw_if_error(absl::InternalError("answered for no key"));
       })));
     }
     return entries;
@@ -257,7 +255,7 @@ absl::StatusOr<MemberList> AdminNode::members() {
 absl::StatusOr<std::vector<OwnedPartition>> AdminNode::states() {
   return life_->wait(life_->remote().statesRequest().send().then([](auto&& reply) {
     auto states = read(reply.getStates());
-    throw_if_error(states.status());
+    rpc::throw_if_error(states.status());
     return *std::move(states);
   }));
 }
@@ -273,11 +271,11 @@ absl::StatusOr<std::vector<std::unique_ptr<ReplicaView>>> AdminNode::open_views(
     request.setPartition(partition.value);
     opening.push_back(
         request.send().then([wait, partition](auto&& reply) -> std::unique_ptr<ReplicaView> {
-          throw_if_error(read(reply.getStatus()));
+          rpc::throw_if_error(read(reply.getStatus()));
           auto state = read(reply.getState());
-          throw_if_error(state.status());
+          rpc::throw_if_error(state.status());
           if (state->partition != partition)
-            throw_if_error(absl::InternalError("opened another partition than asked"));
+            rpc::throw_if_error(absl::InternalError("opened another partition than asked"));
           return std::make_unique<RemoteView>(reply.getView(), *std::move(state), wait);
         }));
   }
@@ -334,7 +332,7 @@ std::vector<absl::StatusOr<NodeRepair>> Admin::repair(const std::vector<AdminNod
     kj::Promise<NodeRepair> answer = request.send().then([](auto&& reply) {
       const absl::Status status = read(reply.getStatus());
       // Unavailable: not finished in time, which the report says too.
-      if (!status.ok() && !absl::IsUnavailable(status)) throw_if_error(status);
+      if (!status.ok() && !absl::IsUnavailable(status)) rpc::throw_if_error(status);
       const auto report = reply.getReport();
       return NodeRepair{.finished = status.ok(),
                         .peers = report.getPeers(),

@@ -2,26 +2,11 @@
 
 #include <utility>
 
+#include "rpc/wire_status.h"
 #include "storage/base/limits.h"
 
 namespace grapevine::tools {
 namespace {
-
-absl::StatusCode code_of(wire::Code code) {
-  switch (code) {
-    case wire::Code::OK: return absl::StatusCode::kOk;
-    case wire::Code::INVALID_ARGUMENT: return absl::StatusCode::kInvalidArgument;
-    case wire::Code::UNAVAILABLE: return absl::StatusCode::kUnavailable;
-    case wire::Code::OUTCOME_UNKNOWN: return absl::StatusCode::kUnknown;
-    case wire::Code::OVERLOADED: return absl::StatusCode::kResourceExhausted;
-    case wire::Code::REFUSED: return absl::StatusCode::kFailedPrecondition;
-    case wire::Code::DATA_LOSS: return absl::StatusCode::kDataLoss;
-    case wire::Code::NOT_FOUND: return absl::StatusCode::kNotFound;
-    case wire::Code::CANCELLED: return absl::StatusCode::kCancelled;
-    case wire::Code::INTERNAL: break;
-  }
-  return absl::StatusCode::kInternal;  // also for codes of later versions
-}
 
 milliseconds to_ms(std::uint64_t count) {
   return milliseconds(static_cast<std::int64_t>(count));
@@ -34,9 +19,7 @@ model::Dot read_dot(wire::Dot::Reader in) {
 }  // namespace
 
 absl::Status read(wire::Status::Reader in) {
-  const absl::StatusCode code = code_of(in.getCode());
-  if (code == absl::StatusCode::kOk) return absl::OkStatus();
-  return {code, to_string(in.getText())};
+  return rpc::read_status(in);
 }
 
 NodeInfo read(wire::NodeInfo::Reader in) {
