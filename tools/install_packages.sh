@@ -7,7 +7,7 @@ packages=(
   capnproto libcapnp-dev
   librocksdb-dev libasio-dev libxxhash-dev libssl-dev
   libabsl-dev libcli11-dev libtomlplusplus-dev libspdlog-dev libfmt-dev nlohmann-json3-dev
-  libgtest-dev libgmock-dev librapidcheck-dev libbenchmark-dev
+  libgtest-dev libgmock-dev librapidcheck-dev
 )
 
 missing=()
