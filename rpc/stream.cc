@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 
 #include <algorithm>
+#include <array>
 #include <asio/steady_timer.hpp>
 #include <asio/write.hpp>
 #include <cstring>
@@ -26,34 +27,53 @@ bool would_block(const std::error_code& error) {
          error == asio::error::interrupted;
 }
 
-// Sends what a destroyed stream left behind. Owned by its own callbacks.
-class Leftover : public std::enable_shared_from_this<Leftover> {
+// The rest of the life of a socket whose stream is gone: sends what is left, then says that nothing
+// more comes, and takes in and drops what the peer still sends until the peer closes too. Without
+// that last part the kernel answers the peer's bytes with a reset, which may overtake what was sent.
+// Owned by its own callbacks.
+class Farewell : public std::enable_shared_from_this<Farewell> {
  public:
-  Leftover(Socket socket, std::vector<kj::byte> bytes, std::size_t begin)
+  Farewell(Socket socket, std::vector<kj::byte> bytes, std::size_t begin)
       : socket_(std::move(socket)),
         timer_(socket_.get_executor()),
         bytes_(std::move(bytes)),
         begin_(begin) {}
 
   void start() {
-    asio::async_write(socket_, asio::buffer(bytes_.data() + begin_, bytes_.size() - begin_),
-                      [self = shared_from_this()](const std::error_code&, std::size_t) {
-                        self->timer_.cancel();
-                      });
     timer_.expires_after(kLingerTime);
-    timer_.async_wait([self = shared_from_this()](const std::error_code&) {
-      std::error_code ignored;
-      self->socket_.close(ignored);
-    });
+    timer_.async_wait([self = shared_from_this()](const std::error_code&) { self->close(); });
+    asio::async_write(socket_, asio::buffer(bytes_.data() + begin_, bytes_.size() - begin_),
+                      [self = shared_from_this()](const std::error_code& error, std::size_t) {
+                        if (error) return self->end();
+                        std::error_code ignored;  // the peer is gone then, which drain learns
+                        self->socket_.shutdown(Socket::shutdown_send, ignored);
+                        self->drain();
+                      });
   }
 
  private:
+  void drain() {
+    socket_.async_read_some(asio::buffer(dropped_),
+                            [self = shared_from_this()](const std::error_code& error, std::size_t) {
+                              if (error) return self->end();
+                              self->drain();
+                            });
+  }
+
+  void end() { timer_.cancel(); }
+
+  void close() {
+    std::error_code ignored;
+    socket_.close(ignored);
+  }
+
   Socket socket_;
   asio::basic_waitable_timer<std::chrono::steady_clock,
                              asio::wait_traits<std::chrono::steady_clock>, Socket::executor_type>
       timer_;
   const std::vector<kj::byte> bytes_;
   const std::size_t begin_;
+  std::array<kj::byte, 4096> dropped_;
 };
 
 class Stream final : public kj::AsyncIoStream, private AsioEventPort::TurnEnd {
@@ -177,10 +197,11 @@ Stream::~Stream() {
   shared_->stream = nullptr;
   if (hooked_) port_.forget(*this);
   if (write_error_ == nullptr && buffered() != 0 && !blocked_) flush();
-  if (write_error_ == nullptr && buffered() != 0) {
+  const bool peer_done = eof_ || read_error_ != nullptr;
+  if (write_error_ == nullptr && (buffered() != 0 || !peer_done)) {
     std::error_code ignored;
     socket_.cancel(ignored);
-    std::make_shared<Leftover>(std::move(socket_), std::move(out_), out_begin_)->start();
+    std::make_shared<Farewell>(std::move(socket_), std::move(out_), out_begin_)->start();
   }
 }
 

@@ -12,9 +12,11 @@
 // is a DISCONNECTED exception. Dropping the promise of a write that is half sent breaks the write
 // side, because the bytes behind it would make no sense.
 //
-// When it is destroyed, bytes that the kernel does not take at once are sent in the background for
-// at most kLingerTime. Not promised: that a finished write reached the peer; that
-// whenWriteDisconnected notices a silent loss.
+// When it is destroyed, what is left to send is sent in the background, the peer is told the end, and
+// what it still sends is dropped until it closes too, all for at most kLingerTime: so the peer reads
+// an orderly end, however many bytes of its own were under way. abortRead before takes no such care
+// of the peer. Not promised: that a finished write reached the peer; that whenWriteDisconnected
+// notices a silent loss.
 //
 // Cost: kReadAheadBytes of memory per stream, and up to kWriteBufferBytes while the peer is slower
 // than the writer. Owner: whoever holds it; the thread of its loop; gone before its loop.

@@ -86,6 +86,7 @@ class LoopTest : public testing::Test {
   static void reset(kj::Own<kj::AsyncIoStream> stream) {
     const struct linger abort_at_close = {1, 0};
     stream->setsockopt(SOL_SOCKET, SO_LINGER, &abort_at_close, sizeof(abort_at_close));
+    stream->abortRead();
   }
 
   std::vector<absl::Status> failures_;  // of tasks and posted functions

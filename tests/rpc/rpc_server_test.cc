@@ -89,10 +89,12 @@ TEST_F(RpcServerTest, ResetInTheMiddleOfACallIsReportedAndTheCallDropped) {
     auto stream = dial(server_->address());
     const struct linger abort_at_close = {1, 0};
     stream->setsockopt(SOL_SOCKET, SO_LINGER, &abort_at_close, sizeof(abort_at_close));
+    kj::AsyncIoStream& held = *stream;
     Connection connection(loop_, kj::mv(stream), PeerInfo{server_->address()},
                           Connection::Side::kClient, nullptr, ConnectionOptions{});
     auto call = connection.bootstrap<Echo>().waitRequest().send();
     run_while_not([&] { return state_.waiting.size() == 1; });
+    held.abortRead();
   }
   run_while_not([&] { return server_->connections() == 0; });
   EXPECT_EQ(state_.calls_dropped, 1);

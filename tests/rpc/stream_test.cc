@@ -225,6 +225,21 @@ TEST_F(StreamTest, DestroyedStreamStillSendsWhatItHasTaken) {
   EXPECT_TRUE(read_text(*pair.far, bytes.size() + 1) == bytes);
 }
 
+// A socket that is closed while bytes of the peer lie unread sends a reset, and with it goes what the
+// peer had not read yet.
+TEST_F(StreamTest, DestroyedStreamEndsInOrderWhateverThePeerStillSends) {
+  auto pair = connected();
+  const std::string unread = pattern(200'000, 1);
+  auto written = pair.near->write(unread.data(), unread.size()).eagerlyEvaluate(nullptr);
+  EXPECT_EQ(read_text(*pair.far, 1), unread.substr(0, 1));
+  write_text(*pair.far, "goodbye");
+  pair.far = nullptr;
+  EXPECT_EQ(read_text(*pair.near, 100), "goodbye");
+  loop_.run_until(kj::mv(written));
+  write_text(*pair.near, "nobody hears this");
+  EXPECT_EQ(read_text(*pair.near, 1), "");
+}
+
 TEST_F(StreamTest, DisconnectIsNoticedWithoutReadingOrWriting) {
   auto pair = connected();
   auto first = pair.far->whenWriteDisconnected();
