@@ -47,6 +47,7 @@ struct Version {
   valueBytes @4 :UInt64;
   hasValue @5 :Bool;        # false: a head, the value is left out
   value @6 :Data;
+  expiresUnixMs @7 :Int64;  # from then on it reads as deleted; 0: never
 }
 
 struct Entry {

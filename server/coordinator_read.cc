@@ -17,10 +17,9 @@ bool lacks_value(const model::Version& version) {
 std::vector<model::Version> as_shown(model::Entry entry) {
   std::vector<model::Version> shown;
   for (model::Version& version : entry.versions) {
-    const bool again = version.write_id != 0 &&
-                       std::any_of(shown.begin(), shown.end(), [&](const model::Version& earlier) {
-                         return earlier.write_id == version.write_id;
-                       });
+    const bool again = std::any_of(shown.begin(), shown.end(), [&](const model::Version& earlier) {
+      return model::same_write(earlier, version);
+    });
     if (!again) shown.push_back(std::move(version));
   }
   return shown;

@@ -35,7 +35,8 @@ absl::StatusOr<model::Version> read(wire::Version::Reader in) {
   model::Version version;
   GRAPEVINE_ASSIGN_OR_RETURN(version.dot, read_checked(in.getDot()));
   version.written.unix_ms = in.getWrittenUnixMs();
-  version.write_id = in.getWriteId();
+  version.expires.unix_ms = in.getExpiresUnixMs();
+  version.write_id = static_cast<std::uint32_t>(in.getWriteId());
   version.checksum = in.getChecksum();
   version.value_bytes = in.getValueBytes();
   version.has_value = in.getHasValue();
@@ -72,6 +73,7 @@ void write(const model::Entry& entry, wire::Entry::Builder out) {
     auto to = versions[i];
     write(version.dot, to.initDot());
     to.setWrittenUnixMs(version.written.unix_ms);
+    to.setExpiresUnixMs(version.expires.unix_ms);
     to.setWriteId(version.write_id);
     to.setChecksum(version.checksum);
     to.setValueBytes(version.value_bytes);

@@ -55,6 +55,7 @@ absl::StatusOr<Batch::Pending*> Batch::pending(std::string_view key) {
   if (stored.has_value()) {
     fresh->entry = *std::move(stored);
     fresh->before = model::share_of(store_->digester_, key, fresh->entry);
+    fresh->apart = model::apart_dots(fresh->entry);
   }
   Pending* const placed = fresh.get();
   by_key_.emplace(placed->key, placed);
@@ -62,18 +63,23 @@ absl::StatusOr<Batch::Pending*> Batch::pending(std::string_view key) {
   return placed;
 }
 
-absl::Status Batch::need_values(const std::string& key, model::Entry& entry) {
-  const auto lacks_value = [](const model::Version& version) { return !version.has_value; };
-  if (std::none_of(entry.versions.begin(), entry.versions.end(), lacks_value)) {
+absl::Status Batch::need_values(const Pending& pending, model::Entry& entry, bool with_apart) {
+  const auto is_needed = [&](const model::Version& version) {
+    if (version.has_value) return false;
+    return with_apart || std::find(pending.apart.begin(), pending.apart.end(), version.dot) ==
+                             pending.apart.end();
+  };
+  if (std::none_of(entry.versions.begin(), entry.versions.end(), is_needed)) {
     return absl::OkStatus();
   }
-  GRAPEVINE_ASSIGN_OR_RETURN(auto stored, store_->engine_->get(key, model::Values::kWith, nullptr));
+  GRAPEVINE_ASSIGN_OR_RETURN(auto stored,
+                             store_->engine_->get(pending.key, model::Values::kWith, nullptr));
   for (model::Version& version : entry.versions) {
     if (version.has_value) continue;
     const model::Version* full = stored.has_value() ? stored->find(version.dot) : nullptr;
     if (full == nullptr) {
       return absl::InvalidArgumentError(
-          fmt::format("a version of a key of {} bytes came without its value", key.size()));
+          fmt::format("a version of a key of {} bytes came without its value", pending.key.size()));
     }
     version = *full;
   }
@@ -91,10 +97,20 @@ absl::StatusOr<WriteOutcome> Batch::write(WriteRequest request) {
   Partition& partition = *pending->partition;
   model::Entry entry = pending->entry;
   model::fill(entry, partition.clock);
+  const bool is_delete = !request.value.has_value();
+  model::Version fresh;
+  if (!is_delete) {
+    fresh.written = request.written;
+    fresh.expires = request.expires;
+    fresh.write_id = model::short_write_id(request.write_id);
+    fresh.checksum = model::value_checksum(*request.value);
+    fresh.value_bytes = request.value->size();
+    fresh.value = *std::move(request.value);
+  }
   for (const model::Version& version : entry.versions) {
-    if (request.write_id == 0 || version.write_id != request.write_id) continue;
+    if (!model::same_write(version, fresh)) continue;
     // An earlier attempt was written here, perhaps not elsewhere.
-    GRAPEVINE_RETURN_IF_ERROR(need_values(pending->key, pending->entry));
+    GRAPEVINE_RETURN_IF_ERROR(need_values(*pending, pending->entry, /*with_apart=*/true));
     pending->replicate = true;
     // Siblings may have come since: without its context it cannot be told which of them the writer
     // wanted overwritten.
@@ -113,19 +129,13 @@ absl::StatusOr<WriteOutcome> Batch::write(WriteRequest request) {
   const auto superseded = [&](const model::Version& version) { return seen.covers(version.dot); };
   entry.versions.erase(std::remove_if(entry.versions.begin(), entry.versions.end(), superseded),
                        entry.versions.end());
-  GRAPEVINE_RETURN_IF_ERROR(need_values(pending->key, entry));
+  GRAPEVINE_RETURN_IF_ERROR(need_values(*pending, entry, /*with_apart=*/true));
   entry.vector.raise(seen);
 
   const model::Dot dot{store_->actor_, partition.clock.top(store_->actor_) + 1};
-  if (request.value.has_value()) {
-    model::Version version;
-    version.dot = dot;
-    version.written = request.written;
-    version.write_id = request.write_id;
-    version.checksum = model::value_checksum(*request.value);
-    version.value_bytes = request.value->size();
-    version.value = *std::move(request.value);
-    entry.insert(std::move(version));
+  if (!is_delete) {
+    fresh.dot = dot;
+    entry.insert(std::move(fresh));
   }
   entry.vector.raise(dot);
   add_dot(partition, dot, request.key);
@@ -159,7 +169,7 @@ absl::Status Batch::receive(model::KeyedEntry received) {
   model::Entry local = pending->entry;
   model::fill(local, partition.clock);
   model::Entry joined = model::join(std::move(local), std::move(received.entry));
-  GRAPEVINE_RETURN_IF_ERROR(need_values(pending->key, joined));
+  GRAPEVINE_RETURN_IF_ERROR(need_values(*pending, joined, /*with_apart=*/pending->replicate));
   pending->entry = std::move(joined);
   pending->changed = true;
   for (const model::Dot dot : received.events) add_dot(partition, dot, received.key);
@@ -179,9 +189,20 @@ absl::Status Batch::adopt(PartitionId id, const model::Clock& clock) {
   return absl::OkStatus();
 }
 
+absl::Status Batch::expire(std::string_view key, WallTime now) {
+  GRAPEVINE_ASSIGN_OR_RETURN(Pending * pending, this->pending(key));
+  model::Entry entry = pending->entry;
+  model::fill(entry, pending->partition->clock);
+  if (!model::drop_expired(entry, now)) return absl::OkStatus();
+  GRAPEVINE_RETURN_IF_ERROR(need_values(*pending, entry, /*with_apart=*/false));
+  pending->entry = std::move(entry);
+  pending->changed = true;
+  return absl::OkStatus();
+}
+
 absl::Status Batch::strip_again(std::string_view key) {
   GRAPEVINE_ASSIGN_OR_RETURN(Pending * pending, this->pending(key));
-  GRAPEVINE_RETURN_IF_ERROR(need_values(pending->key, pending->entry));
+  GRAPEVINE_RETURN_IF_ERROR(need_values(*pending, pending->entry, /*with_apart=*/false));
   pending->changed = true;
   return absl::OkStatus();
 }

@@ -30,7 +30,8 @@ struct WriteRequest {
   // What the writer has seen and so supersedes; nullopt: all that this replica knows.
   std::optional<model::VersionVector> context;
   WallTime written;
-  std::uint64_t write_id = 0;
+  std::uint64_t write_id = 0;  // as the client drew it
+  WallTime expires = {};       // 0: never
 };
 
 struct WriteOutcome {
@@ -61,6 +62,9 @@ class Batch {
   absl::Status receive(model::KeyedEntry received);
   // The end of R5 and R6: adds a peer's clock. REQUIRES: a batch of its own.
   absl::Status adopt(PartitionId partition, const model::Clock& clock);
+  // Takes out the versions of a key that have expired: locally, every owner by itself. The clock
+  // goes on covering their dots, so that no peer brings them back.
+  absl::Status expire(std::string_view key, WallTime now);
   // Stores an entry once more, stripped under today's clock.
   absl::Status strip_again(std::string_view key);
 
@@ -74,6 +78,7 @@ class Batch {
     model::Token token;
     Partition* partition;
     model::DigestShare before;  // what the tree holds of it
+    model::ApartDots apart;     // its versions whose values are stored apart
     model::Entry entry;         // as stored, or as the rules have made it; with values once changed
     bool changed = false;
     bool replicate = false;  // written here: to be sent to the other owners
@@ -86,7 +91,9 @@ class Batch {
 
   explicit Batch(Store& store) : store_(&store) {}
   absl::StatusOr<Pending*> pending(std::string_view key);
-  absl::Status need_values(const std::string& key, model::Entry& entry);
+  // Reads the values that `entry`, which has come of `pending`'s, still lacks; of those that stand
+  // apart here only if `with_apart`.
+  absl::Status need_values(const Pending& pending, model::Entry& entry, bool with_apart);
   void add_dot(Partition& partition, model::Dot dot, std::string_view key);
   void undo();
 
@@ -100,6 +107,7 @@ class Batch {
   absl::flat_hash_map<std::string, Pending*> by_key_;  // looked up only, never walked
   std::vector<AddedDot> added_;
   std::vector<Adopted> adopted_;
+  std::vector<std::string> spent_notes_;  // of expiries that are done with
 };
 
 }  // namespace grapevine::storage

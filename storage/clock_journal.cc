@@ -7,6 +7,20 @@
 
 namespace grapevine::storage {
 
+void Total::encode(std::string& out) const {
+  model::put_fixed64(out, sum.low);
+  model::put_fixed64(out, sum.high);
+  model::put_fixed64(out, vectors);
+}
+
+Total Total::decode(model::ByteReader& in) {
+  Total total;
+  total.sum.low = in.fixed64();
+  total.sum.high = in.fixed64();
+  total.vectors = in.fixed64();
+  return total;
+}
+
 std::string JournalRecord::encode() const {
   std::vector<PlacedDot> by_actor = dots;
   std::sort(by_actor.begin(), by_actor.end(), [](const PlacedDot& a, const PlacedDot& b) {
@@ -14,6 +28,7 @@ std::string JournalRecord::encode() const {
   });
   std::string out;
   model::put_varint(out, sequence);
+  total.encode(out);
   for (auto group = by_actor.begin(); group != by_actor.end();) {
     const ActorId actor = group->dot.actor;
     const auto end = std::find_if(
@@ -32,6 +47,7 @@ absl::StatusOr<JournalRecord> JournalRecord::decode(std::string_view bytes) {
   model::ByteReader in(bytes);
   JournalRecord record;
   record.sequence = in.varint();
+  record.total = Total::decode(in);
   while (in.ok() && in.left() > 0) {
     const ActorId actor{in.fixed64()};
     const std::uint64_t count = in.varint();

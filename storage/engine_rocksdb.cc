@@ -1,5 +1,6 @@
 #include "storage/engine_rocksdb.h"
 
+#include <algorithm>
 #include <utility>
 
 #include <fmt/format.h>
@@ -10,16 +11,20 @@
 #include <rocksdb/options.h>
 #include <rocksdb/table.h>
 
+#include "storage/base/check.h"
 #include "storage/rocksdb_log.h"
 
 namespace grapevine::storage {
 namespace {
 
 constexpr const char* kDataFamily = "data";
+constexpr const char* kValuesFamily = "values";
+constexpr const char* kExpiryFamily = "expiry";
 constexpr const char* kMetaFamily = "meta";
 constexpr std::size_t kProbeBytes = std::size_t{1} << 20;
 
-rocksdb::ColumnFamilyOptions meta_options() {
+// The families beside the data are small.
+rocksdb::ColumnFamilyOptions small_options() {
   rocksdb::ColumnFamilyOptions family;
   family.write_buffer_size = std::size_t{4} << 20;
   return family;
@@ -74,9 +79,10 @@ rocksdb::DBOptions database_options(const StoreOptions& options) {
   return db_options;
 }
 
-rocksdb::ColumnFamilyOptions data_options(const StoreOptions& options) {
+rocksdb::ColumnFamilyOptions data_options(const StoreOptions& options,
+                                          std::shared_ptr<rocksdb::Cache> cache) {
   rocksdb::BlockBasedTableOptions table;
-  table.block_cache = rocksdb::NewLRUCache(options.block_cache_bytes);
+  table.block_cache = std::move(cache);
   table.filter_policy.reset(rocksdb::NewBloomFilterPolicy(10));
   table.format_version = 5;
   rocksdb::ColumnFamilyOptions family;
@@ -90,31 +96,144 @@ rocksdb::ColumnFamilyOptions data_options(const StoreOptions& options) {
   return family;
 }
 
+// Values go to blob files: compactions move their addresses only.
+rocksdb::ColumnFamilyOptions values_options(const StoreOptions& options,
+                                            std::shared_ptr<rocksdb::Cache> cache) {
+  rocksdb::ColumnFamilyOptions family = data_options(options, cache);
+  family.blob_cache = std::move(cache);
+  family.memtable_whole_key_filtering = false;
+  family.memtable_prefix_bloom_size_ratio = 0;
+  family.enable_blob_files = true;
+  family.blob_compression_type = rocksdb::kLZ4Compression;
+  family.enable_blob_garbage_collection = true;
+  return family;
+}
+
+std::string of_generation(const std::string& family, std::uint64_t generation) {
+  return generation == 0 ? family : fmt::format("{}.{}", family, generation);
+}
+
+rocksdb::ColumnFamilyOptions options_of_family(const std::string& name, const StoreOptions& options,
+                                               const std::shared_ptr<rocksdb::Cache>& cache) {
+  if (name.starts_with(kDataFamily)) return data_options(options, cache);
+  if (name.starts_with(kValuesFamily)) return values_options(options, cache);
+  return small_options();
+}
+
 absl::StatusOr<std::unique_ptr<Engine>> Engine::open(const StoreOptions& options) {
   rocksdb::DBOptions db_options = database_options(options);
   db_options.info_log = open_rocksdb_log(db_options.env, options.directory);
   db_options.listeners.push_back(std::make_shared<NoRecoveryOfItsOwn>());
+  const auto cache = rocksdb::NewLRUCache(options.block_cache_bytes);
+  std::vector<std::string> names;
+  if (!rocksdb::DB::ListColumnFamilies(db_options, options.directory, &names).ok()) {
+    names = {rocksdb::kDefaultColumnFamilyName};
+  }
+  for (const char* const family : {kExpiryFamily, kMetaFamily}) {
+    if (std::find(names.begin(), names.end(), family) == names.end()) names.emplace_back(family);
+  }
   std::vector<rocksdb::ColumnFamilyDescriptor> families;
-  families.emplace_back(rocksdb::kDefaultColumnFamilyName, rocksdb::ColumnFamilyOptions());
-  families.emplace_back(kDataFamily, data_options(options));
-  families.emplace_back(kMetaFamily, meta_options());
+  for (const std::string& name : names) {
+    families.emplace_back(name, options_of_family(name, options, cache));
+  }
+  if (options.salvage) {
+    const rocksdb::Status repaired = rocksdb::RepairDB(options.directory, db_options, families);
+    if (!repaired.ok()) return open_error(repaired, options.directory);
+  }
   std::vector<rocksdb::ColumnFamilyHandle*> handles;
   rocksdb::DB* db = nullptr;
-  const rocksdb::Status status =
+  db_options.wal_recovery_mode = rocksdb::WALRecoveryMode::kTolerateCorruptedTailRecords;
+  rocksdb::Status status =
       rocksdb::DB::Open(db_options, options.directory, families, &handles, &db);
+  std::string fell_back;
+  if (status.IsCorruption()) {
+    fell_back = status.ToString();
+    db_options.wal_recovery_mode = rocksdb::WALRecoveryMode::kPointInTimeRecovery;
+    status = rocksdb::DB::Open(db_options, options.directory, families, &handles, &db);
+  }
   if (!status.ok()) return open_error(status, options.directory);
-  db->DestroyColumnFamilyHandle(handles[0]);
-  return std::unique_ptr<Engine>(
-      new Engine(options.directory, std::unique_ptr<rocksdb::DB>(db), handles[1], handles[2]));
+  std::unique_ptr<Engine> engine(new Engine(options, cache, std::unique_ptr<rocksdb::DB>(db)));
+  engine->fell_back_ = std::move(fell_back);
+  GRAPEVINE_RETURN_IF_ERROR(engine->take_families(handles));
+  GRAPEVINE_RETURN_IF_ERROR(engine->load_actors());
+  return engine;
 }
 
-Engine::Engine(std::string directory, std::unique_ptr<rocksdb::DB> db,
-               rocksdb::ColumnFamilyHandle* data, rocksdb::ColumnFamilyHandle* meta)
-    : directory_(std::move(directory)), db_(std::move(db)), data_(data), meta_(meta) {}
+// Finds the families of the generation that is in force, or makes them; what a salvage left of
+// another one goes.
+absl::Status Engine::take_families(const std::vector<rocksdb::ColumnFamilyHandle*>& handles) {
+  const auto find = [&](const std::string& name) {
+    const auto is_it = [&](const auto* family) { return family->GetName() == name; };
+    const auto found = std::find_if(handles.begin(), handles.end(), is_it);
+    return found == handles.end() ? nullptr : *found;
+  };
+  families_.expiry = find(kExpiryFamily);
+  families_.meta = find(kMetaFamily);
+  GRAPEVINE_ASSIGN_OR_RETURN(const auto generation, get_meta(kMetaFamilies));
+  if (generation.has_value()) {
+    model::ByteReader in(*generation);
+    generation_ = in.varint();
+    if (!in.done()) return absl::DataLossError("metadata: the record of the families is malformed");
+  }
+  families_.data = find(of_generation(kDataFamily, generation_));
+  families_.values = find(of_generation(kValuesFamily, generation_));
+  for (rocksdb::ColumnFamilyHandle* family : handles) {
+    if (family == families_.data || family == families_.values || family == families_.expiry ||
+        family == families_.meta) {
+      continue;
+    }
+    if (family->GetName() == rocksdb::kDefaultColumnFamilyName) {
+      db_->DestroyColumnFamilyHandle(family);
+    } else {
+      drop(family);
+    }
+  }
+  for (auto [family, name] :
+       {std::pair(&families_.data, kDataFamily), std::pair(&families_.values, kValuesFamily)}) {
+    if (*family != nullptr) continue;
+    const std::string full_name = of_generation(name, generation_);
+    GRAPEVINE_RETURN_IF_ERROR(from_rocksdb(
+        db_->CreateColumnFamily(options_of_family(name, options_, cache_), full_name, family),
+        fmt::format("{}: making a column family", directory_)));
+  }
+  return absl::OkStatus();
+}
+
+void Engine::drop(rocksdb::ColumnFamilyHandle* family) {
+  db_->DropColumnFamily(family).PermitUncheckedError();
+  db_->DestroyColumnFamilyHandle(family);
+}
 
 Engine::~Engine() {
-  db_->DestroyColumnFamilyHandle(data_);
-  db_->DestroyColumnFamilyHandle(meta_);
+  for (auto* family : {families_.data, families_.values, families_.expiry, families_.meta}) {
+    if (family != nullptr) db_->DestroyColumnFamilyHandle(family);
+  }
+}
+
+absl::Status Engine::noticed(absl::Status status) const {
+  if (absl::IsDataLoss(status)) {
+    const std::lock_guard lock(damage_mutex_);
+    if (!damage_.has_value()) damage_ = std::string(text_of(status));
+  }
+  return status;
+}
+
+std::optional<std::string> Engine::damage() const {
+  const std::lock_guard lock(damage_mutex_);
+  return damage_;
+}
+
+absl::Status Engine::load_actors() {
+  const absl::Status status = scan_meta(kMetaActor, [&](std::string_view bytes) -> absl::Status {
+    model::ByteReader in(bytes);
+    const ActorId actor{in.fixed64()};
+    if (!in.done() || actors_.index_of(actor) != actors_stored_) {
+      return absl::DataLossError("metadata: the table of actors is malformed");
+    }
+    ++actors_stored_;
+    return absl::OkStatus();
+  });
+  return status;
 }
 
 absl::StatusOr<std::optional<model::Entry>> Engine::get(std::string_view key, model::Values values,
@@ -122,18 +241,46 @@ absl::StatusOr<std::optional<model::Entry>> Engine::get(std::string_view key, mo
   rocksdb::ReadOptions read;
   read.snapshot = snapshot;
   rocksdb::PinnableSlice bytes;
+  const model::Token token = model::token_of(key);
   const rocksdb::Status status =
-      db_->Get(read, data_, slice(data_key(model::token_of(key), key)), &bytes);
+      db_->Get(read, families_.data, slice(data_key(token, key)), &bytes);
   if (status.IsNotFound()) return std::nullopt;
-  if (!status.ok()) return from_rocksdb(status, fmt::format("{}: reading a key", directory_));
-  auto entry = model::decode_entry(view(bytes), values);
-  if (!entry.ok()) return entry.status();
+  if (!status.ok()) {
+    return noticed(from_rocksdb(status, fmt::format("{}: reading a key", directory_)));
+  }
+  auto entry = model::decode_entry(view(bytes), actors_, values);
+  if (!entry.ok()) return noticed(entry.status());
+  if (values == model::Values::kWith) {
+    GRAPEVINE_RETURN_IF_ERROR(noticed(add_apart_values(token, key, snapshot, *entry)));
+  }
   return std::optional<model::Entry>(*std::move(entry));
+}
+
+absl::Status Engine::add_apart_values(model::Token token, std::string_view key,
+                                      const rocksdb::Snapshot* snapshot,
+                                      model::Entry& entry) const {
+  rocksdb::ReadOptions read;
+  read.snapshot = snapshot;
+  for (model::Version& version : entry.versions) {
+    if (version.has_value) continue;
+    rocksdb::PinnableSlice bytes;
+    const rocksdb::Status status =
+        db_->Get(read, families_.values, slice(value_key(token, key, version.dot)), &bytes);
+    if (status.IsNotFound()) return absl::DataLossError("stored entry: its value is missing");
+    if (!status.ok()) return from_rocksdb(status, fmt::format("{}: reading a value", directory_));
+    if (bytes.size() != version.value_bytes ||
+        model::value_checksum(view(bytes)) != version.checksum) {
+      return absl::DataLossError("stored entry: value does not match its checksum");
+    }
+    version.value = view(bytes);
+    version.has_value = true;
+  }
+  return absl::OkStatus();
 }
 
 absl::StatusOr<std::optional<std::string>> Engine::get_meta(std::string_view key) const {
   std::string bytes;
-  const rocksdb::Status status = db_->Get({}, meta_, slice(key), &bytes);
+  const rocksdb::Status status = db_->Get({}, families_.meta, slice(key), &bytes);
   if (status.IsNotFound()) return std::nullopt;
   if (!status.ok()) return from_rocksdb(status, fmt::format("{}: reading metadata", directory_));
   return std::optional<std::string>(std::move(bytes));
@@ -143,6 +290,27 @@ absl::Status Engine::scan(const model::TokenRange& range,
                           const std::optional<std::string>& after_key, model::Values values,
                           const rocksdb::Snapshot* snapshot, bool fill_cache,
                           const Visit& visit) const {
+  return scan_with(actors_, range, after_key, values, snapshot, fill_cache, visit);
+}
+
+absl::StatusOr<Total> Engine::add_up(const model::TokenRange& range,
+                                     const rocksdb::Snapshot* snapshot,
+                                     const model::ActorTable& actors,
+                                     const model::Digester& digester) const {
+  Total total;
+  GRAPEVINE_RETURN_IF_ERROR(
+      scan_with(actors, range, std::nullopt, model::Values::kWith, snapshot, /*fill_cache=*/false,
+                [&](model::Token, std::string_view key, const model::Entry& stored) {
+                  total += model::share_of(digester, key, stored);
+                  return true;
+                }));
+  return total;
+}
+
+absl::Status Engine::scan_with(const model::ActorTable& actors, const model::TokenRange& range,
+                               const std::optional<std::string>& after_key, model::Values values,
+                               const rocksdb::Snapshot* snapshot, bool fill_cache,
+                               const Visit& visit) const {
   rocksdb::ReadOptions read;
   read.snapshot = snapshot;
   read.fill_cache = fill_cache;
@@ -158,47 +326,99 @@ absl::Status Engine::scan(const model::TokenRange& range,
   if (after_key.has_value()) {
     begin = std::max(begin, data_key(model::token_of(*after_key), *after_key) + '\0');
   }
-  const std::unique_ptr<rocksdb::Iterator> at(db_->NewIterator(read, data_));
+  const std::unique_ptr<rocksdb::Iterator> at(db_->NewIterator(read, families_.data));
   for (at->Seek(slice(begin)); at->Valid(); at->Next()) {
     const auto key = parse_data_key(view(at->key()));
-    if (!key.has_value()) return absl::DataLossError("stored entry: malformed key");
-    auto entry = model::decode_entry(view(at->value()), values);
-    if (!entry.ok()) return entry.status();
+    if (!key.has_value()) return noticed(absl::DataLossError("stored entry: malformed key"));
+    auto entry = model::decode_entry(view(at->value()), actors, values);
+    if (!entry.ok()) return noticed(entry.status());
+    if (values == model::Values::kWith) {
+      GRAPEVINE_RETURN_IF_ERROR(noticed(add_apart_values(key->token, key->key, snapshot, *entry)));
+    }
     if (!visit(key->token, key->key, *std::move(entry))) break;
   }
-  return from_rocksdb(at->status(), fmt::format("{}: scanning", directory_));
+  return noticed(from_rocksdb(at->status(), fmt::format("{}: scanning", directory_)));
 }
 
 absl::Status Engine::scan_meta(
     char kind, const std::function<absl::Status(std::string_view bytes)>& visit) const {
-  const std::unique_ptr<rocksdb::Iterator> at(db_->NewIterator({}, meta_));
+  const std::unique_ptr<rocksdb::Iterator> at(db_->NewIterator({}, families_.meta));
   for (at->Seek(rocksdb::Slice(&kind, 1)); at->Valid() && at->key()[0] == kind; at->Next()) {
     GRAPEVINE_RETURN_IF_ERROR(visit(view(at->value())));
   }
   return from_rocksdb(at->status(), fmt::format("{}: scanning metadata", directory_));
 }
 
+absl::Status Engine::scan_expired(const VisitExpired& visit) const {
+  const std::unique_ptr<rocksdb::Iterator> at(db_->NewIterator({}, families_.expiry));
+  for (at->SeekToFirst(); at->Valid(); at->Next()) {
+    const std::string_view note = view(at->key());
+    if (note.size() <= 16) return absl::DataLossError("stored expiry: malformed key");
+    const WallTime expires{static_cast<std::int64_t>(model::ordered64(note))};
+    if (!visit(expires, note, note.substr(16))) break;
+  }
+  return from_rocksdb(at->status(), fmt::format("{}: scanning what expires", directory_));
+}
+
 void Engine::put_entry(rocksdb::WriteBatch& batch, model::Token token, std::string_view key,
-                       const model::Entry& stored) const {
+                       const model::Entry& stored, const model::ApartDots& apart) {
+  put_entry_to(families_, batch, token, key, stored, apart);
+}
+
+void Engine::put_entry_to(const Families& families, rocksdb::WriteBatch& batch, model::Token token,
+                          std::string_view key, const model::Entry& stored,
+                          const model::ApartDots& apart) {
   const std::string at = data_key(token, key);
+  for (const model::Dot dot : apart) {
+    if (stored.find(dot) == nullptr) {
+      batch.Delete(families.values, slice(value_key(token, key, dot)));
+    }
+  }
   if (stored.void_of_all()) {
-    batch.Delete(data_, slice(at));
+    batch.Delete(families.data, slice(at));
     return;
   }
+  for (const model::Version& version : stored.versions) {
+    if (version.expires.unix_ms != 0) {
+      batch.Put(families.expiry, slice(expiry_key(version.expires, token, key)), {});
+    }
+    const bool is_there = std::find(apart.begin(), apart.end(), version.dot) != apart.end();
+    if (!model::stands_apart(version) || is_there) continue;
+    GRAPEVINE_CHECK(version.has_value, "a version is stored with its value");
+    batch.Put(families.values, slice(value_key(token, key, version.dot)), slice(version.value));
+  }
   std::string bytes;
-  model::encode_entry(stored, bytes);
-  batch.Put(data_, slice(at), slice(bytes));
+  model::encode_entry(stored, actors_, bytes);
+  batch.Put(families.data, slice(at), slice(bytes));
+}
+
+void Engine::forget_expiry(rocksdb::WriteBatch& batch, std::string_view note) const {
+  batch.Delete(families_.expiry, slice(note));
 }
 
 void Engine::put_meta(rocksdb::WriteBatch& batch, std::string_view key,
                       std::string_view value) const {
-  batch.Put(meta_, slice(key), slice(value));
+  batch.Put(families_.meta, slice(key), slice(value));
+}
+
+void Engine::delete_meta(rocksdb::WriteBatch& batch, std::string_view key) const {
+  batch.Delete(families_.meta, slice(key));
+}
+
+void Engine::put_new_actors(rocksdb::WriteBatch& batch) const {
+  for (std::size_t number = actors_stored_; number < actors_.size(); ++number) {
+    std::string actor;
+    model::put_fixed64(actor, actors_.at(number)->value);
+    put_meta(batch, meta_key(kMetaActor, number), actor);
+  }
 }
 
 absl::Status Engine::write(rocksdb::WriteBatch& batch) {
+  put_new_actors(batch);
   const rocksdb::Status status = db_->Write({}, &batch);
+  if (status.ok()) actors_stored_ = actors_.size();
   if (!status.ok() && failed_log_ == 0) failed_log_ = current_log();
-  return from_rocksdb(status, fmt::format("{}: writing", directory_));
+  return noticed(from_rocksdb(status, fmt::format("{}: writing", directory_)));
 }
 
 absl::Status Engine::sync() {
@@ -222,8 +442,8 @@ absl::Status Engine::resume() {
       from_rocksdb(db_->Resume(), fmt::format("{}: writing again", directory_)));
   GRAPEVINE_RETURN_IF_ERROR(touch_memtable());
   if (failed_log_ != 0 && current_log() == failed_log_) {
-    GRAPEVINE_RETURN_IF_ERROR(
-        from_rocksdb(db_->Flush({}, meta_), fmt::format("{}: beginning a new log", directory_)));
+    GRAPEVINE_RETURN_IF_ERROR(from_rocksdb(db_->Flush({}, families_.meta),
+                                           fmt::format("{}: beginning a new log", directory_)));
     GRAPEVINE_RETURN_IF_ERROR(touch_memtable());
   }
   failed_log_ = 0;
@@ -243,7 +463,7 @@ absl::Status Engine::probe_disk() {
 absl::Status Engine::touch_memtable() {
   rocksdb::WriteOptions unlogged;
   unlogged.disableWAL = true;
-  return from_rocksdb(db_->Put(unlogged, meta_, slice(kMetaTouched), rocksdb::Slice()),
+  return from_rocksdb(db_->Put(unlogged, families_.meta, slice(kMetaTouched), rocksdb::Slice()),
                       fmt::format("{}: writing again", directory_));
 }
 
@@ -258,11 +478,17 @@ std::shared_ptr<const rocksdb::Snapshot> Engine::snapshot() const {
 }
 
 std::uint64_t Engine::disk_bytes() const {
-  std::uint64_t tables = 0;
-  std::uint64_t memory = 0;
-  db_->GetIntProperty(data_, rocksdb::DB::Properties::kLiveSstFilesSize, &tables);
-  db_->GetIntProperty(data_, rocksdb::DB::Properties::kCurSizeAllMemTables, &memory);
-  return tables + memory;
+  std::uint64_t bytes = 0;
+  for (auto* family : {families_.data, families_.values}) {
+    for (const std::string& property :
+         {rocksdb::DB::Properties::kLiveSstFilesSize, rocksdb::DB::Properties::kLiveBlobFileSize,
+          rocksdb::DB::Properties::kCurSizeAllMemTables}) {
+      std::uint64_t part = 0;
+      db_->GetIntProperty(family, property, &part);
+      bytes += part;
+    }
+  }
+  return bytes;
 }
 
 }  // namespace grapevine::storage

@@ -1,4 +1,4 @@
-// RocksDB as the store uses it: two column families, entries decoded, errors translated. Only
+// RocksDB as the store uses it: four column families, entries decoded, errors translated. Only
 // storage/*.cc includes this.
 #pragma once
 
@@ -6,16 +6,22 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
+#include <rocksdb/cache.h>
 #include <rocksdb/db.h>
 #include <rocksdb/env.h>
 #include <rocksdb/write_batch.h>
 
 #include "storage/base/status.h"
+#include "storage/clock_journal.h"
 #include "storage/layout.h"
+#include "storage/model/actor_table.h"
 #include "storage/model/entry.h"
 #include "storage/model/entry_codec.h"
 #include "storage/store_options.h"
@@ -36,7 +42,16 @@ absl::Status from_rocksdb(const rocksdb::Status& status, const std::string& what
 
 // What the database and the column family of the data are opened with.
 rocksdb::DBOptions database_options(const StoreOptions& options);
-rocksdb::ColumnFamilyOptions data_options(const StoreOptions& options);
+rocksdb::ColumnFamilyOptions data_options(const StoreOptions& options,
+                                          std::shared_ptr<rocksdb::Cache> cache);
+// What the column family of the values that stand apart is opened with.
+rocksdb::ColumnFamilyOptions values_options(const StoreOptions& options,
+                                            std::shared_ptr<rocksdb::Cache> cache);
+
+// The families "data" and "values" carry their generation in their names, from the first salvage on.
+std::string of_generation(const std::string& family, std::uint64_t generation);
+rocksdb::ColumnFamilyOptions options_of_family(const std::string& name, const StoreOptions& options,
+                                               const std::shared_ptr<rocksdb::Cache>& cache);
 
 inline rocksdb::Slice slice(std::string_view bytes) {
   return {bytes.data(), bytes.size()};
@@ -50,8 +65,22 @@ class Engine {
  public:
   // Opens or creates. FailedPrecondition when another process has it, DataLoss when it is damaged,
   // ResourceExhausted when the disk is full.
+  //
+  // A write-ahead log that ends in the middle of a record is what a crash leaves. One with a damaged
+  // record is opened up to there, which is an older state, whole in itself: fell_back() says so.
   static absl::StatusOr<std::unique_ptr<Engine>> open(const StoreOptions& options);
   ~Engine();
+
+  // What was damaged in the log; empty: nothing.
+  const std::string& fell_back() const { return fell_back_; }
+  // The first damage that a read or a write has met since it was opened; nullopt: none. Any thread.
+  std::optional<std::string> damage() const;
+  // Copies what can be read of all entries into families of their own and lets the old ones go, with
+  // the files that cannot be read. One line a range of tokens that was lost. Takes as long as reading
+  // and writing everything; nothing has changed if it fails or the process ends meanwhile.
+  absl::StatusOr<std::vector<std::string>> salvage();
+  rocksdb::Env& env() const { return *db_->GetEnv(); }
+  const std::string& directory() const { return directory_; }
 
   // The stored entry of a key; nullopt when there is none. A read error is never "none".
   absl::StatusOr<std::optional<model::Entry>> get(std::string_view key, model::Values values,
@@ -64,13 +93,27 @@ class Engine {
   absl::Status scan(const model::TokenRange& range, const std::optional<std::string>& after_key,
                     model::Values values, const rocksdb::Snapshot* snapshot, bool fill_cache,
                     const Visit& visit) const;
+  // What the entries of `range` add up to, every value read and checked, past the cache. Any thread:
+  // `actors` is a copy of actors() of the moment of the snapshot.
+  absl::StatusOr<Total> add_up(const model::TokenRange& range, const rocksdb::Snapshot* snapshot,
+                               const model::ActorTable& actors,
+                               const model::Digester& digester) const;
+  const model::ActorTable& actors() const { return actors_; }
   absl::Status scan_meta(char kind,
                          const std::function<absl::Status(std::string_view bytes)>& visit) const;
 
-  // Puts `stored` (stripped), or takes the key away when it is void of all.
+  // Calls `visit` with each note of an expiry, earliest first, until it returns false.
+  using VisitExpired =
+      std::function<bool(WallTime at, std::string_view note, std::string_view key)>;
+  absl::Status scan_expired(const VisitExpired& visit) const;
+
+  // Puts `stored` (stripped), or takes the key away when it is void of all. `apart`: what stood
+  // apart before; versions of it may come without their value.
   void put_entry(rocksdb::WriteBatch& batch, model::Token token, std::string_view key,
-                 const model::Entry& stored) const;
+                 const model::Entry& stored, const model::ApartDots& apart);
+  void forget_expiry(rocksdb::WriteBatch& batch, std::string_view note) const;
   void put_meta(rocksdb::WriteBatch& batch, std::string_view key, std::string_view value) const;
+  void delete_meta(rocksdb::WriteBatch& batch, std::string_view key) const;
   // Atomic. When it returns, the kernel has it; sync() makes it durable. After an error every
   // further write is refused, until resume().
   absl::Status write(rocksdb::WriteBatch& batch);
@@ -86,21 +129,54 @@ class Engine {
   std::uint64_t disk_bytes() const;
 
  private:
-  Engine(std::string directory, std::unique_ptr<rocksdb::DB> db, rocksdb::ColumnFamilyHandle* data,
-         rocksdb::ColumnFamilyHandle* meta);
+  struct Families {
+    rocksdb::ColumnFamilyHandle* data = nullptr;
+    rocksdb::ColumnFamilyHandle* values = nullptr;
+    rocksdb::ColumnFamilyHandle* expiry = nullptr;
+    rocksdb::ColumnFamilyHandle* meta = nullptr;
+  };
+  class Salvage;
+  Engine(const StoreOptions& options, std::shared_ptr<rocksdb::Cache> cache,
+         std::unique_ptr<rocksdb::DB> db)
+      : options_(options),
+        cache_(std::move(cache)),
+        directory_(options.directory),
+        db_(std::move(db)) {}
+
+  absl::Status take_families(const std::vector<rocksdb::ColumnFamilyHandle*>& handles);
+  void drop(rocksdb::ColumnFamilyHandle* family);
+  void put_entry_to(const Families& families, rocksdb::WriteBatch& batch, model::Token token,
+                    std::string_view key, const model::Entry& stored,
+                    const model::ApartDots& apart);
+  void put_new_actors(rocksdb::WriteBatch& batch) const;
+  absl::Status noticed(absl::Status status) const;
+  absl::Status load_actors();
+  absl::Status scan_with(const model::ActorTable& actors, const model::TokenRange& range,
+                         const std::optional<std::string>& after_key, model::Values values,
+                         const rocksdb::Snapshot* snapshot, bool fill_cache,
+                         const Visit& visit) const;
+  absl::Status add_apart_values(model::Token token, std::string_view key,
+                                const rocksdb::Snapshot* snapshot, model::Entry& entry) const;
 
   // The number of the write-ahead log that takes the records now.
   std::uint64_t current_log() const;
   absl::Status probe_disk();
   absl::Status touch_memtable();
 
-  std::string directory_;
+  const StoreOptions options_;
+  const std::shared_ptr<rocksdb::Cache> cache_;
+  const std::string directory_;
+  std::string fell_back_;
+  mutable std::mutex damage_mutex_;
+  mutable std::optional<std::string> damage_;  // guarded by damage_mutex_
   // The log that was current when a write failed; 0 for none. Atomic for sync() alone.
   std::atomic<std::uint64_t> failed_log_ = 0;
   std::shared_ptr<rocksdb::DB>
       db_;  // shared with snapshots, which must be released before it closes
-  rocksdb::ColumnFamilyHandle* data_;
-  rocksdb::ColumnFamilyHandle* meta_;
+  Families families_;
+  std::uint64_t generation_ = 0;  // of the families of data and values
+  model::ActorTable actors_;
+  std::size_t actors_stored_ = 0;  // of them, from number 0 on
 };
 
 }  // namespace grapevine::storage

@@ -23,6 +23,7 @@ struct Partition {
   model::DigestTree tree;
   DotLog log;
   bool clock_changed = false;  // since its last checkpoint
+  bool suspect = false;        // has lost entries and not yet got them back from another replica
 
   // Upkeep: stripping what the clock has come to imply.
   std::uint64_t clock_version = 1;         // counts changes of the clock, the opening included

@@ -1,10 +1,12 @@
 #include "storage/store.h"
 
+#include <algorithm>
 #include <utility>
 
 #include <xxhash.h>
 
 #include "storage/base/check.h"
+#include "storage/damage.h"
 #include "storage/engine_rocksdb.h"
 #include "storage/identity.h"
 
@@ -84,6 +86,14 @@ void Store::fail(const absl::Status& status) {
   if (failed_) return;
   failed_ = true;
   write_failed_ = true;
+  if (absl::IsDataLoss(status)) {
+    DamageNote note{journal_sequence_, {}};
+    for (const auto& partition : partitions_) {
+      note.partitions.emplace_back() += partition->tree.root();
+    }
+    // Without it the next opening distrusts all partitions.
+    write_damage_note(engine_->env(), options_.directory, note).IgnoreError();
+  }
   on_fatal_(status);
 }
 
@@ -93,6 +103,8 @@ absl::StatusOr<Committed> Store::commit(std::unique_ptr<Batch> batch) {
     Batch::Pending* pending;
     model::DigestShare after;
   };
+  Total total = total_;
+  WallTime next_expiry = next_expiry_;
   std::vector<Change> changes;
   changes.reserve(batch->pending_.size());
   Committed committed;
@@ -106,13 +118,21 @@ absl::StatusOr<Committed> Store::commit(std::unique_ptr<Batch> batch) {
     model::strip(pending->entry, pending->partition->clock);
     const model::DigestShare after = model::share_of(digester_, pending->key, pending->entry);
     if (after.keys > 0 || pending->before.keys > 0) {
-      engine_->put_entry(writes, pending->token, pending->key, pending->entry);
+      engine_->put_entry(writes, pending->token, pending->key, pending->entry, pending->apart);
     }
+    for (const model::Version& version : pending->entry.versions) {
+      if (version.expires.unix_ms != 0) next_expiry = std::min(next_expiry, version.expires);
+    }
+    total -= pending->before;
+    total += after;
     changes.push_back({pending.get(), after});
   }
-  if (!batch->added_.empty()) {
+  for (const std::string& note : batch->spent_notes_) engine_->forget_expiry(writes, note);
+  const bool journaled = !changes.empty() || !batch->added_.empty();
+  if (journaled) {
     JournalRecord record;
     record.sequence = journal_sequence_ + 1;
+    record.total = total;
     for (const Batch::AddedDot& added : batch->added_) {
       partitions_[added.placed.partition.value]->clock_changed = true;
       record.dots.push_back(added.placed);
@@ -121,7 +141,6 @@ absl::StatusOr<Committed> Store::commit(std::unique_ptr<Batch> batch) {
                       record.encode());
   }
   for (const Batch::Adopted& adopted : batch->adopted_) adopted.partition->clock_changed = true;
-  const bool journaled = !batch->added_.empty();
   const bool checkpoint =
       !batch->adopted_.empty() ||
       (journaled && (journal_sequence_ + 1) % JournalRecord::kCheckpointEvery == 0);
@@ -129,6 +148,8 @@ absl::StatusOr<Committed> Store::commit(std::unique_ptr<Batch> batch) {
 
   GRAPEVINE_RETURN_IF_ERROR(write(writes));  // on an error the batch undoes itself
   if (journaled) ++journal_sequence_;
+  total_ = total;
+  next_expiry_ = next_expiry;
   if (checkpoint) {
     for (const auto& partition : partitions_) partition->clock_changed = false;
   }
@@ -204,6 +225,21 @@ absl::StatusOr<std::optional<std::string>> Store::note(std::string_view name) co
   return engine_->get_meta(kMetaNote + std::string(name));
 }
 
+bool Store::any_suspect() const {
+  return std::any_of(partitions_.begin(), partitions_.end(),
+                     [](const auto& partition) { return partition->suspect; });
+}
+
+absl::Status Store::trust_again(PartitionId id) {
+  Partition& partition = *partitions_[id.value];
+  if (!partition.suspect) return absl::OkStatus();
+  rocksdb::WriteBatch writes;
+  engine_->delete_meta(writes, meta_key(kMetaSuspect, id.value));
+  GRAPEVINE_RETURN_IF_ERROR(write(writes));
+  partition.suspect = false;
+  return absl::OkStatus();
+}
+
 StoreStatistics Store::statistics() const {
   StoreStatistics statistics;
   for (const auto& partition : partitions_) {
@@ -212,11 +248,13 @@ StoreStatistics Store::statistics() const {
     statistics.dot_log_entries += partition->log.size();
   }
   statistics.disk_bytes = engine_->disk_bytes();
+  statistics.keys_scrubbed = keys_scrubbed_;
   return statistics;
 }
 
 absl::Status Store::close() {
-  GRAPEVINE_CHECK(!batch_open_ && !syncing_, "nothing is under way when the store closes");
+  GRAPEVINE_CHECK(!batch_open_ && !syncing_ && !scrubbing_,
+                  "nothing is under way when the store closes");
   GRAPEVINE_RETURN_IF_ERROR(write_identity(actor_, /*stopped_cleanly=*/true));
   engine_.reset();
   return absl::OkStatus();

@@ -45,7 +45,8 @@ struct StoreStatistics {
   std::uint64_t keys = 0;     // stored entries
   std::uint64_t unquiet = 0;  // of them, those that carry a version vector
   std::uint64_t dot_log_entries = 0;
-  std::uint64_t disk_bytes = 0;  // estimated by RocksDB
+  std::uint64_t disk_bytes = 0;     // estimated by RocksDB
+  std::uint64_t keys_scrubbed = 0;  // since it was opened
 };
 
 // All partitions of one node, in one RocksDB. Every partition of the ring exists here; those that
@@ -58,10 +59,12 @@ class Store {
  public:
   // Opens the directory, or makes it anew. Recovers clocks and rebuilds the digest trees by one
   // scan (about a second for a million keys). Errors: FailedPrecondition (another process has it,
-  // other cluster, other number of partitions, newer format), DataLoss (damaged), ResourceExhausted
-  // (disk full); the text names directory and remedy. `executor`, `time` and `random` must outlive
-  // the store. on_fatal is called, once, when the disk failed so that what was written may be lost,
-  // or that only opening anew may mend: nothing more is promised, and the process must end.
+  // other cluster, other number of partitions, newer format), DataLoss (damaged so that it cannot be
+  // opened), ResourceExhausted (disk full); the text names directory and remedy. `executor`, `time`
+  // and `random` must outlive the store. on_fatal is called, once: with DataLoss when stored bytes
+  // turned out to be damaged, which opening anew finds out about and goes on from (findings());
+  // with another code when the disk failed so that what was written may be lost, or that only
+  // opening anew may mend. Nothing more is promised by this store then.
   static absl::StatusOr<std::unique_ptr<Store>> open(StoreOptions options, Executor& executor,
                                                      const TimeSource& time, Random& random,
                                                      std::function<void(absl::Status)> on_fatal);
@@ -79,6 +82,16 @@ class Store {
   absl::Status renew_actor();
   // The highest counter of the current actor in each partition.
   std::vector<std::uint64_t> tops(ActorId actor) const;
+
+  // What was found to be damaged when it was opened, one line each; empty: nothing.
+  const std::vector<std::string>& findings() const { return findings_; }
+  // R9: whether the partition has lost entries. Its clock then claims no more than the entries that
+  // are left prove, so that it deletes nothing elsewhere and is given again what it lost; but until
+  // then what it does not hold may well exist, and it must not count as an owner that answers.
+  bool suspect(PartitionId partition) const { return partitions_[partition.value]->suspect; }
+  bool any_suspect() const;
+  // It holds again what the other replicas hold, as far as can be known.
+  absl::Status trust_again(PartitionId partition);
 
   const model::Partitioning& partitioning() const { return partitioning_; }
   const View& live(PartitionId partition) const { return *views_[partition.value]; }
@@ -104,10 +117,15 @@ class Store {
   // Commits that wait together share one fsync.
   void when_durable(CommitNumber number, std::function<void()> done);
 
-  // A little of the work that can wait: makes trees finer, strips entries that the clock has come
-  // to imply. Reads at most about `keys_budget` keys. True when more is left to do now. REQUIRES:
+  // A little of the work that can wait: drops what has expired, makes trees finer, strips entries
+  // that the clock has come to imply. Reads at most about `keys_budget` keys. True when more is left to do now. REQUIRES:
   // keys_budget >= 1, no batch is open.
   absl::StatusOr<bool> upkeep(std::size_t keys_budget);
+
+  // Begins to check the next stretch of about so many stored entries, values included, against the
+  // trees, on the executor; nothing when the last stretch is not done. Goes round all partitions for
+  // ever. What does not add up, or cannot be read, ends in on_fatal with DataLoss.
+  void scrub(std::size_t keys);
 
   // Bytes that the node keeps beside the data, by name. Durable with the next sync.
   absl::Status put_note(std::string_view name, std::string_view bytes);
@@ -127,7 +145,10 @@ class Store {
   absl::Status recover(Random& random);
   absl::Status recover_identity(Random& random);
   absl::Status recover_clocks();
+  absl::Status recover_entries();
   absl::Status rebuild_trees();
+  std::vector<Partition*> find_incomplete(const Total& expected) const;
+  absl::Status forget_all_but_entries(const std::vector<Partition*>& incomplete);
   absl::Status write_identity(ActorId actor, bool stopped_cleanly);
   absl::Status write(rocksdb::WriteBatch& writes);
   absl::Status recover_from_failed_write();
@@ -140,6 +161,7 @@ class Store {
   void reach_durable(CommitNumber number);
   absl::StatusOr<std::size_t> grow_tree(Partition& partition, std::size_t keys_budget);
   absl::StatusOr<std::size_t> strip_some(Partition& partition, std::size_t keys_budget);
+  absl::StatusOr<std::size_t> expire_some(std::size_t keys_budget);
 
   StoreOptions options_;
   model::Partitioning partitioning_;
@@ -149,6 +171,7 @@ class Store {
   std::function<void(absl::Status)> on_fatal_;
   ActorId actor_;
   bool kept_actor_ = false;
+  std::vector<std::string> findings_;
 
   std::unique_ptr<Engine> engine_;
   std::vector<std::unique_ptr<Partition>> partitions_;
@@ -161,6 +184,8 @@ class Store {
   bool failed_ = false;  // on_fatal was called: nothing is written or called durable any more
   CommitNumber committed_ = 0;
   std::uint64_t journal_sequence_ = 0;
+  Total total_;           // of all trees
+  WallTime next_expiry_;  // nothing expires before; not known at first
 
   struct Waiter {
     CommitNumber number;
@@ -170,6 +195,9 @@ class Store {
   bool syncing_ = false;
   std::deque<Waiter> waiters_;   // by number
   std::size_t upkeep_next_ = 0;  // the partition whose turn it is
+  bool scrubbing_ = false;
+  model::Token scrub_cursor_{0};  // everything before it was checked in this round
+  std::uint64_t keys_scrubbed_ = 0;
 };
 
 }  // namespace grapevine::storage

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "storage/base/check.h"
+#include "storage/damage.h"
 #include "storage/engine_rocksdb.h"
 #include "storage/identity.h"
 #include "storage/life.h"
@@ -38,7 +39,15 @@ absl::StatusOr<std::unique_ptr<Store>> Store::open(StoreOptions options, Executo
 absl::Status Store::recover(Random& random) {
   GRAPEVINE_RETURN_IF_ERROR(recover_identity(random));
   GRAPEVINE_RETURN_IF_ERROR(recover_clocks());
-  return rebuild_trees();
+  GRAPEVINE_RETURN_IF_ERROR(recover_entries());
+  if (!engine_->fell_back().empty()) {
+    findings_.push_back(
+        fmt::format("the write-ahead log is damaged, what stood behind the damage is lost: {}",
+                    engine_->fell_back()));
+    GRAPEVINE_RETURN_IF_ERROR(renew_actor());
+  }
+  remove_damage_note(engine_->env(), options_.directory);
+  return absl::OkStatus();
 }
 
 absl::Status Store::recover_identity(Random& random) {
@@ -95,9 +104,17 @@ absl::Status Store::recover_clocks() {
     if (!bytes.has_value()) continue;
     GRAPEVINE_ASSIGN_OR_RETURN(partition->clock, model::Clock::decode(std::string_view(*bytes)));
   }
+  for (const auto& partition : partitions_) {
+    GRAPEVINE_ASSIGN_OR_RETURN(const auto mark,
+                               engine_->get_meta(meta_key(kMetaSuspect, partition->id.value)));
+    partition->suspect = mark.has_value();
+  }
   return engine_->scan_meta(kMetaJournal, [&](std::string_view bytes) -> absl::Status {
     GRAPEVINE_ASSIGN_OR_RETURN(const JournalRecord record, JournalRecord::decode(bytes));
-    journal_sequence_ = std::max(journal_sequence_, record.sequence);
+    if (record.sequence > journal_sequence_) {
+      journal_sequence_ = record.sequence;
+      total_ = record.total;
+    }
     for (const PlacedDot& placed : record.dots) {
       if (placed.partition.value >= partitions_.size()) {
         return absl::DataLossError("a journal record names a partition that does not exist");
@@ -107,6 +124,79 @@ absl::Status Store::recover_clocks() {
     }
     return absl::OkStatus();
   });
+}
+
+// R9. What is stored must add up to what the last journal record says.
+absl::Status Store::recover_entries() {
+  absl::Status read = rebuild_trees();
+  if (absl::IsDataLoss(read)) {
+    findings_.emplace_back(text_of(read));
+    GRAPEVINE_ASSIGN_OR_RETURN(auto lost, engine_->salvage());
+    for (std::string& range : lost) findings_.push_back("lost: " + std::move(range));
+    read = rebuild_trees();
+  }
+  GRAPEVINE_RETURN_IF_ERROR(read);
+  const std::vector<Partition*> incomplete = find_incomplete(total_);
+  if (incomplete.empty()) return absl::OkStatus();
+  findings_.push_back(
+      fmt::format("the stored entries do not add up to what was written: {} of {} partitions may "
+                  "have lost some",
+                  incomplete.size(), partitions_.size()));
+  return forget_all_but_entries(incomplete);
+}
+
+std::vector<Partition*> Store::find_incomplete(const Total& expected) const {
+  const auto note = read_damage_note(engine_->env(), options_.directory);
+  const bool note_fits = note.has_value() && note->sequence == journal_sequence_ &&
+                         note->partitions.size() == partitions_.size();
+  Total found;
+  std::vector<Partition*> all;
+  std::vector<Partition*> wrong;
+  for (const auto& partition : partitions_) {
+    Total alone;
+    alone += partition->tree.root();
+    found += partition->tree.root();
+    all.push_back(partition.get());
+    if (note_fits && alone != note->partitions[partition->id.value]) wrong.push_back(all.back());
+  }
+  if (note_fits) return wrong;
+  return found == expected ? std::vector<Partition*>{} : all;
+}
+
+// The clock is all that says of an absent key that it was deleted: it shrinks to the live dots that
+// are still there. Of an entry that is there it is not known whether it is the last one (where a
+// table is lost, what it replaced comes back), so it keeps only what it says itself.
+absl::Status Store::forget_all_but_entries(const std::vector<Partition*>& incomplete) {
+  rocksdb::WriteBatch writes;
+  for (Partition* const partition : incomplete) {
+    partition->clock = {};
+    partition->suspect = true;
+    engine_->put_meta(writes, meta_key(kMetaSuspect, partition->id.value), "");
+    GRAPEVINE_RETURN_IF_ERROR(engine_->scan(
+        partition->tree.token_range(), std::nullopt, model::Values::kWithout, nullptr,
+        /*fill_cache=*/false, [&](model::Token, std::string_view, const model::Entry& stored) {
+          for (const auto& version : stored.versions) {
+            partition->clock.add(version.dot);
+          }
+          return true;
+        }));
+  }
+  // The records that are left would bring back what the clocks claimed before.
+  for (std::uint64_t slot = 0; slot < JournalRecord::kSlots; ++slot) {
+    engine_->delete_meta(writes, meta_key(kMetaJournal, slot));
+  }
+  for (const auto& partition : partitions_) partition->clock_changed = true;
+  write_changed_clocks(writes);
+  JournalRecord record;
+  record.sequence = journal_sequence_ + 1;
+  for (const auto& partition : partitions_) record.total += partition->tree.root();
+  engine_->put_meta(writes, meta_key(kMetaJournal, record.sequence % JournalRecord::kSlots),
+                    record.encode());
+  GRAPEVINE_RETURN_IF_ERROR(write(writes));
+  journal_sequence_ = record.sequence;
+  total_ = record.total;
+  for (const auto& partition : partitions_) partition->clock_changed = false;
+  return renew_actor();
 }
 
 absl::Status Store::rebuild_trees() {

@@ -36,6 +36,9 @@ struct StoreOptions {
   // How long a dot counts as in flight: direct replication is expected to bring it.
   Duration in_flight_grace = std::chrono::milliseconds(200);
 
+  // Opens what RocksDB refuses: repairs its files first, at the cost of what cannot be read.
+  bool salvage = false;
+
   RocksEnvironment* environment = nullptr;  // nullptr: the machine's own disk
 };
 

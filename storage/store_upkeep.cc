@@ -1,5 +1,6 @@
 // The work of a store that can wait for a quiet moment.
 #include <algorithm>
+#include <limits>
 #include <string>
 #include <utility>
 #include <vector>
@@ -9,6 +10,8 @@
 
 namespace grapevine::storage {
 namespace {
+
+constexpr WallTime kNever{std::numeric_limits<std::int64_t>::max()};
 
 bool wants_strip(const Partition& partition) {
   return partition.tree.root().unquiet > 0 &&
@@ -24,7 +27,15 @@ bool wants_growth(const Partition& partition) {
 }  // namespace
 
 absl::StatusOr<bool> Store::upkeep(std::size_t keys_budget) {
+  if (const auto damage = engine_->damage(); damage.has_value() && !failed_) {
+    fail(absl::DataLossError(*damage));
+  }
   if (write_failed_) GRAPEVINE_RETURN_IF_ERROR(recover_from_failed_write());
+  if (next_expiry_ <= time_.wall_now()) {
+    GRAPEVINE_ASSIGN_OR_RETURN(const std::size_t expired, expire_some(keys_budget));
+    if (expired >= keys_budget) return true;
+    keys_budget -= expired;
+  }
   std::size_t idle = 0;
   while (idle < partitions_.size()) {
     Partition& partition = *partitions_[upkeep_next_];
@@ -45,6 +56,32 @@ absl::StatusOr<bool> Store::upkeep(std::size_t keys_budget) {
     keys_budget -= spent;
   }
   return false;
+}
+
+absl::StatusOr<std::size_t> Store::expire_some(std::size_t keys_budget) {
+  const WallTime now = time_.wall_now();
+  std::vector<std::pair<std::string, std::string>> due;  // note, key
+  WallTime next = kNever;
+  GRAPEVINE_RETURN_IF_ERROR(
+      engine_->scan_expired([&](WallTime at, std::string_view note, std::string_view key) {
+        if (at > now || due.size() == keys_budget) {
+          next = at;
+          return false;
+        }
+        due.emplace_back(note, key);
+        return true;
+      }));
+  if (!due.empty()) {
+    GRAPEVINE_ASSIGN_OR_RETURN(auto batch, begin());
+    for (auto& [note, key] : due) {
+      GRAPEVINE_RETURN_IF_ERROR(batch->expire(key, now));
+      batch->spent_notes_.push_back(std::move(note));
+    }
+    const auto committed = commit(std::move(batch));
+    if (!committed.ok()) return committed.status();
+  }
+  next_expiry_ = next;
+  return due.size();
 }
 
 absl::StatusOr<std::size_t> Store::grow_tree(Partition& partition, std::size_t keys_budget) {

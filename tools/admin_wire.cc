@@ -114,7 +114,7 @@ model::KeyedEntry read(wire::KeyedEntry::Reader in) {
     model::Version version;
     version.dot = read_dot(from.getDot());
     version.written = {from.getWrittenUnixMs()};
-    version.write_id = from.getWriteId();
+    version.write_id = static_cast<std::uint32_t>(from.getWriteId());
     version.checksum = from.getChecksum();
     version.value_bytes = from.getValueBytes();
     version.has_value = false;

@@ -10,6 +10,12 @@ void put_varint(std::string& out, std::uint64_t value) {
   out.push_back(static_cast<char>(value));
 }
 
+void put_fixed32(std::string& out, std::uint32_t value) {
+  char bytes[4];
+  for (int i = 0; i < 4; ++i) bytes[i] = static_cast<char>(value >> (8 * i));
+  out.append(bytes, sizeof bytes);
+}
+
 void put_fixed64(std::string& out, std::uint64_t value) {
   char bytes[8];
   for (int i = 0; i < 8; ++i) bytes[i] = static_cast<char>(value >> (8 * i));
@@ -52,11 +58,19 @@ std::uint64_t ByteReader::varint() {
   return 0;
 }
 
+std::uint32_t ByteReader::fixed32() {
+  return static_cast<std::uint32_t>(fixed(4));
+}
+
 std::uint64_t ByteReader::fixed64() {
-  const std::string_view eight = raw(8);
+  return fixed(8);
+}
+
+std::uint64_t ByteReader::fixed(std::size_t byte_count) {
+  const std::string_view taken = raw(byte_count);
   std::uint64_t value = 0;
-  for (std::size_t i = 0; i < eight.size(); ++i) {
-    value |= static_cast<std::uint64_t>(static_cast<std::uint8_t>(eight[i])) << (8 * i);
+  for (std::size_t i = 0; i < taken.size(); ++i) {
+    value |= static_cast<std::uint64_t>(static_cast<std::uint8_t>(taken[i])) << (8 * i);
   }
   return value;
 }

@@ -10,6 +10,7 @@ namespace grapevine::model {
 
 // A varint is LEB128: 7 bits a byte, lowest first; 1 to 10 bytes.
 void put_varint(std::string& out, std::uint64_t value);
+void put_fixed32(std::string& out, std::uint32_t value);
 void put_fixed64(std::string& out, std::uint64_t value);
 void put_bytes(std::string& out, std::string_view bytes);  // varint length, then the bytes
 // Big-endian, so that byte order is numeric order: for keys.
@@ -24,6 +25,7 @@ class ByteReader {
   explicit ByteReader(std::string_view bytes) : rest_(bytes) {}
 
   std::uint64_t varint();  // in its shortest form only
+  std::uint32_t fixed32();
   std::uint64_t fixed64();
   std::uint8_t byte();
   std::string_view bytes();                        // varint length, then the bytes
@@ -35,6 +37,7 @@ class ByteReader {
   bool done() const { return ok_ && rest_.empty(); }
 
  private:
+  std::uint64_t fixed(std::size_t byte_count);
   void fail() {
     ok_ = false;
     rest_ = {};

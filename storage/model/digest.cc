@@ -2,6 +2,8 @@
 
 #include <xxhash.h>
 
+#include "storage/model/bytes.h"
+
 namespace grapevine::model {
 
 DigestSum& DigestSum::operator+=(const DigestSum& other) {
@@ -30,6 +32,14 @@ DigestSum Digester::digest(std::string_view key, const Entry& entry) const {
   return sum;
 }
 
+std::uint64_t Digester::vector_hash(std::string_view key, const Entry& entry) const {
+  if (entry.quiet()) return 0;
+  std::string bytes;
+  put_bytes(bytes, key);
+  entry.vector.encode(bytes);
+  return XXH3_64bits_withSeed(bytes.data(), bytes.size(), seed_);
+}
+
 std::uint64_t Digester::key_hash(std::string_view key) const {
   return XXH3_64bits_withSeed(key.data(), key.size(), seed_);
 }
@@ -38,6 +48,7 @@ DigestShare& DigestShare::operator+=(const DigestShare& other) {
   sum += other.sum;
   keys += other.keys;
   unquiet += other.unquiet;
+  vectors += other.vectors;
   return *this;
 }
 
@@ -45,12 +56,14 @@ DigestShare& DigestShare::operator-=(const DigestShare& other) {
   sum -= other.sum;
   keys -= other.keys;
   unquiet -= other.unquiet;
+  vectors -= other.vectors;
   return *this;
 }
 
 DigestShare share_of(const Digester& digester, std::string_view key, const Entry& stored) {
   if (stored.void_of_all()) return {};
-  return {digester.digest(key, stored), 1, stored.quiet() ? 0U : 1U};
+  return {digester.digest(key, stored), 1, stored.quiet() ? 0U : 1U,
+          digester.vector_hash(key, stored)};
 }
 
 }  // namespace grapevine::model

@@ -29,6 +29,8 @@ class Digester {
   // The sum over the live versions of xxh3-128(key, dot, checksum); zero for an entry without any.
   // The vector is left out: what it adds to a quiet replica is nothing.
   DigestSum digest(std::string_view key, const Entry& entry) const;
+  // A hash of the key and the entry's vector; 0 for a quiet one.
+  std::uint64_t vector_hash(std::string_view key, const Entry& entry) const;
   // Names a key within a leaf of the digest tree; 64 bits.
   std::uint64_t key_hash(std::string_view key) const;
 
@@ -41,6 +43,7 @@ struct DigestShare {
   DigestSum sum;
   std::uint32_t keys = 0;     // stored entries
   std::uint32_t unquiet = 0;  // of them, those that carry a version vector
+  std::uint64_t vectors = 0;  // a sum modulo 2^64 over those: of xxh3-64(key, vector)
 
   DigestShare& operator+=(const DigestShare& other);
   DigestShare& operator-=(const DigestShare& other);

@@ -22,7 +22,7 @@ namespace grapevine::model {
 // scans the partition in token order and feeds them (grow) while changes go on being applied; both
 // are right at every moment.
 //
-// Value (copied into views). Costs: a change updates one leaf and the root; 24 bytes a leaf;
+// Value (copied into views). Costs: a change updates one leaf and the root; 32 bytes a leaf;
 // range() is linear in the leaves of the range.
 class DigestTree {
  public:

@@ -53,6 +53,14 @@ void strip(Entry& entry, const Clock& clock) {
   });
 }
 
+bool drop_expired(Entry& entry, WallTime now) {
+  const auto expired = [&](const Version& version) { return version.expired(now); };
+  const auto from = std::remove_if(entry.versions.begin(), entry.versions.end(), expired);
+  const bool any = from != entry.versions.end();
+  entry.versions.erase(from, entry.versions.end());
+  return any;
+}
+
 Entry join(Entry left, Entry right) {
   Entry joined;
   for (Version& version : left.versions) {

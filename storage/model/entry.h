@@ -18,15 +18,29 @@ namespace grapevine::model {
 struct Version {
   Dot dot;
   WallTime written;               // by the coordinator's clock; for people, never for causality
-  std::uint64_t write_id = 0;     // drawn by the client; the same when it retries
+  WallTime expires;               // from then on it reads as deleted; 0: never
+  std::uint32_t write_id = 0;     // of the client's attempt, see short_write_id; 0: none
   std::uint64_t checksum = 0;     // value_checksum(value)
   std::uint64_t value_bytes = 0;  // the value's size, also where the value itself is left out
   bool has_value = true;          // false in heads: the version without its bytes
   std::string value;
 
+  bool expired(WallTime now) const { return expires.unix_ms != 0 && expires <= now; }
+
   friend bool operator==(const Version&, const Version&) = default;
 };
 
+// What is kept of the 64 random bits that a client draws for a write and its retries. Half of them
+// do: two live versions of one key are taken for one write only when their values are equal too, so
+// that a chance match does no harm.
+inline std::uint32_t short_write_id(std::uint64_t drawn) {
+  const auto folded = static_cast<std::uint32_t>(drawn ^ (drawn >> 32));
+  return folded == 0 && drawn != 0 ? 1 : folded;
+}
+// Whether both are attempts of one write.
+inline bool same_write(const Version& a, const Version& b) {
+  return a.write_id != 0 && a.write_id == b.write_id && a.checksum == b.checksum;
+}
 // xxh3-64.
 std::uint64_t value_checksum(std::string_view value);
 // Removes the bytes and keeps size and checksum: what is enough to compare.
@@ -69,6 +83,9 @@ struct KeyedEntry {
 void fill(Entry& entry, const Clock& clock);
 // Takes out again what they imply.
 void strip(Entry& entry, const Clock& clock);
+// Takes out the versions that have expired; the vector goes on covering their dots. True when there
+// were any. REQUIRES: filled.
+bool drop_expired(Entry& entry, WallTime now);
 
 // The least upper bound of two filled entries: live stay the versions that both have, and those of
 // either that the other's vector does not cover. Commutative, associative, idempotent. Of a version

@@ -62,7 +62,7 @@ class Raw {
     const storage::StoreOptions options = options_in(directory);
     rocksdb::DB* db = nullptr;
     const rocksdb::Status status = rocksdb::DB::Open(
-        rocksdb::Options(storage::database_options(options), storage::data_options(options)),
+        rocksdb::Options(storage::database_options(options), storage::data_options(options, rocksdb::NewLRUCache(options.block_cache_bytes))),
         directory, &db);
     GRAPEVINE_CHECK(status.ok(), status.ToString().c_str());
     db_.reset(db);

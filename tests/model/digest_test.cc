@@ -97,11 +97,14 @@ TEST(DigestShare, CountsAnEntryAndWhetherItIsQuiet) {
   Entry entry;
   EXPECT_EQ(share_of(digester, "k", entry), DigestShare{});
   entry.vector.raise(small_actor(0), 1);
-  EXPECT_EQ(share_of(digester, "k", entry), (DigestShare{{}, 1, 1}));
+  EXPECT_EQ(share_of(digester, "k", entry),
+            (DigestShare{{}, 1, 1, digester.vector_hash("k", entry)}));
+  EXPECT_NE(digester.vector_hash("k", entry), digester.vector_hash("l", entry));
   entry.insert(version_of(Dot{small_actor(0), 2}));
-  EXPECT_EQ(share_of(digester, "k", entry), (DigestShare{digester.digest("k", entry), 1, 1}));
+  EXPECT_EQ(share_of(digester, "k", entry),
+            (DigestShare{digester.digest("k", entry), 1, 1, digester.vector_hash("k", entry)}));
   entry.vector = {};
-  EXPECT_EQ(share_of(digester, "k", entry), (DigestShare{digester.digest("k", entry), 1, 0}));
+  EXPECT_EQ(share_of(digester, "k", entry), (DigestShare{digester.digest("k", entry), 1, 0, 0}));
 }
 
 RC_GTEST_PROP(DigestShareLaw, WhatIsAddedCanBeTakenAwayAgain, (const Entry& a, const Entry& b)) {

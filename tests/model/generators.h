@@ -39,7 +39,7 @@ inline Version version_with(Dot dot, std::string value) {
   Version version;
   version.dot = dot;
   version.written = {static_cast<std::int64_t>(dot.counter % 1'000'000'000 * 1000)};
-  version.write_id = dot.actor.value ^ (dot.counter << 32);
+  version.write_id = short_write_id(dot.actor.value ^ (dot.counter << 32));
   version.checksum = value_checksum(value);
   version.value_bytes = value.size();
   version.value = std::move(value);
@@ -154,12 +154,19 @@ inline rc::Gen<VersionVector> any_wide_vector() {
 
 inline rc::Gen<Version> any_wide_version() {
   return rc::gen::map(
-      rc::gen::tuple(any_wide_dot(), rc::gen::arbitrary<std::string>(),
-                     rc::gen::arbitrary<std::int64_t>(), rc::gen::arbitrary<std::uint64_t>()),
-      [](std::tuple<Dot, std::string, std::int64_t, std::uint64_t> drawn) {
-        Version version = version_with(std::get<0>(drawn), std::move(std::get<1>(drawn)));
+      rc::gen::tuple(
+          any_wide_dot(), rc::gen::arbitrary<std::string>(), rc::gen::arbitrary<std::int64_t>(),
+          rc::gen::arbitrary<std::uint32_t>(), rc::gen::arbitrary<std::int64_t>(),
+          rc::gen::weightedOneOf<std::size_t>({{9, rc::gen::just<std::size_t>(0)},
+                                               {1, rc::gen::inRange<std::size_t>(4'000, 5'000)}})),
+      [](std::tuple<Dot, std::string, std::int64_t, std::uint32_t, std::int64_t, std::size_t>
+             drawn) {
+        std::string value = std::move(std::get<1>(drawn));
+        value.append(std::get<5>(drawn), 'v');
+        Version version = version_with(std::get<0>(drawn), std::move(value));
         version.written = {std::get<2>(drawn)};
         version.write_id = std::get<3>(drawn);
+        version.expires = {std::get<4>(drawn)};
         return version;
       });
 }

@@ -18,6 +18,7 @@ std::vector<PlacedDot> sorted(std::vector<PlacedDot> dots) {
 JournalRecord random_record(Random& random) {
   JournalRecord record;
   record.sequence = random.next() >> random.below(64);
+  record.total = {{random.next(), random.next()}, random.next()};
   const std::uint64_t count = random.below(40);
   for (std::uint64_t i = 0; i < count; ++i) {
     const PartitionId partition{static_cast<std::uint32_t>(random.below(64))};
@@ -34,6 +35,7 @@ TEST(JournalRecord, SurvivesItsEncodingWhateverItHolds) {
     const auto decoded = JournalRecord::decode(record.encode());
     ASSERT_TRUE(ok(decoded)) << "seed " << seed;
     EXPECT_EQ(decoded->sequence, record.sequence) << "seed " << seed;
+    EXPECT_EQ(decoded->total, record.total) << "seed " << seed;
     EXPECT_EQ(sorted(decoded->dots), sorted(record.dots)) << "seed " << seed;
   }
 }
@@ -41,14 +43,18 @@ TEST(JournalRecord, SurvivesItsEncodingWhateverItHolds) {
 TEST(JournalRecord, IsWrittenByteForByteAsTheReadmeSays) {
   JournalRecord record;
   record.sequence = 300;
+  record.total = {{1, 2}, 3};
   record.dots = {{{5}, {actor(1), 2}}, {{4}, {actor(1), 1}}};
   const std::string expected(
       "\xAC\x02"
+      "\x01\x00\x00\x00\x00\x00\x00\x00"
+      "\x02\x00\x00\x00\x00\x00\x00\x00"
+      "\x03\x00\x00\x00\x00\x00\x00\x00"
       "\x01\x00\x10\x00\x00\x00\x00\x00"
       "\x02"
       "\x04\x01"
       "\x05\x02",
-      15);
+      39);
   EXPECT_EQ(record.encode(), expected);
 }
 
@@ -82,7 +88,7 @@ TEST(JournalRecord, HostileBytesGiveAStatusAndNoImpossibleDot) {
 }
 
 TEST(JournalRecord, ACountThatTheBytesCannotHoldIsRefused) {
-  std::string bytes = JournalRecord{1, {}}.encode();
+  std::string bytes = JournalRecord{1, {}, {}}.encode();
   model::put_fixed64(bytes, actor(1).value);
   model::put_varint(bytes, ~std::uint64_t{0});
   EXPECT_EQ(JournalRecord::decode(bytes).status().code(), absl::StatusCode::kDataLoss);

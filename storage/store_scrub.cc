@@ -1,0 +1,51 @@
+// The slow check of what is stored against what the trees say.
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "storage/engine_rocksdb.h"
+#include "storage/store.h"
+
+namespace grapevine::storage {
+
+void Store::scrub(std::size_t keys) {
+  if (scrubbing_ || failed_) return;
+  const Partition& partition = partition_of(scrub_cursor_);
+  const model::DigestTree& tree = partition.tree;
+  model::TokenRange range{scrub_cursor_, tree.leaf_range(scrub_cursor_).last};
+  model::DigestShare expected = tree.range(range);
+  while (expected.keys < keys && range.last != tree.token_range().last) {
+    const model::TokenRange leaf = tree.leaf_range({range.last.value + 1});
+    expected += tree.range(leaf);
+    range.last = leaf.last;
+  }
+  scrub_cursor_ = {range.last.value + 1};  // after the last partition comes the first
+  if (expected.keys == 0) return;
+
+  struct Job {
+    std::shared_ptr<const rocksdb::Snapshot> snapshot;
+    model::ActorTable actors;
+    absl::StatusOr<Total> found = Total{};
+  };
+  const auto job = std::make_shared<Job>(Job{engine_->snapshot(), engine_->actors()});
+  scrubbing_ = true;
+  executor_.run(
+      [this, range, job] {
+        job->found = engine_->add_up(range, job->snapshot.get(), job->actors, digester_);
+      },
+      [this, id = partition.id, range, expected, job] {
+        scrubbing_ = false;
+        keys_scrubbed_ += expected.keys;
+        Total wanted;
+        wanted += expected;
+        if (job->found.ok() && *job->found == wanted) return;
+        if (!job->found.ok() && !absl::IsDataLoss(job->found.status())) return;
+        fail(absl::DataLossError(
+            fmt::format("partition {}, tokens {:016x} to {:016x}: {}", id.value, range.first.value,
+                        range.last.value,
+                        job->found.ok() ? "the stored entries do not add up to what was written"
+                                        : text_of(job->found.status()))));
+      });
+}
+
+}  // namespace grapevine::storage

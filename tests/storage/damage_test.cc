@@ -1,0 +1,266 @@
+// Goal: lost or altered bytes are noticed, cost no more than themselves, and are never taken for
+// deletes. Method: stores in memory whose files are altered behind their backs.
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "storage/damage.h"
+#include "tests/storage/scene.h"
+
+namespace grapevine::storage {
+namespace {
+
+constexpr std::size_t kKeys = 300;
+
+class DamageTest : public ::testing::Test {
+ protected:
+  static std::string key(std::size_t i) { return fmt::format("key {:04}", i); }
+
+  // Two tables: all keys, and some of them once more.
+  void fill() {
+    scene_.options.partitions = 4;
+    ASSERT_TRUE(ok(scene_.open()));
+    for (std::size_t i = 0; i < kKeys; ++i) scene_.put(key(i), "first");
+    reopen();
+    for (std::size_t i = 0; i < kKeys; i += 3) scene_.put(key(i), "second");
+    reopen();
+  }
+  // RocksDB writes a table of what the log held.
+  void reopen() {
+    scene_.crash();
+    ASSERT_TRUE(ok(scene_.open()));
+    ASSERT_TRUE(scene_.store().findings().empty()) << scene_.store().findings().front();
+  }
+
+  std::vector<std::string> files(std::string_view extension) {
+    std::vector<std::string> names;
+    std::vector<std::string> all;
+    EXPECT_TRUE(env().GetChildren("/store", &all).ok());
+    for (const std::string& name : all) {
+      if (name.ends_with(extension)) names.push_back("/store/" + name);
+    }
+    std::sort(names.begin(), names.end());
+    return names;
+  }
+  std::string read(const std::string& file) {
+    std::string bytes;
+    EXPECT_TRUE(rocksdb::ReadFileToString(&env(), file, &bytes).ok());
+    return bytes;
+  }
+  void replace(const std::string& file, const std::string& bytes) {
+    EXPECT_TRUE(env().DeleteFile(file).ok());
+    EXPECT_TRUE(rocksdb::WriteStringToFile(&env(), bytes, file).ok());
+  }
+  // The table that holds `text`.
+  std::string table_with(std::string_view text) {
+    for (const std::string& file : files(".sst")) {
+      if (read(file).find(text) != std::string::npos) return file;
+    }
+    ADD_FAILURE() << "no table holds " << text;
+    return "";
+  }
+  rocksdb::Env& env() { return *scene_.options.environment->env; }
+
+  std::size_t keys_left() {
+    std::size_t left = 0;
+    for (std::size_t i = 0; i < kKeys; ++i) left += scene_.load(key(i)).versions.empty() ? 0 : 1;
+    return left;
+  }
+  bool all_suspect() {
+    for (std::uint32_t i = 0; i < 4; ++i) {
+      if (!scene_.store().suspect(PartitionId{i})) return false;
+    }
+    return true;
+  }
+
+  // No entry, and no absence, claims a dot that is not live in it.
+  void expect_claims_nothing_but_entries() {
+    for (std::size_t i = 0; i < kKeys; ++i) {
+      const model::Entry entry = scene_.load(key(i));
+      for (const auto& [actor, counter] : entry.vector.items()) {
+        std::uint64_t top = 0;
+        for (const auto& version : entry.versions) {
+          if (version.dot.actor == actor) top = std::max(top, version.dot.counter);
+        }
+        const std::uint64_t base =
+            scene_.store().live(scene_.store().partitioning().of(key(i))).clock().base(actor);
+        EXPECT_LE(counter, std::max(top, base)) << key(i);
+      }
+    }
+  }
+
+  Scene scene_;
+};
+
+TEST_F(DamageTest, AFlippedByteInATableCostsItsBlockAlone) {
+  fill();
+  const ActorId before = scene_.store().actor();
+  const std::string file = table_with("first");
+  scene_.crash();
+  std::string bytes = read(file);
+  bytes[bytes.find("first")] ^= 1;
+  replace(file, bytes);
+  ASSERT_TRUE(ok(scene_.open()));
+  EXPECT_FALSE(scene_.store().findings().empty());
+  EXPECT_NE(scene_.store().findings().front().find(file.substr(7)), std::string::npos)
+      << scene_.store().findings().front();
+  EXPECT_TRUE(all_suspect());
+  EXPECT_NE(scene_.store().actor(), before);
+  EXPECT_LT(keys_left(), kKeys);
+  EXPECT_GT(keys_left(), kKeys / 3);
+  expect_claims_nothing_but_entries();
+  EXPECT_TRUE(scene_.trees_are_true());
+
+  // It goes on with what is left, and the damage is gone.
+  scene_.put(key(1), "third");
+  scene_.crash();
+  ASSERT_TRUE(ok(scene_.open()));
+  EXPECT_TRUE(scene_.store().findings().empty());
+  EXPECT_TRUE(all_suspect());
+  EXPECT_EQ(scene_.values(key(1)).back(), "third");
+}
+
+// Where a table is lost, RocksDB's repair brings back what the table had replaced.
+TEST_F(DamageTest, ALostTableIsRefusedAndAfterARepairNothingOldDeletesWhatIsNew) {
+  fill();
+  const model::Entry newest = scene_.load(key(0));
+  const std::string file = table_with("second");
+  scene_.crash();
+  ASSERT_TRUE(env().DeleteFile(file).ok());
+  const absl::Status refused = scene_.open();
+  ASSERT_TRUE(absl::IsDataLoss(refused)) << refused;
+
+  scene_.options.salvage = true;
+  ASSERT_TRUE(ok(scene_.open()));
+  EXPECT_TRUE(all_suspect());
+  EXPECT_EQ(scene_.values(key(0)), std::vector<std::string>{"first"});
+  expect_claims_nothing_but_entries();
+
+  // A healthy replica still has the newest version: both joined in either order leave that alone.
+  ASSERT_TRUE(ok(scene_.receive({key(0), newest, {}})));
+  EXPECT_EQ(scene_.values(key(0)), std::vector<std::string>{"second"});
+}
+
+TEST_F(DamageTest, EntriesThatVanishAreMissedThoughAllFilesAreWhole) {
+  fill();
+  scene_.crash();
+  {
+    auto engine = Engine::open(scene_.options);
+    ASSERT_TRUE(ok(engine));
+    rocksdb::WriteBatch batch;
+    (*engine)->put_entry(batch, model::token_of(key(7)), key(7), {}, {});
+    ASSERT_TRUE(ok((*engine)->write(batch)));
+  }
+  ASSERT_TRUE(ok(scene_.open()));
+  EXPECT_TRUE(all_suspect());
+  expect_claims_nothing_but_entries();
+}
+
+TEST_F(DamageTest, AStoreThatStoppedForDamageKnowsWhichPartitionsAreWhole) {
+  fill();
+  const PartitionId hit = scene_.store().partitioning().of(key(7));
+  DamageNote note;
+  for (std::uint32_t i = 0; i < 4; ++i) {
+    note.partitions.emplace_back() += scene_.store().live(PartitionId{i}).tree().root();
+  }
+  note.sequence = kKeys + kKeys / 3;
+  scene_.crash();
+  {
+    auto engine = Engine::open(scene_.options);
+    ASSERT_TRUE(ok(engine));
+    rocksdb::WriteBatch batch;
+    (*engine)->put_entry(batch, model::token_of(key(7)), key(7), {}, {});
+    ASSERT_TRUE(ok((*engine)->write(batch)));
+  }
+  ASSERT_TRUE(ok(write_damage_note(env(), "/store", note)));
+  ASSERT_TRUE(ok(scene_.open()));
+  for (std::uint32_t i = 0; i < 4; ++i) {
+    EXPECT_EQ(scene_.store().suspect(PartitionId{i}), PartitionId{i} == hit) << i;
+  }
+  EXPECT_FALSE(read_damage_note(env(), "/store").has_value());
+
+  ASSERT_TRUE(ok(scene_.store().trust_again(hit)));
+  EXPECT_FALSE(scene_.store().any_suspect());
+  reopen();
+  EXPECT_FALSE(scene_.store().any_suspect());
+}
+
+TEST_F(DamageTest, AReadThatMeetsDamageStopsTheStoreWithANote) {
+  fill();
+  scene_.crash();
+  scene_.options.block_cache_bytes = 0;
+  ASSERT_TRUE(ok(scene_.open()));
+  scene_.disk.fail_reads_after(0, rocksdb::IOStatus::Corruption("a bad block"));
+  EXPECT_TRUE(absl::IsDataLoss(scene_.store().load(key(1), model::Values::kWith).status()));
+  EXPECT_FALSE(scene_.store().upkeep(10).ok());
+  ASSERT_EQ(scene_.fatal.size(), 1U);
+  EXPECT_TRUE(absl::IsDataLoss(scene_.fatal.front())) << scene_.fatal.front();
+  EXPECT_TRUE(read_damage_note(env(), "/store").has_value());
+  scene_.disk.fail_reads_after(0, rocksdb::IOStatus::OK());
+}
+
+TEST_F(DamageTest, TheScrubFindsAFlippedByteInAValue) {
+  fill();
+  scene_.put("large", std::string(20'000, 'v') + "needle");
+  const auto round = [&] {
+    for (std::uint64_t before = ~std::uint64_t{0}; scene_.fatal.empty();) {
+      const std::uint64_t scrubbed = scene_.store().statistics().keys_scrubbed;
+      if (scrubbed >= kKeys + 1) break;
+      ASSERT_TRUE(scrubbed != before || scene_.executor.waiting() == 0);
+      before = scrubbed;
+      scene_.store().scrub(50);
+      scene_.executor.run_all();
+    }
+  };
+  round();
+  EXPECT_TRUE(scene_.fatal.empty());
+
+  reopen();
+  std::string file;
+  for (const std::string& blob : files(".blob")) file = blob;
+  ASSERT_NE(file, "");
+  scene_.crash();
+  std::string bytes = read(file);
+  bytes[bytes.size() / 2] ^= 1;
+  replace(file, bytes);
+  ASSERT_TRUE(ok(scene_.open()));
+  EXPECT_TRUE(scene_.store().findings().empty());  // opening reads no values
+  round();
+  ASSERT_EQ(scene_.fatal.size(), 1U);
+  EXPECT_TRUE(absl::IsDataLoss(scene_.fatal.front())) << scene_.fatal.front();
+}
+
+TEST_F(DamageTest, AFlippedByteInTheLogGivesAnOlderStateAndANewActor) {
+  ASSERT_TRUE(ok(scene_.open()));
+  for (std::size_t i = 0; i < kKeys; ++i) scene_.put(key(i), "first");
+  const ActorId before = scene_.store().actor();
+  scene_.crash();
+  const std::string log = files(".log").back();
+  std::string bytes = read(log);
+  bytes[bytes.find(key(200))] ^= 1;
+  replace(log, bytes);
+  ASSERT_TRUE(ok(scene_.open()));
+  EXPECT_EQ(scene_.store().findings().size(), 1U);
+  EXPECT_NE(scene_.store().actor(), before);
+  EXPECT_FALSE(scene_.store().any_suspect());
+  EXPECT_EQ(keys_left(), 200U);
+  EXPECT_TRUE(scene_.trees_are_true());
+}
+
+TEST(DamageNote, ComesBackAsItWasWrittenOrNotAtAll) {
+  DamageNote note{300, {{{1, 2}, 3}, {{4, 5}, 6}}};
+  const std::string bytes = note.encode();
+  const auto back = DamageNote::decode(bytes);
+  ASSERT_TRUE(ok(back));
+  EXPECT_EQ(back->sequence, 300U);
+  EXPECT_EQ(back->partitions, note.partitions);
+  for (std::size_t i = 0; i < bytes.size(); ++i) {
+    std::string flipped = bytes;
+    flipped[i] ^= 1;
+    EXPECT_FALSE(DamageNote::decode(flipped).ok()) << i;
+    EXPECT_FALSE(DamageNote::decode(bytes.substr(0, i)).ok()) << i;
+  }
+}
+
+}  // namespace
+}  // namespace grapevine::storage
