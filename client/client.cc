@@ -255,7 +255,8 @@ void Client::put(std::string_view key, std::string_view value, const WriteOption
   impl_->call(Put{.key = std::string(key),
                   .value = std::string(value),
                   .consistency = options.consistency,
-                  .context = options.context},
+                  .context = options.context,
+                  .ttl = options.ttl},
               options.timeout, [done = std::move(done)](OperationResult result) {
                 done(narrow<Written>(std::move(result)));
               });

@@ -17,7 +17,8 @@ std::vector<Sibling> to_siblings(capnp::List<wire::Sibling>::Reader list) {
   for (const auto sibling : list) {
     siblings.push_back({.value = to_string(sibling.getValue()),
                         .dot = to_name(sibling.getDot()),
-                        .written_unix_ms = sibling.getWrittenUnixMs()});
+                        .written_unix_ms = sibling.getWrittenUnixMs(),
+                        .expires_unix_ms = sibling.getExpiresUnixMs()});
   }
   return siblings;
 }
@@ -62,6 +63,11 @@ void to_wire(const Operation& operation, std::uint64_t write_id, wire::Operation
         } else if constexpr (std::is_same_v<One, Put>) {
           auto put = out.initPut();
           put.setValue(to_data(one.value));
+          // What is no time to live at all is refused by the node, with the limits.
+          if (one.ttl.has_value()) {
+            put.setTtlMs(one.ttl->count() > 0 ? static_cast<std::uint64_t>(one.ttl->count())
+                                              : ~std::uint64_t{0});
+          }
           write_to_wire(one.context, write_id, put);
         } else {
           write_to_wire(one.context, write_id, out.initRemove());

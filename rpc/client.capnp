@@ -45,6 +45,7 @@ struct Operation {
       current @2 :Void;       # supersedes what the coordinator knows: a plain overwrite
       seen @3 :Data;          # supersedes exactly what this context has seen; empty: nothing
     }
+    ttlMs @4 :UInt64;         # of a put: how long the value lives, up to 100 years; 0: for ever
   }
 }
 
@@ -53,6 +54,7 @@ struct Sibling {
   dot @1 :Common.Dot;
   writtenUnixMs @2 :Int64;
   valueBytes @3 :UInt64;      # also where the value itself is left out
+  expiresUnixMs @4 :Int64;    # from then on it reads as deleted; 0: never
 }
 
 struct Result {

@@ -19,6 +19,10 @@ absl::Status check_limits(const Operation& operation) {
         fmt::format("value: {} bytes, the limit is {}; store it in parts", operation.value.size(),
                     kValueBytesMax));
   }
+  if (operation.ttl_ms > kTtlMsMax) {
+    return absl::InvalidArgumentError(
+        "ttl: not between 1 ms and 100 years; leave it out for a value that lives for ever");
+  }
   return absl::OkStatus();
 }
 

@@ -37,6 +37,7 @@ struct Operation {
   std::uint64_t write_id = 0;  // of a put or remove; 0: none
   std::optional<std::string>
       context;  // of a put or remove, as a read returned it; nullopt: what the coordinator knows
+  std::uint64_t ttl_ms = 0;  // of a put; 0: for ever
 
   bool writes() const { return kind != OperationKind::kGet; }
 };

@@ -242,6 +242,7 @@ void write(const Operation& operation, wire::Operation::Builder out) {
   auto to = operation.kind == OperationKind::kPut ? out.initPut() : out.initRemove();
   to.setValue(bytes_of(operation.value));
   to.setWriteId(operation.write_id);
+  to.setTtlMs(operation.ttl_ms);
   if (operation.context.has_value()) {
     to.getContext().setSeen(bytes_of(*operation.context));
   } else {
@@ -260,6 +261,7 @@ Operation read(wire::Operation::Reader in) {
   const auto from = in.isPut() ? in.getPut() : in.getRemove();
   operation.value = view(from.getValue());
   operation.write_id = from.getWriteId();
+  operation.ttl_ms = from.getTtlMs();
   if (from.getContext().isSeen()) operation.context = view(from.getContext().getSeen());
   return operation;
 }
@@ -268,6 +270,7 @@ void write(const model::Version& version, wire::Sibling::Builder out) {
   if (version.has_value) out.setValue(bytes_of(version.value));
   write(version.dot, out.initDot());
   out.setWrittenUnixMs(version.written.unix_ms);
+  out.setExpiresUnixMs(version.expires.unix_ms);
   out.setValueBytes(version.value_bytes);
 }
 
@@ -275,6 +278,7 @@ model::Version read(wire::Sibling::Reader in) {
   model::Version version;
   version.dot = read(in.getDot());
   version.written.unix_ms = in.getWrittenUnixMs();
+  version.expires.unix_ms = in.getExpiresUnixMs();
   version.value_bytes = in.getValueBytes();
   version.has_value = in.hasValue();
   version.value = view(in.getValue());

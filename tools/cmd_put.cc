@@ -1,4 +1,5 @@
-// grapevine put KEY VALUE|- [--context C]
+// grapevine put KEY VALUE|- [--context C] [--ttl D]
+#include <chrono>
 #include <memory>
 #include <optional>
 
@@ -13,6 +14,7 @@ struct Flags {
   std::string key;
   std::string value;
   std::optional<std::string> context;
+  std::chrono::milliseconds ttl{0};  // 0: for ever
 };
 
 ExitCode put(const CommonOptions& common, const Flags& flags) {
@@ -22,6 +24,7 @@ ExitCode put(const CommonOptions& common, const Flags& flags) {
     if (!context.ok()) return fail(ExitCode::kUsage, text_of(context.status()));
     options.context = *std::move(context);
   }
+  if (flags.ttl.count() != 0) options.ttl = flags.ttl;
   absl::StatusOr<std::string> value = flags.value;
   if (flags.value == "-") value = read_standard_input(kValueBytesMax);
   if (!value.ok()) return fail(value.status());
@@ -46,6 +49,9 @@ void add_put(CLI::App& app, Invocation& invocation) {
                    "supersede exactly what this context has seen (get --json prints it); '' "
                    "supersedes nothing")
       ->type_name("C");
+  add_duration(*command, "--ttl", flags->ttl,
+               "how long the value lives (30s, 12h, 720h); for ever if not given",
+               std::chrono::milliseconds(kTtlMsMax));
   command->callback([&invocation, flags] { invocation.code = put(invocation.common, *flags); });
 }
 

@@ -85,12 +85,12 @@ void add_common_flags(CLI::App& app, CommonOptions& options) {
 }
 
 CLI::Option* add_duration(CLI::App& app, const std::string& name, std::chrono::milliseconds& target,
-                          const std::string& description) {
+                          const std::string& description, std::chrono::milliseconds max) {
   return app
       .add_option_function<std::string>(
           name,
-          [&target, name](const std::string& text) {
-            const auto duration = parse_duration(text);
+          [&target, name, max](const std::string& text) {
+            const auto duration = parse_duration(text, max);
             if (!duration.ok())
               throw CLI::ValidationError(name, std::string(text_of(duration.status())));
             target = *duration;

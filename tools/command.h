@@ -45,7 +45,8 @@ void add_bench(CLI::App& app, Invocation& invocation);
 void add_common_flags(CLI::App& app, CommonOptions& options);
 // Adds a flag that takes a duration with its unit.
 CLI::Option* add_duration(CLI::App& app, const std::string& name, std::chrono::milliseconds& target,
-                          const std::string& description);
+                          const std::string& description,
+                          std::chrono::milliseconds max = std::chrono::hours(24));
 
 // Parses the command line and runs it; returns the exit code.
 int run(int argc, const char* const* argv);

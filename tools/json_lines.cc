@@ -67,6 +67,7 @@ OrderedJson version_object(const Sibling& sibling) {
   put_bytes(object, "value", sibling.value);
   object["dot"] = readable_dot(sibling.dot);
   object["written"] = readable_time(sibling.written_unix_ms);
+  if (sibling.expires_unix_ms != 0) object["expires"] = readable_time(sibling.expires_unix_ms);
   return object;
 }
 

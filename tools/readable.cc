@@ -106,13 +106,14 @@ std::string printable(std::string_view bytes) {
   return text;
 }
 
-absl::StatusOr<std::chrono::milliseconds> parse_duration(const std::string& text) {
+absl::StatusOr<std::chrono::milliseconds> parse_duration(const std::string& text,
+                                                         std::chrono::milliseconds max) {
   absl::Duration duration;
   if (!absl::ParseDuration(text, &duration) || duration < absl::Milliseconds(1) ||
-      duration > absl::Hours(24)) {
+      duration > absl::FromChrono(max)) {
     return absl::InvalidArgumentError(fmt::format(
-        "'{}' is no duration from 1ms to 24h; write it with its unit, such as 500ms, 5s or 1m",
-        text));
+        "'{}' is no duration from 1ms to {}h; write it with its unit, such as 500ms, 5s or 1m",
+        text, std::chrono::duration_cast<std::chrono::hours>(max).count()));
   }
   return std::chrono::milliseconds(absl::ToInt64Milliseconds(duration));
 }

@@ -25,7 +25,8 @@ bool is_utf8(std::string_view bytes);
 std::string printable(std::string_view bytes);
 
 // "5s", "250ms", "1m30s" and so on. InvalidArgument for what is no positive duration with a unit.
-absl::StatusOr<std::chrono::milliseconds> parse_duration(const std::string& text);
+absl::StatusOr<std::chrono::milliseconds> parse_duration(
+    const std::string& text, std::chrono::milliseconds max = std::chrono::hours(24));
 
 // Base64 with padding; with `url`, the URL alphabet without padding.
 std::string to_base64(std::string_view bytes, bool url = false);

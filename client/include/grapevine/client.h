@@ -52,6 +52,7 @@ struct Sibling {
   std::string value;
   WriteName dot;
   std::int64_t written_unix_ms = 0;  // by the clock of the node that took the write
+  std::int64_t expires_unix_ms = 0;  // from then on it reads as deleted; 0: never
 };
 
 // What a get found: no sibling (not found), one, or several where writes were concurrent. Hand
@@ -79,6 +80,9 @@ struct WriteOptions {
   // Given: supersede exactly what this context has seen; the empty string has seen nothing.
   std::optional<std::string> context = std::nullopt;
   std::optional<std::chrono::milliseconds> timeout = std::nullopt;
+  // How long a put's value lives: from then on it reads as deleted, and every node drops it by its
+  // own clock. 1 ms to 100 years; not given: for ever. Ignored by remove.
+  std::optional<std::chrono::milliseconds> ttl = std::nullopt;
 };
 
 struct Get {
@@ -90,6 +94,7 @@ struct Put {
   std::string value;
   Consistency consistency = Consistency::kQuorum;
   std::optional<std::string> context = std::nullopt;
+  std::optional<std::chrono::milliseconds> ttl = std::nullopt;  // as in WriteOptions
 };
 struct Remove {
   std::string key;
