@@ -134,6 +134,16 @@ interface Admin {
   repair @4 (timeoutMs :UInt32) -> (status :Common.Status, report :RepairReport);
   # Runs anti-entropy with every reachable member now, to the end, and says what this node pulled.
 
+  backup @5 (directory :Text, keep :UInt32, bytesPerSecond :UInt64) -> (status :Common.Status, report :BackupReport);
+  # The node backs itself up, while it goes on, into directory/NODE-ID on its own machine; the path is absolute. Answers
+  # when that is done; the backup goes on when the caller goes. keep: only the newest so many are left, 0: all.
+  # bytesPerSecond: 0: no limit. One at a time.
+
+  backupProgress @6 () -> (underWay :Bool, bytesCopied :UInt64);
+
+  backups @7 (directory :Text) -> (status :Common.Status, directory :Text, backups :List(Backup));
+  # Those in directory/NODE-ID, oldest first.
+
   struct PartitionOwners {
     state @0 :Common.PartitionState;
     owners @1 :List(UInt64);        # node ids
@@ -144,5 +154,20 @@ interface Admin {
     provenEqual @2 :UInt32;
     keysPulled @3 :UInt64;
     bytesPulled @4 :UInt64;
+  }
+  struct Backup {
+    number @0 :UInt32;
+    unixSeconds @1 :Int64;
+    bytes @2 :UInt64;               # all its files, those that it shares with other backups included
+    files @3 :UInt32;
+    epoch @4 :UInt64;
+  }
+  struct BackupReport {
+    directory @0 :Text;             # with the node's id
+    made @1 :Backup;
+    filesNew @2 :UInt32;            # copied; the others were there already
+    bytesNew @3 :UInt64;
+    deleted @4 :UInt32;             # older backups
+    milliseconds @5 :UInt64;
   }
 }

@@ -83,7 +83,55 @@ class AdminService final : public wire::Admin::Server {
         });
   }
 
+  kj::Promise<void> backup(BackupContext context) override {
+    const auto params = context.getParams();
+    return node_.backups()
+        .make(std::string(view(params.getDirectory())), params.getKeep(),
+              params.getBytesPerSecond())
+        .then([context](absl::StatusOr<Backups::Made> made) mutable {
+          auto results = context.getResults();
+          write(made.status(), results.initStatus());
+          if (!made.ok()) return;
+          auto report = results.initReport();
+          report.setDirectory(made->directory);
+          fill(made->report.made, report.initMade());
+          report.setFilesNew(made->report.files_new);
+          report.setBytesNew(made->report.bytes_new);
+          report.setDeleted(made->report.deleted);
+          report.setMilliseconds(static_cast<std::uint64_t>(
+              std::chrono::duration_cast<std::chrono::milliseconds>(made->took).count()));
+        });
+  }
+
+  kj::Promise<void> backupProgress(BackupProgressContext context) override {
+    auto results = context.getResults();
+    results.setUnderWay(node_.backups().under_way());
+    results.setBytesCopied(node_.backups().bytes_copied());
+    return kj::READY_NOW;
+  }
+
+  kj::Promise<void> backups(BackupsContext context) override {
+    return node_.backups()
+        .list(std::string(view(context.getParams().getDirectory())))
+        .then([context](absl::StatusOr<Backups::Listed> listed) mutable {
+          auto results = context.getResults();
+          write(listed.status(), results.initStatus());
+          if (!listed.ok()) return;
+          results.setDirectory(listed->directory);
+          auto out = results.initBackups(static_cast<unsigned>(listed->backups.size()));
+          for (unsigned i = 0; i < out.size(); ++i) fill(listed->backups[i], out[i]);
+        });
+  }
+
  private:
+  static void fill(const storage::BackupInfo& backup, wire::Admin::Backup::Builder out) {
+    out.setNumber(backup.number);
+    out.setUnixSeconds(backup.unix_seconds);
+    out.setBytes(backup.bytes);
+    out.setFiles(backup.files);
+    out.setEpoch(backup.owner.actor.epoch());
+  }
+
   Node& node_;
 };
 

@@ -125,6 +125,10 @@ class LoginService final : public wire::Login::Server {
             results.initStatus());
       return kj::READY_NOW;
     }
+    if (const absl::Status entering = node_.may_enter(); !entering.ok()) {
+      write(entering, results.initStatus());
+      return kj::READY_NOW;
+    }
     spdlog::debug("client {} from {} logged in", view(params.getClientName()),
                   rpc::to_string(peer_.address));
     results.setReader(kj::heap<ReaderService>(node_));

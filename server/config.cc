@@ -175,8 +175,32 @@ std::variant<CommandLine, Exit> parse_command_line(int argc, const char* const* 
   app.add_flag("--insecure", config.insecure,
                "allow listening beyond loopback without TLS and credentials")
       ->envname("GRAPEVINE_INSECURE");
-  app.add_flag("--check-config", line.check_config, "check flags and file, then exit")
-      ->configurable(false);
+  bool check_config = false;
+  bool verify = false;
+  auto* const check_flag =
+      app.add_flag("--check-config", check_config, "check flags and file, then exit")
+          ->configurable(false);
+  auto* const verify_flag =
+      app.add_flag("--verify", verify,
+                   "check everything in --data-dir, offline and changing nothing, then exit: 0 no "
+                   "damage, 1 damage, 2 nothing to check")
+          ->configurable(false)
+          ->excludes(check_flag);
+  auto* const restore =
+      app.add_option("--restore", line.backup_directory,
+                     "make --data-dir, which must be empty, from the newest backup in this "
+                     "DIR/NODE-ID, check it, then exit")
+          ->configurable(false)
+          ->excludes(check_flag)
+          ->excludes(verify_flag);
+  app.add_option("--backup", line.backup_number, "with --restore: the number of the backup")
+      ->check(CLI::Range(1U, ~0U))
+      ->configurable(false)
+      ->needs(restore);
+  app.add_flag("--new-node", line.new_node,
+               "with --restore: as another node, with an id of its own, that knows no member")
+      ->configurable(false)
+      ->needs(restore);
   app.set_version_flag("--version", std::string("grapevined ") + kVersion);
   app.config_formatter(std::make_shared<TomlFile>(app));
   app.set_config("--config", "", "TOML file; its keys are the names of these flags");
@@ -196,6 +220,9 @@ std::variant<CommandLine, Exit> parse_command_line(int argc, const char* const* 
     }
     config.gossip_interval = absl::ToChronoNanoseconds(interval);
     check(config, gossip_interval);
+    if (check_config) line.task = Task::kCheckConfig;
+    if (verify) line.task = Task::kVerify;
+    if (restore->count() > 0) line.task = Task::kRestore;
   } catch (const CLI::ParseError& error) {
     std::ostringstream out;
     std::ostringstream ignored;

@@ -39,9 +39,22 @@ struct Config {
   bool insecure = false;
 };
 
+// What the program is to do. The last two are done offline, and need no more than the data
+// directory.
+enum class Task {
+  kServe,
+  kCheckConfig,  // only say whether the configuration is well
+  kVerify,       // check the data directory
+  kRestore,      // make it from a backup
+};
+
 struct CommandLine {
   Config config;
-  bool check_config = false;  // --check-config: only say whether all is well
+  Task task = Task::kServe;
+  // For kRestore:
+  std::string backup_directory;
+  std::uint32_t backup_number = 0;  // 0: the newest
+  bool new_node = false;            // the directory becomes that of another node
 };
 
 // What parsing ended in when the program is not to go on: --help and --version (status 0), or an

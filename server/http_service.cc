@@ -60,6 +60,9 @@ kj::Promise<void> HttpService::request(kj::HttpMethod method, kj::StringPtr url,
     code = because.empty() ? 200 : 503;
     body = because.empty() ? nlohmann::json{{"status", "ready"}}
                            : nlohmann::json{{"status", "not ready"}, {"because", because}};
+  } else if (url == "/status" && node_.opening()) {
+    code = 503;
+    body = {{"ready", false}, {"not_ready_because", node_.not_ready_because()}};
   } else if (url == "/status") {
     body = status_json(node_);
   } else {

@@ -2,7 +2,8 @@
 //
 //   GET /health/live    200 while the process runs
 //   GET /health/ready   200 when it takes reads and writes, 503 with the reason before
-//   GET /status         what `grapevine status` shows of this node, as JSON
+//   GET /status         what `grapevine status` shows of this node, as JSON;
+//                       503 while the store is being opened
 //
 // Resource, loop thread; gone before its loop. Connections are few and short: at most
 // kConnectionsMax.

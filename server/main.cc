@@ -11,6 +11,7 @@
 #include "rpc/loop.h"
 #include "server/config.h"
 #include "server/node.h"
+#include "server/offline.h"
 #include "storage/base/version.h"
 
 namespace grapevine::server {
@@ -24,16 +25,26 @@ void log_to_stderr(const std::string& level) {
   spdlog::set_default_logger(std::move(logger));
 }
 
-int run(const Config& config) {
+int cannot_start(const absl::Status& status) {
+  std::fprintf(stderr, "grapevined: %s\n", std::string(text_of(status)).c_str());
+  return 1;
+}
+
+int serve(const Config& config) {
   log_to_stderr(config.log_level);
   rpc::Loop loop([](const absl::Status& status) { spdlog::error("{}", text_of(status)); });
   std::random_device entropy;
   const std::uint64_t seed = (std::uint64_t{entropy()} << 32) | entropy();
   auto node = Node::start(loop, config, seed);
-  if (!node.ok()) {
-    std::fprintf(stderr, "grapevined: %s\n", std::string(text_of(node.status())).c_str());
-    return 1;
-  }
+  if (!node.ok()) return cannot_start(node.status());
+  absl::Status opened;
+  loop.post([&] {
+    loop.spawn((*node)->opened().then([&](absl::Status status) {
+      if (status.ok() || absl::IsCancelled(status)) return;  // open, or stopping
+      opened = std::move(status);
+      loop.stop();
+    }));
+  });
   asio::signal_set signals(loop.io(), SIGTERM, SIGINT);
   signals.async_wait([&](const std::error_code& error, int signal) {
     if (error) return;
@@ -43,7 +54,7 @@ int run(const Config& config) {
   });
   loop.run();
   node->reset();
-  return 0;
+  return opened.ok() ? 0 : cannot_start(opened);
 }
 
 int main_of_grapevined(int argc, const char* const* argv) {
@@ -53,11 +64,13 @@ int main_of_grapevined(int argc, const char* const* argv) {
     return exit->status;
   }
   const CommandLine& line = std::get<CommandLine>(parsed);
-  if (line.check_config) {
-    std::puts("configuration ok");
-    return 0;
+  switch (line.task) {
+    case Task::kServe: break;
+    case Task::kCheckConfig: std::puts("configuration ok"); return 0;
+    case Task::kVerify: return verify(line.config.data_dir);
+    case Task::kRestore: return restore(line);
   }
-  return run(line.config);
+  return serve(line.config);
 }
 
 }  // namespace

@@ -35,18 +35,25 @@ absl::StatusOr<std::unique_ptr<Node>> Node::start(rpc::Loop& loop, Config config
   std::unique_ptr<Node> node(new Node(loop, std::move(config), seed));
   // The ports first: a node that cannot be reached should not touch its directory.
   GRAPEVINE_RETURN_IF_ERROR(node->bind_ports());
-  GRAPEVINE_RETURN_IF_ERROR(node->open_store());
-  node->assemble();
-  node->serve();
+  GRAPEVINE_RETURN_IF_ERROR(node->begin_opening());
+  node->listen();
   return node;
 }
 
 Node::Node(rpc::Loop& loop, Config config, std::uint64_t seed)
-    : loop_(loop), config_(std::move(config)), random_(seed), started_(loop.now()) {}
+    : loop_(loop), config_(std::move(config)), random_(seed), started_(loop.now()) {
+  auto opened = kj::newPromiseAndFulfiller<absl::Status>();
+  opened_ = kj::mv(opened.promise);
+  tell_opened_ = kj::mv(opened.fulfiller);
+}
 
-Node::~Node() noexcept = default;
+Node::~Node() noexcept {
+  if (opening_ == nullptr) return;
+  opening_->give_up();
+  disk_.reset();  // waits for it
+}
 
-absl::Status Node::open_store() {
+absl::Status Node::begin_opening() {
   GRAPEVINE_ASSIGN_OR_RETURN(auto life, machine_life(config_.data_dir));
   storage::StoreOptions options;
   options.directory = config_.data_dir;
@@ -57,20 +64,45 @@ absl::Status Node::open_store() {
   options.block_cache_bytes = config_.cache_bytes;
   options.dot_log_bytes = config_.dot_log_bytes;
   disk_ = std::make_unique<DiskThread>(loop_);
-  GRAPEVINE_ASSIGN_OR_RETURN(
-      store_, storage::Store::open(std::move(options), *disk_, loop_.time(), random_,
-                                   [](const absl::Status& status) {
-                                     spdlog::critical(
-                                         "{}: what was written may be lost; the node stops, check "
-                                         "the disk and start it again",
-                                         text_of(status));
-                                     spdlog::shutdown();
-                                     std::_Exit(1);
-                                   }));
-  const storage::StoreStatistics statistics = store_->statistics();
-  spdlog::info("data directory {}: {} keys, node {}, epoch {}", config_.data_dir, statistics.keys,
-               to_string(store_->node()), store_->actor().epoch());
+  const auto on_fatal = [](const absl::Status& status) {
+    spdlog::critical(
+        "{}: what was written may be lost; the node stops, check the disk and start it again",
+        text_of(status));
+    spdlog::shutdown();
+    std::_Exit(1);
+  };
+  opening_ =
+      std::make_unique<Opening>(std::move(options), *disk_, loop_.time(), random_.next(), on_fatal,
+                                [this](absl::StatusOr<std::unique_ptr<storage::Store>> store) {
+                                  on_opened(std::move(store));
+                                });
+  opening_alarm_ = std::make_unique<Alarm>(loop_, [this] {
+    if (!opening()) return;
+    spdlog::info("{}", not_ready_because());
+    opening_alarm_->set(loop_.now() + kOpeningReport);
+  });
+  opening_alarm_->set(loop_.now() + kOpeningReport);
   return absl::OkStatus();
+}
+
+void Node::on_opened(absl::StatusOr<std::unique_ptr<storage::Store>> store) {
+  opening_.reset();
+  if (store.ok() && stopping_) {  // it was too late for giving up
+    const absl::Status closed = (*store)->close();
+    if (!closed.ok()) spdlog::error("not closed cleanly: {}", text_of(closed));
+    store = absl::CancelledError("the node stops");
+  }
+  if (!store.ok()) {
+    tell_opened_->fulfill(absl::Status(store.status()));
+    return;
+  }
+  store_ = *std::move(store);
+  spdlog::info("data directory {}: {} keys{}, node {}, epoch {}", config_.data_dir,
+               store_->statistics().keys, store_->scanned() ? ", all of them read" : "",
+               to_string(store_->node()), store_->actor().epoch());
+  assemble();
+  go();
+  tell_opened_->fulfill(absl::OkStatus());
 }
 
 absl::Status Node::bind_ports() {
@@ -140,11 +172,12 @@ void Node::assemble() {
       Coordination::Handlers{address, [this](NodeId node) { anti_entropy_->want(node); },
                              [this] { static_cast<void>(renew_actor()); }});
   scanner_ = std::make_unique<Scanner>(*store_, *cluster_, *links_, address);
+  backups_ = std::make_unique<Backups>(loop_, *store_);
   tasks_ = std::make_unique<Tasks>();
   upkeep_alarm_ = std::make_unique<Alarm>(loop_, [this] { upkeep(); });
 }
 
-void Node::serve() {
+void Node::listen() {
   const auto report = [](const rpc::PeerInfo& peer, const absl::Status& status) {
     spdlog::warn("connection from {}: {}", rpc::to_string(peer.address), text_of(status));
   };
@@ -159,6 +192,9 @@ void Node::serve() {
       },
       rpc::ConnectionOptions{}, report);
   http_ = std::make_unique<HttpService>(*this, std::move(http_listener_));
+}
+
+void Node::go() {
   spdlog::info("node {} ({}) of cluster {} listens: clients {}, peers {}, http {}", config_.name,
                to_string(store_->node()), config_.cluster_name, rpc::to_string(client_address_),
                rpc::to_string(peer_address_), rpc::to_string(http_address_));
@@ -168,15 +204,16 @@ void Node::serve() {
   upkeep_alarm_->set(loop_.now());
 }
 
-// R7: nobody else can hold dots of an actor that has just begun, or of a node that never had
-// company. And a node that knows no member yet, but was told of seeds, would take itself for the
+// R7: nobody else can hold dots of an actor that has just begun, unless the directory is a copy, or
+// of a node that never had company. And a node that knows no member yet, but was told of seeds, would take itself for the
 // whole cluster: one owner of everything, a majority by itself.
 void Node::begin_comparing() {
   const std::string self = cluster_->members().self().peer_address;
   const bool alone = cluster_->members().size() == 1;
   joining_ = alone && std::any_of(config_.join.begin(), config_.join.end(),
                                   [&](const std::string& seed) { return seed != self; });
-  if (alone ? !joining_ : !store_->kept_actor()) {
+  must_compare_ = store_->kept_actor() || store_->from_elsewhere();
+  if (alone ? !joining_ : !must_compare_) {
     ready();
     return;
   }
@@ -185,9 +222,19 @@ void Node::begin_comparing() {
   compare_alarm_ = std::make_unique<Alarm>(loop_, [this] {
     if (not_ready_because_.empty()) return;
     spdlog::warn("no other node answers; serving alone until one does");
-    if (!store_->kept_actor() || renew_actor().ok()) ready();
+    if (!must_compare_ || renew_actor().ok()) ready();
   });
   compare_alarm_->set(loop_.now() + kCompareTime);
+}
+
+std::string Node::not_ready_because() const {
+  return opening_ == nullptr ? not_ready_because_ : opening_->progress();
+}
+
+absl::Status Node::may_enter() const {
+  if (!opening()) return absl::OkStatus();
+  return absl::UnavailableError(
+      fmt::format("starting: {}; try again in a moment, or another node", not_ready_because()));
 }
 
 absl::Status Node::may_serve() const {
@@ -198,7 +245,7 @@ absl::Status Node::may_serve() const {
 }
 
 void Node::compare_with(NodeId peer) {
-  if (!store_->kept_actor()) {
+  if (!must_compare_) {
     ready();
     return;
   }
@@ -209,7 +256,7 @@ void Node::compare_with(NodeId peer) {
                       return request.send();
                     })
                     .then(
-                        [this](auto&& reply) {
+                        [this, peer](auto&& reply) {
                           if (not_ready_because_.empty()) return;
                           const std::vector<std::uint64_t> mine = store_->tops(store_->actor());
                           const auto theirs = reply.getTops();
@@ -217,7 +264,12 @@ void Node::compare_with(NodeId peer) {
                           for (unsigned i = 0; !forgot && i < theirs.size(); ++i) {
                             forgot = theirs[i] > mine[i];
                           }
-                          if (!forgot || renew_actor().ok()) ready();
+                          if (!forgot) {
+                            ready();
+                          } else if (renew_actor().ok()) {
+                            // Of a copied directory the peer may know more than one life.
+                            compare_with(peer);
+                          }
                         },
                         [](kj::Exception&&) {}));
 }
@@ -264,8 +316,10 @@ void Node::upkeep() {
 
 kj::Promise<void> Node::stop() {
   spdlog::info("stopping");
+  stopping_ = true;
   not_ready_because_ = "stopping";
-  coordination_->coordinator().refuse_writes(not_ready_because_);
+  if (!opening()) coordination_->coordinator().refuse_writes(not_ready_because_);
+  if (opening_ != nullptr) opening_->give_up();
   http_.reset();
   auto served = kj::heapArrayBuilder<kj::Promise<void>>(2);
   served.add(client_server_->stop());
@@ -277,7 +331,15 @@ kj::Promise<void> Node::stop() {
         peer_server_.reset();
         return disk_->when_idle();
       })
+      .then([this]() -> kj::Promise<void> {
+        if (opening()) return kj::READY_NOW;
+        return backups_->stop();
+      })
       .then([this] {
+        if (opening()) {
+          spdlog::info("stopped");
+          return;
+        }
         tasks_.reset();
         upkeep_alarm_.reset();
         compare_alarm_.reset();
@@ -287,6 +349,7 @@ kj::Promise<void> Node::stop() {
         cluster_.reset();
         links_.reset();
         views_->close_all();
+        backups_.reset();
         if (const absl::Status closed = store_->close(); !closed.ok()) {
           spdlog::error("not closed cleanly: {}", text_of(closed));
         }

@@ -1,9 +1,11 @@
 // One node: everything that `grapevined` is made of, put together.
 //
-// Starting: the store is opened (which rebuilds clocks and trees), the ports are bound, then peers
-// and clients are served. A node that goes on as the actor it was coordinates no write until it has
-// compared clocks with one peer, or found none within kCompareTime and taken a new actor (R7); one
-// that was told of seeds and knows no member yet serves nothing for as long. Stopping: no more
+// Starting: the ports are bound, and HTTP is served; the store is opened on the disk thread (which
+// recovers clocks and trees) while clients and peers are told that the node is starting; then they are
+// served. A node that goes on as the actor it was coordinates no write until it has
+// compared clocks with one peer, or found none within kCompareTime and taken a new actor (R7); so does
+// one whose directory comes from elsewhere, though it has a new actor, and unless it knows no member;
+// one that was told of seeds and knows no member yet serves nothing for as long. Stopping: no more
 // requests, what is under way gets kStopTime, the store is closed cleanly.
 //
 // Resource. Owner: main, or a test; the thread of its loop; gone before it.
@@ -16,11 +18,13 @@
 #include "rpc/loop.h"
 #include "rpc/rpc_server.h"
 #include "server/anti_entropy.h"
+#include "server/backups.h"
 #include "server/cluster.h"
 #include "server/config.h"
 #include "server/coordination.h"
 #include "server/disk_thread.h"
 #include "server/http_service.h"
+#include "server/opening.h"
 #include "server/peer_links.h"
 #include "server/scanner.h"
 #include "server/store_replica.h"
@@ -38,18 +42,26 @@ class Node {
   static constexpr Duration kUpkeepInterval = std::chrono::milliseconds(50);
   static constexpr Duration kUpkeepRetry = std::chrono::seconds(1);  // after a failure
   static constexpr std::size_t kUpkeepKeys = 1000;
+  static constexpr Duration kOpeningReport = std::chrono::seconds(3);
 
-  // Opens and binds everything; the error says what is in the way. `seed` is for all its chance.
+  // Binds the ports and begins to open the store; the error says what is in the way. `seed` is for
+  // all its chance.
   static absl::StatusOr<std::unique_ptr<Node>> start(rpc::Loop& loop, Config config,
                                                      std::uint64_t seed);
+  // Done when the store is open and everything is served, or with the error that is in the way;
+  // Cancelled after stop(). To be called once.
+  kj::Promise<absl::Status> opened() { return kj::mv(opened_); }
   ~Node() noexcept;
   Node(const Node&) = delete;
   Node& operator=(const Node&) = delete;
 
-  // A clean stop; done when the directory is closed. Nothing may be called afterwards.
+  // A clean stop; done when the directory is closed. Nothing may be called afterwards. While the
+  // store opens, it gives that up.
   kj::Promise<void> stop();
 
   rpc::Loop& loop() { return loop_; }
+  // Whether the store is still being opened. Until then there is none of the parts that follow.
+  bool opening() const { return store_ == nullptr; }
   Coordination& coordination() { return *coordination_; }
   Scanner& scanner() { return *scanner_; }
   Cluster& cluster() { return *cluster_; }
@@ -57,10 +69,17 @@ class Node {
   ViewTable& views() { return *views_; }
   StoreReplica& replica() { return *replica_; }
   storage::Store& store() { return *store_; }
+  Backups& backups() { return *backups_; }
   const Config& config() const { return config_; }
+  // What is listened on, from the start.
+  const rpc::Address& client_address() const { return client_address_; }
+  const rpc::Address& peer_address() const { return peer_address_; }
+  const rpc::Address& http_address() const { return http_address_; }
 
   // Empty when the node takes reads and writes.
-  const std::string& not_ready_because() const { return not_ready_because_; }
+  std::string not_ready_because() const;
+  // Unavailable while the store is being opened: for those who knock.
+  absl::Status may_enter() const;
   // Unavailable while it does not know the cluster that it was told to join. (A node that only
   // compares clocks serves reads.)
   absl::Status may_serve() const;
@@ -74,10 +93,12 @@ class Node {
 
  private:
   Node(rpc::Loop& loop, Config config, std::uint64_t seed);
-  absl::Status open_store();
   absl::Status bind_ports();
+  absl::Status begin_opening();
+  void on_opened(absl::StatusOr<std::unique_ptr<storage::Store>> store);
+  void listen();
   void assemble();
-  void serve();
+  void go();
   gossip::MemberRecord own_record() const;
 
   void begin_comparing();
@@ -90,10 +111,16 @@ class Node {
   Config config_;
   Random random_;
   Instant started_;
-  std::string not_ready_because_ = "starting";
+  std::string not_ready_because_ = "starting";  // once the store is open
+  bool stopping_ = false;
   bool joining_ = false;
+  bool must_compare_ = false;  // clocks with a peer, before it writes
   bool upkeep_fails_ = false;
 
+  kj::Promise<absl::Status> opened_ = nullptr;
+  kj::Own<kj::PromiseFulfiller<absl::Status>> tell_opened_;
+
+  std::unique_ptr<Opening> opening_;  // until the store is open
   std::unique_ptr<DiskThread> disk_;
   std::unique_ptr<storage::Store> store_;
 
@@ -111,6 +138,8 @@ class Node {
   std::unique_ptr<AntiEntropy> anti_entropy_;
   std::unique_ptr<Coordination> coordination_;
   std::unique_ptr<Scanner> scanner_;
+  std::unique_ptr<Backups> backups_;
+  std::unique_ptr<Alarm> opening_alarm_;
   std::unique_ptr<Alarm> compare_alarm_;
   std::unique_ptr<Alarm> upkeep_alarm_;
   std::unique_ptr<Tasks> tasks_;

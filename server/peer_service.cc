@@ -189,6 +189,7 @@ class GreetingService final : public wire::Greeting::Server {
   explicit GreetingService(Node& node) : node_(node) {}
 
   kj::Promise<void> hello(HelloContext context) override {
+    rpc::throw_if_error(node_.may_enter());
     const auto me = context.getParams().getMe();
     auto results = context.getResults();
     node_.fill_hello(results.initYou());

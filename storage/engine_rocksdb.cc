@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 #include <rocksdb/cache.h>
 #include <rocksdb/env.h>
+#include <rocksdb/file_checksum.h>
 #include <rocksdb/filter_policy.h>
 #include <rocksdb/listener.h>
 #include <rocksdb/options.h>
@@ -17,10 +18,6 @@
 namespace grapevine::storage {
 namespace {
 
-constexpr const char* kDataFamily = "data";
-constexpr const char* kValuesFamily = "values";
-constexpr const char* kExpiryFamily = "expiry";
-constexpr const char* kMetaFamily = "meta";
 constexpr std::size_t kProbeBytes = std::size_t{1} << 20;
 
 // The families beside the data are small.
@@ -75,6 +72,8 @@ rocksdb::DBOptions database_options(const StoreOptions& options) {
   db_options.create_missing_column_families = true;
   db_options.max_background_jobs = 2;
   db_options.bytes_per_sync = std::uint64_t{1} << 20;
+  // Lets a backup notice that a file is not any more what was written.
+  db_options.file_checksum_gen_factory = rocksdb::GetFileChecksumGenCrc32cFactory();
   if (options.environment != nullptr) db_options.env = options.environment->env;
   return db_options;
 }
@@ -403,6 +402,12 @@ void Engine::put_meta(rocksdb::WriteBatch& batch, std::string_view key,
 
 void Engine::delete_meta(rocksdb::WriteBatch& batch, std::string_view key) const {
   batch.Delete(families_.meta, slice(key));
+}
+
+void Engine::delete_notes(rocksdb::WriteBatch& batch) const {
+  const char first = kMetaNote;
+  const char end = kMetaNote + 1;
+  batch.DeleteRange(families_.meta, rocksdb::Slice(&first, 1), rocksdb::Slice(&end, 1));
 }
 
 void Engine::put_new_actors(rocksdb::WriteBatch& batch) const {

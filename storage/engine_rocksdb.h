@@ -33,10 +33,6 @@ struct RocksEnvironment {
   rocksdb::Env* env = nullptr;
 };
 
-// What to do about a damaged directory.
-inline constexpr const char* kRefill =
-    "move it away and start with an empty one, the other replicas refill it";
-
 // The one place where RocksDB's errors become ours. `what` names the thing, e.g. "reading key k".
 absl::Status from_rocksdb(const rocksdb::Status& status, const std::string& what);
 
@@ -48,6 +44,10 @@ rocksdb::ColumnFamilyOptions data_options(const StoreOptions& options,
 rocksdb::ColumnFamilyOptions values_options(const StoreOptions& options,
                                             std::shared_ptr<rocksdb::Cache> cache);
 
+inline constexpr const char* kDataFamily = "data";
+inline constexpr const char* kValuesFamily = "values";
+inline constexpr const char* kExpiryFamily = "expiry";
+inline constexpr const char* kMetaFamily = "meta";
 // The families "data" and "values" carry their generation in their names, from the first salvage on.
 std::string of_generation(const std::string& family, std::uint64_t generation);
 rocksdb::ColumnFamilyOptions options_of_family(const std::string& name, const StoreOptions& options,
@@ -114,6 +114,7 @@ class Engine {
   void forget_expiry(rocksdb::WriteBatch& batch, std::string_view note) const;
   void put_meta(rocksdb::WriteBatch& batch, std::string_view key, std::string_view value) const;
   void delete_meta(rocksdb::WriteBatch& batch, std::string_view key) const;
+  void delete_notes(rocksdb::WriteBatch& batch) const;
   // Atomic. When it returns, the kernel has it; sync() makes it durable. After an error every
   // further write is refused, until resume().
   absl::Status write(rocksdb::WriteBatch& batch);
@@ -127,6 +128,8 @@ class Engine {
 
   std::shared_ptr<const rocksdb::Snapshot> snapshot() const;
   std::uint64_t disk_bytes() const;
+  // For backups: RocksDB's own functions may be called on any thread.
+  rocksdb::DB& database() const { return *db_; }
 
  private:
   struct Families {

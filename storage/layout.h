@@ -1,4 +1,4 @@
-// The keys of the engine's two column families. The whole layout stands in storage/README.md.
+// The keys of the engine's column families. The whole layout stands in storage/README.md.
 #pragma once
 
 #include <optional>
@@ -15,12 +15,17 @@ namespace grapevine::storage {
 
 inline constexpr std::uint32_t kFormatVersion = 1;
 
+// What to do about a directory that is of no use any more.
+inline constexpr const char* kRefill =
+    "move it away and start with an empty one, the other replicas refill it";
+
 inline constexpr std::string_view kMetaIdentity = "identity";  // what the directory is
 inline constexpr std::string_view kMetaLife = "life";          // whose last life it remembers
 inline constexpr std::string_view kMetaFamilies = "families";  // which families hold the data
 inline constexpr std::string_view kMetaTouched = "touched";    // means nothing, see Engine::resume
 inline constexpr char kMetaClock = 'c';  // + partition, 8 bytes big-endian: checkpoint of its clock
 inline constexpr char kMetaJournal = 'j';  // + slot, 8 bytes big-endian: journal record
+inline constexpr char kMetaTree = 't';     // + partition, 8 bytes big-endian: at a clean stop
 inline constexpr char kMetaSuspect = 's';  // + partition, 8 bytes big-endian: it has lost entries
 inline constexpr char kMetaNote = 'n';     // + name: bytes that the node keeps for itself
 inline constexpr char kMetaActor = 'a';    // + number, 8 bytes big-endian: the actor that has it

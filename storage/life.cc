@@ -1,5 +1,8 @@
 #include "storage/life.h"
 
+#include <fmt/format.h>
+
+#include "storage/layout.h"
 #include "storage/model/bytes.h"
 
 namespace grapevine::storage {
@@ -24,9 +27,31 @@ absl::StatusOr<LifeRecord> LifeRecord::decode(std::string_view bytes) {
   return record;
 }
 
-bool keeps_actor(const LifeRecord& last, const Life& now) {
-  if (last.life.machine != now.machine || last.life.directory != now.directory) return false;
-  return last.stopped_cleanly || last.life.boot == now.boot;
+Memory memory_of(const std::optional<LifeRecord>& last, const Life& now) {
+  if (!last.has_value() || last->life.machine != now.machine ||
+      last->life.directory != now.directory) {
+    return Memory::kElsewhere;
+  }
+  const bool whole = last->stopped_cleanly || last->life.boot == now.boot;
+  return whole ? Memory::kWhole : Memory::kSuffixLost;
+}
+
+absl::StatusOr<ActorId> next_actor(ActorId last, Memory memory, Random& random) {
+  switch (memory) {
+    case Memory::kWhole: return last;
+    case Memory::kSuffixLost: return later_actor(last, 1);
+    case Memory::kElsewhere: break;
+  }
+  return later_actor(last, kEpochJump + random.below(kEpochJump));
+}
+
+absl::StatusOr<ActorId> later_actor(ActorId last, std::uint64_t epochs) {
+  if (epochs > ActorId::kEpochMax - last.epoch()) {
+    return absl::FailedPreconditionError(fmt::format("node {} has used up its {} epochs; {}",
+                                                     to_string(last.node()), ActorId::kEpochMax,
+                                                     kRefill));
+  }
+  return ActorId::of(last.node(), last.epoch() + epochs);
 }
 
 }  // namespace grapevine::storage

@@ -34,7 +34,17 @@ class ForgivingLog final : public rocksdb::Logger {
   const std::unique_ptr<rocksdb::WritableFile> file_;  // nullptr: it could not be created
 };
 
+class NoLog final : public rocksdb::Logger {
+ public:
+  using rocksdb::Logger::Logv;
+  void Logv(const char*, va_list) override {}
+};
+
 }  // namespace
+
+std::shared_ptr<rocksdb::Logger> no_rocksdb_log() {
+  return std::make_shared<NoLog>();
+}
 
 std::shared_ptr<rocksdb::Logger> open_rocksdb_log(rocksdb::Env* env, const std::string& directory) {
   const std::string name = directory + "/LOG";

@@ -16,4 +16,7 @@ namespace grapevine::storage {
 // LOG.old. Any thread.
 std::shared_ptr<rocksdb::Logger> open_rocksdb_log(rocksdb::Env* env, const std::string& directory);
 
+// Drops everything: for reading a directory without leaving a trace in it.
+std::shared_ptr<rocksdb::Logger> no_rocksdb_log();
+
 }  // namespace grapevine::storage

@@ -8,9 +8,14 @@
 #include "storage/base/check.h"
 #include "storage/damage.h"
 #include "storage/engine_rocksdb.h"
-#include "storage/identity.h"
+#include "storage/tree_checkpoint.h"
 
 namespace grapevine::storage {
+namespace {
+
+constexpr std::size_t kTreeBytesAWrite = std::size_t{1} << 20;
+
+}  // namespace
 
 Store::Store(StoreOptions options, std::unique_ptr<Engine> engine, Executor& executor,
              const TimeSource& time, std::function<void(absl::Status)> on_fatal)
@@ -252,10 +257,45 @@ StoreStatistics Store::statistics() const {
   return statistics;
 }
 
+void Store::back_up(BackupOptions options, Executor& executor,
+                    std::function<void(absl::StatusOr<BackupReport>)> done) {
+  if (backing_up_) {
+    done(absl::FailedPreconditionError("a backup is under way; wait until it is done"));
+    return;
+  }
+  backing_up_ = true;
+  const auto outcome = std::make_shared<absl::StatusOr<BackupReport>>();
+  executor.run(
+      [outcome, options = std::move(options), db = &engine_->database(), flush = !write_failed_,
+       owner = BackupOwner{options_.cluster_name, actor_}] {
+        *outcome = make_backup(*db, flush, owner, options);
+      },
+      [this, outcome, done = std::move(done)] {
+        backing_up_ = false;
+        done(std::move(*outcome));
+      });
+}
+
+// Before the mark of the clean stop, which makes them count.
+absl::Status Store::write_trees() {
+  rocksdb::WriteBatch writes;
+  for (const auto& partition : partitions_) {
+    engine_->put_meta(writes, meta_key(kMetaTree, partition->id.value),
+                      encode_tree_checkpoint(partition->tree, journal_sequence_));
+    if (writes.GetDataSize() < kTreeBytesAWrite) continue;
+    GRAPEVINE_RETURN_IF_ERROR(write(writes));
+    writes.Clear();
+  }
+  return write(writes);
+}
+
 absl::Status Store::close() {
-  GRAPEVINE_CHECK(!batch_open_ && !syncing_ && !scrubbing_,
+  GRAPEVINE_CHECK(!batch_open_ && !syncing_ && !scrubbing_ && !backing_up_,
                   "nothing is under way when the store closes");
-  GRAPEVINE_RETURN_IF_ERROR(write_identity(actor_, /*stopped_cleanly=*/true));
+  GRAPEVINE_RETURN_IF_ERROR(write_trees());
+  // Damage that a read has met is for the scan of the next opening to judge.
+  const bool clean = !engine_->damage().has_value();
+  GRAPEVINE_RETURN_IF_ERROR(write_identity(actor_, clean));
   engine_.reset();
   return absl::OkStatus();
 }

@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "storage/backup.h"
 #include "storage/base/ids.h"
 #include "storage/base/random.h"
 #include "storage/base/status.h"
@@ -57,11 +58,13 @@ struct StoreStatistics {
 // durable (per options.durability) when the callback of when_durable() comes.
 class Store {
  public:
-  // Opens the directory, or makes it anew. Recovers clocks and rebuilds the digest trees by one
-  // scan (about a second for a million keys). Errors: FailedPrecondition (another process has it,
-  // other cluster, other number of partitions, newer format), DataLoss (damaged so that it cannot be
-  // opened), ResourceExhausted (disk full); the text names directory and remedy. `executor`, `time`
-  // and `random` must outlive the store. on_fatal is called, once: with DataLoss when stored bytes
+  // Opens the directory, or makes it anew. Recovers the clocks; reads the digest trees as the last
+  // clean stop left them, or else rebuilds them by one scan (about a second for a million keys),
+  // which finds out about damage. May be called on another thread, which then hands the store over.
+  // Errors: FailedPrecondition (another process has it, other cluster, other number of partitions,
+  // newer format, a restore did not finish, no epoch left), DataLoss (damaged so that it cannot be
+  // opened), ResourceExhausted (disk full), Cancelled (options.on_opening said so); the text names
+  // directory and remedy. `executor` and `time` must outlive the store. on_fatal is called, once: with DataLoss when stored bytes
   // turned out to be damaged, which opening anew finds out about and goes on from (findings());
   // with another code when the disk failed so that what was written may be lost, or that only
   // opening anew may mend. Nothing more is promised by this store then.
@@ -78,7 +81,13 @@ class Store {
   // Whether it began in an earlier life of the directory: then it may have issued dots that this
   // store has forgotten, if life.h was deceived.
   bool kept_actor() const { return kept_actor_; }
-  // R7: from now on a new actor. Durable when it returns.
+  // Whether the directory was copied, moved or restored since its last life: others may know more
+  // of this node than it does.
+  bool from_elsewhere() const { return from_elsewhere_; }
+  // Whether opening had to scan the data: the last stop was not clean.
+  bool scanned() const { return scanned_; }
+  // R7: from now on a new actor. Durable when it returns. FailedPrecondition when the node has no
+  // epoch left.
   absl::Status renew_actor();
   // The highest counter of the current actor in each partition.
   std::vector<std::uint64_t> tops(ActorId actor) const;
@@ -133,8 +142,15 @@ class Store {
 
   StoreStatistics statistics() const;
 
-  // A clean stop: everything durable, and the directory knows it. Nothing may be called afterwards.
-  // REQUIRES: the executor is idle, no batch is open.
+  // Backs the store up while it goes on, see backup.h. The work is done by `executor`: not by the
+  // store's own, where a sync would wait for it. FailedPrecondition at once when a backup is under
+  // way. REQUIRES: the store outlives the call of `done`, and is not closed before.
+  void back_up(BackupOptions options, Executor& executor,
+               std::function<void(absl::StatusOr<BackupReport>)> done);
+
+  // A clean stop: everything durable, and the directory knows it; the digest trees are kept for the
+  // next opening. Nothing may be called afterwards. REQUIRES: the executor is idle, no batch is
+  // open, no backup is under way.
   absl::Status close();
 
  private:
@@ -143,10 +159,18 @@ class Store {
   Store(StoreOptions options, std::unique_ptr<Engine> engine, Executor& executor,
         const TimeSource& time, std::function<void(absl::Status)> on_fatal);
   absl::Status recover(Random& random);
-  absl::Status recover_identity(Random& random);
+  // What the directory is, and how its last life ended.
+  struct Past {
+    ActorId actor;
+    bool stopped_cleanly = false;
+  };
+  absl::StatusOr<Past> recover_identity(Random& random);
   absl::Status recover_clocks();
-  absl::Status recover_entries();
+  absl::Status recover_entries(bool stopped_cleanly);
+  absl::StatusOr<bool> read_trees();
   absl::Status rebuild_trees();
+  absl::Status check_opening(model::Token reached) const;
+  absl::Status write_trees();
   std::vector<Partition*> find_incomplete(const Total& expected) const;
   absl::Status forget_all_but_entries(const std::vector<Partition*>& incomplete);
   absl::Status write_identity(ActorId actor, bool stopped_cleanly);
@@ -171,6 +195,9 @@ class Store {
   std::function<void(absl::Status)> on_fatal_;
   ActorId actor_;
   bool kept_actor_ = false;
+  bool from_elsewhere_ = false;
+  bool scanned_ = false;
+  bool backing_up_ = false;
   std::vector<std::string> findings_;
 
   std::unique_ptr<Engine> engine_;

@@ -4,15 +4,18 @@
 
 #include <fmt/format.h>
 
-#include "storage/base/check.h"
+#include "storage/backup.h"
 #include "storage/damage.h"
 #include "storage/engine_rocksdb.h"
 #include "storage/identity.h"
 #include "storage/life.h"
 #include "storage/store.h"
+#include "storage/tree_checkpoint.h"
 
 namespace grapevine::storage {
 namespace {
+
+constexpr std::size_t kKeysAReport = 4096;
 
 absl::Status in_directory(const std::string& directory, const absl::Status& status) {
   if (status.ok()) return status;
@@ -28,6 +31,7 @@ absl::Status in_directory(const std::string& directory, const absl::Status& stat
 absl::StatusOr<std::unique_ptr<Store>> Store::open(StoreOptions options, Executor& executor,
                                                    const TimeSource& time, Random& random,
                                                    std::function<void(absl::Status)> on_fatal) {
+  GRAPEVINE_RETURN_IF_ERROR(check_restored(options.directory, options.environment));
   GRAPEVINE_ASSIGN_OR_RETURN(auto engine, Engine::open(options));
   const std::string directory = options.directory;
   std::unique_ptr<Store> store(
@@ -36,25 +40,29 @@ absl::StatusOr<std::unique_ptr<Store>> Store::open(StoreOptions options, Executo
   return store;
 }
 
+// The identity is written last: an opening that is given up leaves the directory to the next one as
+// it was. Whatever makes dots forgotten takes a new actor first.
 absl::Status Store::recover(Random& random) {
-  GRAPEVINE_RETURN_IF_ERROR(recover_identity(random));
-  GRAPEVINE_RETURN_IF_ERROR(recover_clocks());
-  GRAPEVINE_RETURN_IF_ERROR(recover_entries());
+  GRAPEVINE_ASSIGN_OR_RETURN(const Past past, recover_identity(random));
+  actor_ = past.actor;
   if (!engine_->fell_back().empty()) {
     findings_.push_back(
         fmt::format("the write-ahead log is damaged, what stood behind the damage is lost: {}",
                     engine_->fell_back()));
     GRAPEVINE_RETURN_IF_ERROR(renew_actor());
   }
+  GRAPEVINE_RETURN_IF_ERROR(recover_clocks());
+  GRAPEVINE_RETURN_IF_ERROR(recover_entries(past.stopped_cleanly));
+  GRAPEVINE_RETURN_IF_ERROR(write_identity(actor_, /*stopped_cleanly=*/false));
   remove_damage_note(engine_->env(), options_.directory);
   return absl::OkStatus();
 }
 
-absl::Status Store::recover_identity(Random& random) {
+absl::StatusOr<Store::Past> Store::recover_identity(Random& random) {
   GRAPEVINE_ASSIGN_OR_RETURN(auto identity_bytes, engine_->get_meta(kMetaIdentity));
   if (!identity_bytes.has_value()) {
     const NodeId node{1 + random.below(NodeId::kMax)};
-    return write_identity(ActorId::of(node, 1), /*stopped_cleanly=*/false);
+    return Past{ActorId::of(node, 1)};
   }
   GRAPEVINE_ASSIGN_OR_RETURN(const Identity identity, Identity::decode(*identity_bytes));
   if (identity.cluster_name != options_.cluster_name) {
@@ -70,23 +78,24 @@ absl::Status Store::recover_identity(Random& random) {
                     identity.partitions, options_.partitions, identity.partitions));
   }
   GRAPEVINE_ASSIGN_OR_RETURN(auto life_bytes, engine_->get_meta(kMetaLife));
+  std::optional<LifeRecord> last;
   if (life_bytes.has_value()) {
-    GRAPEVINE_ASSIGN_OR_RETURN(const LifeRecord last, LifeRecord::decode(*life_bytes));
-    kept_actor_ = keeps_actor(last, options_.life);
+    GRAPEVINE_ASSIGN_OR_RETURN(last, LifeRecord::decode(*life_bytes));
   }
-  const ActorId actor =
-      kept_actor_ ? identity.actor : ActorId::of(identity.actor.node(), identity.actor.epoch() + 1);
-  return write_identity(actor, /*stopped_cleanly=*/false);
+  const Memory memory = memory_of(last, options_.life);
+  kept_actor_ = memory == Memory::kWhole;
+  from_elsewhere_ = memory == Memory::kElsewhere;
+  GRAPEVINE_ASSIGN_OR_RETURN(const ActorId actor, next_actor(identity.actor, memory, random));
+  return Past{actor, last.has_value() && last->stopped_cleanly};
 }
 
 absl::Status Store::renew_actor() {
+  GRAPEVINE_ASSIGN_OR_RETURN(const ActorId next, later_actor(actor_, 1));
   kept_actor_ = false;
-  return write_identity(ActorId::of(actor_.node(), actor_.epoch() + 1),
-                        /*stopped_cleanly=*/false);
+  return write_identity(next, /*stopped_cleanly=*/false);
 }
 
 absl::Status Store::write_identity(ActorId actor, bool stopped_cleanly) {
-  GRAPEVINE_CHECK(actor.epoch() >= 1, "epochs begin at 1 and do not run out");
   rocksdb::WriteBatch writes;
   engine_->put_meta(writes, kMetaIdentity,
                     Identity{options_.cluster_name, options_.partitions, actor}.encode());
@@ -126,8 +135,16 @@ absl::Status Store::recover_clocks() {
   });
 }
 
-// R9. What is stored must add up to what the last journal record says.
-absl::Status Store::recover_entries() {
+// R9. What is stored must add up to what the last journal record says. The trees of a clean stop are
+// taken at their word, if they do.
+absl::Status Store::recover_entries(bool stopped_cleanly) {
+  const bool doubtful = options_.salvage || !engine_->fell_back().empty() ||
+                        read_damage_note(engine_->env(), options_.directory).has_value();
+  if (stopped_cleanly && !doubtful) {
+    GRAPEVINE_ASSIGN_OR_RETURN(const bool have_read, read_trees());
+    if (have_read && find_incomplete(total_).empty()) return absl::OkStatus();
+  }
+  scanned_ = true;
   absl::Status read = rebuild_trees();
   if (absl::IsDataLoss(read)) {
     findings_.emplace_back(text_of(read));
@@ -167,6 +184,7 @@ std::vector<Partition*> Store::find_incomplete(const Total& expected) const {
 // are still there. Of an entry that is there it is not known whether it is the last one (where a
 // table is lost, what it replaced comes back), so it keeps only what it says itself.
 absl::Status Store::forget_all_but_entries(const std::vector<Partition*>& incomplete) {
+  GRAPEVINE_RETURN_IF_ERROR(renew_actor());
   rocksdb::WriteBatch writes;
   for (Partition* const partition : incomplete) {
     partition->clock = {};
@@ -196,22 +214,48 @@ absl::Status Store::forget_all_but_entries(const std::vector<Partition*>& incomp
   journal_sequence_ = record.sequence;
   total_ = record.total;
   for (const auto& partition : partitions_) partition->clock_changed = false;
-  return renew_actor();
+  return absl::OkStatus();
+}
+
+// False when there are none that fit.
+absl::StatusOr<bool> Store::read_trees() {
+  for (const auto& partition : partitions_) {
+    const model::TokenRange range = partition->tree.token_range();
+    GRAPEVINE_RETURN_IF_ERROR(check_opening(range.first));
+    GRAPEVINE_ASSIGN_OR_RETURN(const auto bytes,
+                               engine_->get_meta(meta_key(kMetaTree, partition->id.value)));
+    if (!bytes.has_value()) return false;
+    auto tree = decode_tree_checkpoint(*bytes, range, journal_sequence_);
+    if (!tree.ok()) return false;
+    partition->tree = *std::move(tree);
+  }
+  return true;
 }
 
 absl::Status Store::rebuild_trees() {
   for (const auto& partition : partitions_) {
     std::vector<std::pair<model::Token, model::DigestShare>> shares;
     const model::TokenRange range = partition->tree.token_range();
+    absl::Status go_on = check_opening(range.first);
+    GRAPEVINE_RETURN_IF_ERROR(go_on);
     GRAPEVINE_RETURN_IF_ERROR(
         engine_->scan(range, std::nullopt, model::Values::kWithout, nullptr, /*fill_cache=*/false,
                       [&](model::Token token, std::string_view key, const model::Entry& stored) {
                         shares.emplace_back(token, model::share_of(digester_, key, stored));
-                        return true;
+                        if (shares.size() % kKeysAReport == 0) go_on = check_opening(token);
+                        return go_on.ok();
                       }));
+    GRAPEVINE_RETURN_IF_ERROR(go_on);
     partition->tree = model::DigestTree::build(range, shares);
   }
   return absl::OkStatus();
+}
+
+// Tokens are hashes, so keys lie evenly among them.
+absl::Status Store::check_opening(model::Token reached) const {
+  const double fraction = static_cast<double>(reached.value) * 0x1.0p-64;
+  if (!options_.on_opening || options_.on_opening(fraction)) return absl::OkStatus();
+  return absl::CancelledError("the opening was given up");
 }
 
 }  // namespace grapevine::storage

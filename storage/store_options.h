@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <string>
 
 #include "storage/base/time.h"
@@ -35,6 +36,10 @@ struct StoreOptions {
   std::size_t dot_log_bytes = std::size_t{64} << 20;
   // How long a dot counts as in flight: direct replication is expected to bring it.
   Duration in_flight_grace = std::chrono::milliseconds(200);
+
+  // Called now and then while the store opens, on that thread, with the fraction of the keys that
+  // have been read; false gives up. May be empty.
+  std::function<bool(double fraction)> on_opening;
 
   // Opens what RocksDB refuses: repairs its files first, at the cost of what cannot be read.
   bool salvage = false;

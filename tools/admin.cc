@@ -3,6 +3,7 @@
 #include <kj/async.h>
 
 #include <algorithm>
+#include <numeric>
 #include <utility>
 
 #include <fmt/format.h>
@@ -260,6 +261,17 @@ absl::StatusOr<std::vector<OwnedPartition>> AdminNode::states() {
   }));
 }
 
+absl::StatusOr<NodeBackups> AdminNode::backups(const std::string& directory) {
+  auto request = life_->remote().backupsRequest();
+  request.setDirectory(directory);
+  return life_->wait(request.send().then([](auto&& reply) {
+    rpc::throw_if_error(read(reply.getStatus()));
+    NodeBackups backups{.directory = to_string(reply.getDirectory()), .backups = {}};
+    for (const auto backup : reply.getBackups()) backups.backups.push_back(read(backup));
+    return backups;
+  }));
+}
+
 absl::StatusOr<std::vector<std::unique_ptr<ReplicaView>>> AdminNode::open_views(
     const std::vector<PartitionId>& partitions) {
   const auto wait = [this](kj::Promise<void> promise) {
@@ -343,6 +355,54 @@ std::vector<absl::StatusOr<NodeRepair>> Admin::repair(const std::vector<AdminNod
     });
     calls.push_back(settled(
         within(life_->loop, wait + kRepairAnswerGrace, "; run repair again", kj::mv(answer))));
+  }
+  auto results = to_vector(life_->loop.run_until(all_of(std::move(calls))));
+  for (std::size_t i = 0; i < results.size(); ++i) {
+    if (!results[i].ok()) results[i] = nodes[i]->life_->blame(results[i].status());
+  }
+  return results;
+}
+
+namespace {
+
+// Asks again and again how far the node is; fails when it does not answer.
+kj::Promise<NodeBackup> watch_backup(rpc::Loop& loop, milliseconds timeout,
+                                     wire::Admin::Client node,
+                                     std::function<void(std::uint64_t)> on_bytes) {
+  return loop.after(Admin::kProgressInterval)
+      .then([&loop, timeout, node]() mutable {
+        return within(loop, timeout, " while it backs itself up; see its log, it may go on",
+                      node.backupProgressRequest().send().then(
+                          [](auto&& reply) { return reply.getBytesCopied(); }));
+      })
+      .then([&loop, timeout, node, on_bytes](std::uint64_t bytes) mutable {
+        on_bytes(bytes);
+        return watch_backup(loop, timeout, node, on_bytes);
+      });
+}
+
+}  // namespace
+
+std::vector<absl::StatusOr<NodeBackup>> Admin::back_up(
+    const std::vector<AdminNode*>& nodes, const BackupRequest& request,
+    const std::function<void(std::uint64_t bytes)>& on_progress) {
+  std::vector<std::uint64_t> copied(nodes.size());
+  std::vector<kj::Promise<absl::StatusOr<NodeBackup>>> calls;
+  for (std::size_t i = 0; i < nodes.size(); ++i) {
+    auto call = nodes[i]->life_->remote().backupRequest();
+    call.setDirectory(request.directory);
+    call.setKeep(request.keep);
+    call.setBytesPerSecond(request.bytes_per_second);
+    kj::Promise<NodeBackup> answer = call.send().then([](auto&& reply) {
+      rpc::throw_if_error(read(reply.getStatus()));
+      return read(reply.getReport());
+    });
+    calls.push_back(settled(answer.exclusiveJoin(
+        watch_backup(life_->loop, life_->timeout, nodes[i]->life_->remote(),
+                     [&copied, &on_progress, i](std::uint64_t bytes) {
+                       copied[i] = bytes;
+                       on_progress(std::accumulate(copied.begin(), copied.end(), std::uint64_t{0}));
+                     }))));
   }
   auto results = to_vector(life_->loop.run_until(all_of(std::move(calls))));
   for (std::size_t i = 0; i < results.size(); ++i) {

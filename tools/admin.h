@@ -78,6 +78,38 @@ struct NodeRepair {
   std::uint64_t bytes_pulled = 0;
 };
 
+// What nodes are to back up into. Value.
+struct BackupRequest {
+  std::string directory;   // on the nodes' machines; each uses a folder of its own in it
+  std::uint32_t keep = 0;  // how many are left afterwards; 0: all
+  std::uint64_t bytes_per_second = 0;  // 0: no limit
+};
+
+// Value.
+struct Backup {
+  std::uint32_t number = 0;
+  std::int64_t unix_seconds = 0;
+  std::uint64_t bytes = 0;  // with the files that it shares with others
+  std::uint32_t files = 0;
+  std::uint64_t epoch = 0;
+};
+
+// What one node's backup did. Value.
+struct NodeBackup {
+  std::string directory;
+  Backup made;
+  std::uint32_t files_new = 0;
+  std::uint64_t bytes_new = 0;
+  std::uint32_t deleted = 0;
+  milliseconds took{0};
+};
+
+// The backups that one node has of itself. Value.
+struct NodeBackups {
+  std::string directory;
+  std::vector<Backup> backups;  // oldest first
+};
+
 class Admin;
 
 class AdminNode {
@@ -91,6 +123,7 @@ class AdminNode {
   absl::StatusOr<NodeStatus> status();
   absl::StatusOr<MemberList> members();
   absl::StatusOr<std::vector<OwnedPartition>> states();
+  absl::StatusOr<NodeBackups> backups(const std::string& directory);
   // Frozen as nearly at one moment as the node can. In order.
   absl::StatusOr<std::vector<std::unique_ptr<ReplicaView>>> open_views(
       const std::vector<PartitionId>& partitions);
@@ -112,6 +145,7 @@ class Admin {
   Admin& operator=(const Admin&) = delete;
 
   static constexpr milliseconds kConnectTimeoutMax{2000};
+  static constexpr milliseconds kProgressInterval{200};
 
   // One result an endpoint, in order; all are dialled at once. InvalidArgument: malformed.
   std::vector<absl::StatusOr<std::unique_ptr<AdminNode>>> connect(
@@ -120,6 +154,12 @@ class Admin {
   // null among them.
   std::vector<absl::StatusOr<NodeRepair>> repair(const std::vector<AdminNode*>& nodes,
                                                  milliseconds wait);
+  // Has all nodes back themselves up at once; they are asked how far they are meanwhile, and each may
+  // take as long as it answers that. `on_progress` gets the bytes copied by all together. One result a
+  // node, in order. REQUIRES: no null among them.
+  std::vector<absl::StatusOr<NodeBackup>> back_up(
+      const std::vector<AdminNode*>& nodes, const BackupRequest& request,
+      const std::function<void(std::uint64_t bytes)>& on_progress);
   // Lets so much time pass.
   void pause(milliseconds time);
 

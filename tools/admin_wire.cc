@@ -99,6 +99,23 @@ absl::StatusOr<std::vector<OwnedPartition>> read(
   return partitions;
 }
 
+Backup read(wire::Admin::Backup::Reader in) {
+  return {.number = in.getNumber(),
+          .unix_seconds = in.getUnixSeconds(),
+          .bytes = in.getBytes(),
+          .files = in.getFiles(),
+          .epoch = in.getEpoch()};
+}
+
+NodeBackup read(wire::Admin::BackupReport::Reader in) {
+  return {.directory = to_string(in.getDirectory()),
+          .made = read(in.getMade()),
+          .files_new = in.getFilesNew(),
+          .bytes_new = in.getBytesNew(),
+          .deleted = in.getDeleted(),
+          .took = milliseconds(in.getMilliseconds())};
+}
+
 model::DigestShare read(wire::DigestShare::Reader in) {
   return {{in.getSumLow(), in.getSumHigh()}, in.getKeys(), in.getUnquiet()};
 }

@@ -32,6 +32,8 @@ std::vector<SeenPeer> read(capnp::List<wire::Reachability>::Reader in);
 absl::StatusOr<gossip::PartitionState> read(wire::PartitionState::Reader in);
 absl::StatusOr<std::vector<OwnedPartition>> read(
     capnp::List<wire::Admin::PartitionOwners>::Reader in);
+Backup read(wire::Admin::Backup::Reader in);
+NodeBackup read(wire::Admin::BackupReport::Reader in);
 model::DigestShare read(wire::DigestShare::Reader in);
 model::Item read(wire::Item::Reader in);
 // Values are left out.

@@ -35,13 +35,14 @@ class ByteReader {
   std::size_t left() const { return rest_.size(); }
   // True when everything was read, and nothing went wrong.
   bool done() const { return ok_ && rest_.empty(); }
-
- private:
-  std::uint64_t fixed(std::size_t byte_count);
+  // What was read makes no sense: ok() is false from now on.
   void fail() {
     ok_ = false;
     rest_ = {};
   }
+
+ private:
+  std::uint64_t fixed(std::size_t byte_count);
 
   std::string_view rest_;
   bool ok_ = true;

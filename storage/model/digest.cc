@@ -1,5 +1,7 @@
 #include "storage/model/digest.h"
 
+#include <limits>
+
 #include <xxhash.h>
 
 #include "storage/model/bytes.h"
@@ -58,6 +60,28 @@ DigestShare& DigestShare::operator-=(const DigestShare& other) {
   unquiet -= other.unquiet;
   vectors -= other.vectors;
   return *this;
+}
+
+void DigestShare::encode(std::string& out) const {
+  put_fixed64(out, sum.low);
+  put_fixed64(out, sum.high);
+  put_varint(out, keys);
+  put_varint(out, unquiet);
+  if (unquiet > 0) put_fixed64(out, vectors);
+}
+
+DigestShare DigestShare::decode(ByteReader& in) {
+  DigestShare share;
+  share.sum.low = in.fixed64();
+  share.sum.high = in.fixed64();
+  const std::uint64_t keys = in.varint();
+  const std::uint64_t unquiet = in.varint();
+  if (keys > std::numeric_limits<std::uint32_t>::max() || unquiet > keys) in.fail();
+  if (!in.ok()) return {};
+  share.keys = static_cast<std::uint32_t>(keys);
+  share.unquiet = static_cast<std::uint32_t>(unquiet);
+  if (unquiet > 0) share.vectors = in.fixed64();
+  return share;
 }
 
 DigestShare share_of(const Digester& digester, std::string_view key, const Entry& stored) {

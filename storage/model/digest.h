@@ -5,6 +5,7 @@
 #include <string>
 #include <string_view>
 
+#include "storage/model/bytes.h"
 #include "storage/model/entry.h"
 
 namespace grapevine::model {
@@ -49,6 +50,12 @@ struct DigestShare {
   DigestShare& operator-=(const DigestShare& other);
   friend DigestShare operator+(DigestShare a, const DigestShare& b) { return a += b; }
   friend bool operator==(const DigestShare&, const DigestShare&) = default;
+
+  // Appends: low and high half of the sum (8 bytes each), varint keys, varint unquiet, and unless
+  // that is 0, vectors (8 bytes).
+  void encode(std::string& out) const;
+  // Fails the reader for what encode cannot have written.
+  static DigestShare decode(ByteReader& in);
 };
 
 // One stored key as two replicas compare it; 17 bytes when it travels without the key. Value.

@@ -21,6 +21,49 @@ DigestTree DigestTree::build(TokenRange range,
   return tree;
 }
 
+void DigestTree::encode(std::string& out) const {
+  const auto empty = [](const DigestShare& leaf) { return leaf == DigestShare{}; };
+  put_varint(out, static_cast<std::uint64_t>(leaf_bits_));
+  put_varint(out, leaves_.size() - static_cast<std::size_t>(
+                                       std::count_if(leaves_.begin(), leaves_.end(), empty)));
+  std::size_t next = 0;  // the first leaf after the last one written
+  for (std::size_t i = 0; i < leaves_.size(); ++i) {
+    if (empty(leaves_[i])) continue;
+    put_varint(out, i - next);
+    leaves_[i].encode(out);
+    next = i + 1;
+  }
+}
+
+absl::StatusOr<DigestTree> DigestTree::decode(TokenRange range, ByteReader& in) {
+  const absl::Status malformed = absl::DataLossError("digest tree: malformed");
+  DigestTree tree(range);
+  const std::uint64_t leaf_bits = in.varint();
+  const std::uint64_t written = in.varint();
+  if (!in.ok() || leaf_bits % kGrowthBits != 0 ||
+      leaf_bits > static_cast<std::uint64_t>(std::min(kLeafBitsMax, tree.range_bits_))) {
+    return malformed;
+  }
+  const std::uint64_t leaf_count = std::uint64_t{1} << leaf_bits;
+  // A leaf takes more than a byte: nothing is allocated for leaves that cannot follow.
+  if (written > leaf_count || written > in.left()) return malformed;
+  if (leaf_count / kSparsenessMax > written) {
+    return absl::DataLossError("digest tree: more leaves than its keys warrant");
+  }
+  tree.leaf_bits_ = static_cast<int>(leaf_bits);
+  tree.leaves_.resize(leaf_count);
+  std::uint64_t next = 0;
+  for (std::uint64_t i = 0; i < written; ++i) {
+    const std::uint64_t gap = in.varint();
+    const DigestShare leaf = DigestShare::decode(in);
+    if (!in.ok() || gap >= leaf_count - next || leaf == DigestShare{}) return malformed;
+    tree.leaves_[next + gap] = leaf;
+    tree.root_ += leaf;
+    next += gap + 1;
+  }
+  return tree;
+}
+
 std::size_t DigestTree::leaf_of(Token token, int leaf_bits) const {
   if (leaf_bits == 0) return 0;
   return (token.value - range_.first.value) >> (range_bits_ - leaf_bits);
@@ -35,6 +78,11 @@ void DigestTree::change(Token token, const DigestShare& before, const DigestShar
   apply(root_);
   apply(leaves_[leaf_of(token, leaf_bits_)]);
   if (growing() && token < growth_cursor_) apply(finer_[leaf_of(token, leaf_bits_ + kGrowthBits)]);
+}
+
+bool DigestTree::blank() const {
+  return std::all_of(leaves_.begin(), leaves_.end(),
+                     [](const DigestShare& leaf) { return leaf == DigestShare{}; });
 }
 
 TokenRange DigestTree::leaf_range(Token token) const {

@@ -4,9 +4,12 @@
 
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <utility>
 #include <vector>
 
+#include "storage/base/status.h"
+#include "storage/model/bytes.h"
 #include "storage/model/digest.h"
 #include "storage/model/token.h"
 
@@ -29,17 +32,30 @@ class DigestTree {
   static constexpr std::uint32_t kKeysPerLeafMax = 32;  // the average that makes the tree grow
   static constexpr int kGrowthBits = 2;
   static constexpr int kLeafBitsMax = 24;
+  // An encoded tree has at most so many leaves for each one that is written out: what makes a few
+  // hostile bytes cost little memory.
+  static constexpr std::size_t kSparsenessMax = 1024;
 
   explicit DigestTree(TokenRange range);
   // The tree over `shares`, as deep as they need.
   static DigestTree build(TokenRange range,
                           const std::vector<std::pair<Token, DigestShare>>& shares);
 
+  // Appends: varint leaf bits, varint number of leaves that are not empty; for each, in order of
+  // their tokens, varint gap to the leaf before it minus 1, then its share. Growing is left out:
+  // the tree that is read grows again.
+  void encode(std::string& out) const;
+  // DataLoss for what encode cannot have written of a tree over `range`, and for one beyond
+  // kSparsenessMax, which is better built anew.
+  static absl::StatusOr<DigestTree> decode(TokenRange range, ByteReader& in);
+
   // A key at `token` had the share `before` and has `after`.
   void change(Token token, const DigestShare& before, const DigestShare& after);
 
   const TokenRange& token_range() const { return range_; }
   const DigestShare& root() const { return root_; }
+  // Whether no leaf holds anything.
+  bool blank() const;
   // The range of the leaf that holds `token`.
   TokenRange leaf_range(Token token) const;
   // Whether `range` is made of whole leaves, so that range() can answer.

@@ -7,6 +7,8 @@
 #include <map>
 
 #include <gtest/gtest.h>
+
+#include "storage/base/random.h"
 #include <rapidcheck/gtest.h>
 
 #include "tests/model/generators.h"
@@ -314,6 +316,107 @@ TEST(DigestTreeDeathTest, WhatItRequiresIsChecked) {
   EXPECT_DEATH(tree.begin_growth(), "growth begins once, when wanted");
   EXPECT_DEATH(tree.finish_growth(), "growth was begun");
   EXPECT_DEATH(tree.grow({0x4000}, {}), "the scan goes forward");
+}
+
+// ---- as bytes
+
+DigestTree some_tree(TokenRange range, std::size_t keys) {
+  Random random(keys + 1);
+  std::vector<std::pair<Token, DigestShare>> shares;
+  for (std::size_t i = 0; i < keys; ++i) {
+    const Token token{range.first.value + random.next() % (range.last.value - range.first.value)};
+    shares.emplace_back(token,
+                        DigestShare{{random.next(), random.next()}, 1, i % 5 == 0 ? 1U : 0U});
+  }
+  return DigestTree::build(range, shares);
+}
+
+std::string bytes_of(const DigestTree& tree) {
+  std::string bytes;
+  tree.encode(bytes);
+  return bytes;
+}
+
+absl::StatusOr<DigestTree> tree_in(std::string_view bytes, TokenRange range) {
+  ByteReader in(bytes);
+  auto tree = DigestTree::decode(range, in);
+  if (tree.ok() && !in.done()) return absl::DataLossError("bytes left over");
+  return tree;
+}
+
+TEST(DigestTreeBytes, BringBackEveryLeafAndTheRoot) {
+  const TokenRange range = Partitioning(64).range(PartitionId{5});
+  for (const std::size_t keys : {0U, 1U, 33U, 5000U}) {
+    const DigestTree tree = some_tree(range, keys);
+    const auto read = tree_in(bytes_of(tree), range);
+    ASSERT_TRUE(read.ok()) << read.status();
+    EXPECT_EQ(read->root(), tree.root());
+    EXPECT_EQ(bytes_of(*read), bytes_of(tree));
+    Token from = range.first;
+    for (;;) {
+      const TokenRange leaf = tree.leaf_range(from);
+      ASSERT_EQ(read->leaf_range(from), leaf);
+      EXPECT_EQ(read->range(leaf), tree.range(leaf));
+      if (leaf.last == range.last) break;
+      from = Token{leaf.last.value + 1};
+    }
+  }
+}
+
+TEST(DigestTreeBytes, OfATreeThatGrowsAreThoseOfItsLeaves) {
+  DigestTree tree{TokenRange{}};
+  for (std::uint64_t i = 0; i < 100; ++i) {
+    tree.change(Token{i << 57}, {}, {{i, i}, 1, 0});
+  }
+  const std::string before = bytes_of(tree);
+  tree.begin_growth();
+  EXPECT_EQ(bytes_of(tree), before);
+  const auto read = tree_in(before, TokenRange{});
+  ASSERT_TRUE(read.ok());
+  EXPECT_FALSE(read->growing());
+  EXPECT_TRUE(read->wants_to_grow());
+}
+
+TEST(DigestTreeBytes, ThatAreCutAnywhereAreRefused) {
+  const TokenRange range = Partitioning(64).range(PartitionId{5});
+  const std::string bytes = bytes_of(some_tree(range, 300));
+  for (std::size_t length = 0; length < bytes.size(); ++length) {
+    EXPECT_TRUE(absl::IsDataLoss(tree_in(bytes.substr(0, length), range).status())) << length;
+  }
+}
+
+TEST(DigestTreeBytes, ThatMakeNoSenseAreRefused) {
+  const auto tree = [](std::uint64_t leaf_bits, std::uint64_t written, const std::string& leaves) {
+    std::string bytes;
+    put_varint(bytes, leaf_bits);
+    put_varint(bytes, written);
+    return bytes + leaves;
+  };
+  const auto leaf = [](std::uint64_t gap, std::uint64_t keys, std::uint64_t unquiet) {
+    std::string bytes;
+    put_varint(bytes, gap);
+    put_fixed64(bytes, 1);
+    put_fixed64(bytes, 2);
+    put_varint(bytes, keys);
+    put_varint(bytes, unquiet);
+    return bytes;
+  };
+  EXPECT_TRUE(tree_in(tree(2, 2, leaf(1, 1, 0) + leaf(1, 2, 1)), TokenRange{}).ok());
+  const std::string bad[] = {
+      tree(1, 1, leaf(0, 1, 0)),                                 // no depth of ours
+      tree(26, 1, leaf(0, 1, 0)),                                // too deep
+      tree(2, 5, std::string(200, '\1')),                        // more leaves than there are
+      tree(2, 1, leaf(4, 1, 0)),                                 // beyond the last one
+      tree(2, 2, leaf(3, 1, 0) + leaf(0, 1, 0)),                 // the same, second
+      tree(2, 1, leaf(~std::uint64_t{0}, 1, 0)),                 // a gap that wraps
+      tree(2, 1, leaf(0, std::uint64_t{1} << 32, 0)),            // a count that does not fit
+      tree(2, 1, leaf(0, 1, 2)),                                 // more unquiet than stored
+      tree(2, 1, std::string(1, '\0') + std::string(18, '\0')),  // an empty leaf
+      tree(24, 1, leaf(0, 1, 0)),                                // much memory for few bytes
+  };
+  for (const std::string& bytes : bad) {
+    EXPECT_TRUE(absl::IsDataLoss(tree_in(bytes, TokenRange{}).status())) << &bytes - bad;
+  }
 }
 
 }  // namespace

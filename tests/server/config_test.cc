@@ -401,11 +401,31 @@ TEST_F(ConfigTest, HelpAndVersionExitWithZero) {
   EXPECT_THAT(std::get<Exit>(version).text, StartsWith("grapevined "));
 }
 
+TEST_F(ConfigTest, OfflineTasksAreAskedForByFlagsAlone) {
+  const auto verify = parse({"--verify", "--data-dir", "d"});
+  ASSERT_TRUE(std::holds_alternative<CommandLine>(verify));
+  EXPECT_EQ(std::get<CommandLine>(verify).task, Task::kVerify);
+  EXPECT_EQ(std::get<CommandLine>(verify).config.data_dir, "d");
+  const auto restore =
+      parse({"--restore", "/b/n", "--data-dir", "d", "--backup", "3", "--new-node"});
+  ASSERT_TRUE(std::holds_alternative<CommandLine>(restore));
+  const CommandLine& line = std::get<CommandLine>(restore);
+  EXPECT_EQ(line.task, Task::kRestore);
+  EXPECT_EQ(line.backup_directory, "/b/n");
+  EXPECT_EQ(line.backup_number, 3U);
+  EXPECT_TRUE(line.new_node);
+  EXPECT_THAT(complaint({"--backup", "3"}), HasSubstr("--restore"));
+  EXPECT_THAT(complaint({"--new-node"}), HasSubstr("--restore"));
+  EXPECT_THAT(complaint({"--restore", "b", "--backup", "0"}), HasSubstr("--backup"));
+  EXPECT_THAT(complaint({"--restore", "b", "--verify"}), HasSubstr("--verify"));
+  EXPECT_THAT(complaint({"--config", file("verify = true\n")}), HasSubstr("verify"));
+}
+
 TEST_F(ConfigTest, CheckConfigChecksAndSaysSo) {
   const auto good = parse({"--check-config", "--config", file("zone = \"z\"\n")});
   ASSERT_TRUE(std::holds_alternative<CommandLine>(good));
-  EXPECT_TRUE(std::get<CommandLine>(good).check_config);
-  EXPECT_FALSE(std::get<CommandLine>(parse({})).check_config);
+  EXPECT_EQ(std::get<CommandLine>(good).task, Task::kCheckConfig);
+  EXPECT_EQ(std::get<CommandLine>(parse({})).task, Task::kServe);
   EXPECT_THAT(complaint({"--check-config", "--partitions", "3"}), HasSubstr("--partitions"));
 }
 

@@ -3,8 +3,14 @@
 // that the kernel chooses, with directories of their own; clients of the real port.
 #include "server/node.h"
 
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cstdio>
 #include <filesystem>
 #include <fstream>
+#include <optional>
 
 #include <gmock/gmock.h>
 #include <spdlog/spdlog.h>
@@ -45,15 +51,22 @@ class NodeTest : public rpc::test::LoopTest {
   }
 
   std::unique_ptr<Node> start(Config config, std::uint64_t seed = 1) {
+    auto node = begin(std::move(config), seed);
+    EXPECT_TRUE(ok(loop_.run_until(node->opened())));
+    return node;
+  }
+  // A node whose store is still being opened.
+  std::unique_ptr<Node> begin(Config config, std::uint64_t seed = 1) {
     auto node = Node::start(loop_, std::move(config), seed);
     EXPECT_TRUE(ok(node.status()));
-    return node.ok() ? *std::move(node) : nullptr;
+    return *std::move(node);
   }
   // The one line that a node which cannot start says.
   std::string complaint(Config config) {
     const auto node = Node::start(loop_, std::move(config), 1);
-    EXPECT_TRUE(absl::IsFailedPrecondition(node.status())) << node.status();
-    const std::string text(text_of(node.status()));
+    const absl::Status status = node.ok() ? loop_.run_until((*node)->opened()) : node.status();
+    EXPECT_TRUE(absl::IsFailedPrecondition(status)) << status;
+    const std::string text(text_of(status));
     EXPECT_EQ(text.find('\n'), std::string::npos) << text;
     return text;
   }
@@ -205,6 +218,140 @@ TEST_F(NodeTest, AReaderDoesNotWriteAndBatchesAndPagesHaveLimits) {
   stop(node);
 }
 
+// ---- while the store opens
+
+// RocksDB stays in the opening of the directory until release(): it opens CURRENT, which is a pipe.
+class HeldDirectory {
+ public:
+  explicit HeldDirectory(std::string directory) : current_(std::move(directory) + "/CURRENT") {
+    EXPECT_EQ(std::rename(current_.c_str(), (current_ + ".held").c_str()), 0);
+    EXPECT_EQ(mkfifo(current_.c_str(), 0600), 0);
+  }
+  void release() {
+    const int writer = open(current_.c_str(), O_WRONLY);  // waits for RocksDB
+    EXPECT_GE(writer, 0);
+    EXPECT_EQ(std::rename((current_ + ".held").c_str(), current_.c_str()), 0);
+    close(writer);
+  }
+
+ private:
+  const std::string current_;
+};
+
+class OpeningTest : public NodeTest {
+ protected:
+  // A directory with one key, which is held.
+  OpeningTest() {
+    auto node = start(config("n"));
+    actor_ = node->store().actor();
+    dot_of(Client(loop_, record(*node).client_address).execute(put("k", "v")));
+    stop(node);
+    held_.emplace(config("n").data_dir);
+  }
+  std::string get_http(const Node& node, const std::string& path) {
+    auto stream = dial(node.http_address());
+    write_text(*stream, "GET " + path + " HTTP/1.1\r\nHost: n\r\nConnection: close\r\n\r\n");
+    const kj::String answer = loop_.run_until(stream->readAllText());
+    return {answer.begin(), answer.size()};
+  }
+
+  ActorId actor_;
+  std::optional<HeldDirectory> held_;
+};
+
+TEST_F(OpeningTest, HttpAnswersAndWhoeverKnocksIsToldToComeAgain) {
+  auto node = begin(config("n"));
+  EXPECT_TRUE(node->opening());
+  EXPECT_THAT(get_http(*node, "/health/live"), HasSubstr("200 OK"));
+  EXPECT_THAT(
+      get_http(*node, "/health/ready"),
+      AllOf(HasSubstr("503"), HasSubstr("opening the data directory: 0 % of the keys read")));
+  EXPECT_THAT(get_http(*node, "/status"), AllOf(HasSubstr("503"), HasSubstr("opening")));
+  {
+    Client client(loop_, rpc::to_string(node->client_address()));
+    const auto login = client.login();
+    const absl::Status refused = read(login.getStatus());
+    EXPECT_TRUE(absl::IsUnavailable(refused));
+    EXPECT_THAT(std::string(text_of(refused)), HasSubstr("starting"));
+    EXPECT_FALSE(login.hasWriter());
+    std::string why;
+    loop_.run_until(PeerLinks(loop_, rpc::test::kAnyPort,
+                              {[](wire::Hello::Builder) {},
+                               [](wire::Hello::Reader) { return absl::OkStatus(); }, [](NodeId) {}})
+                        .reach(rpc::to_string(node->peer_address()), std::nullopt)
+                        .then([](wire::Peer::Client) {},
+                              [&](kj::Exception&& exception) {
+                                why = rpc::test::text_of(rpc::to_status(exception));
+                              }));
+    EXPECT_THAT(why, HasSubstr("starting"));
+    held_->release();
+    EXPECT_TRUE(ok(loop_.run_until(node->opened())));
+    EXPECT_TRUE(ok(read(client.login().getStatus()))) << "the same connection";
+    EXPECT_EQ(values_of(client.execute(get("k"))), Strings{"v"});
+  }
+  EXPECT_THAT(get_http(*node, "/health/ready"), HasSubstr("200 OK"));
+  stop(node);
+}
+
+TEST_F(OpeningTest, AStopMeanwhileIsCleanAndTheActorStays) {
+  auto node = begin(config("n"));
+  auto opened = node->opened();
+  auto stopped = node->stop();
+  held_->release();
+  loop_.run_until(kj::mv(stopped));
+  EXPECT_TRUE(absl::IsCancelled(loop_.run_until(kj::mv(opened))));
+  node.reset();
+  node = start(config("n"));
+  EXPECT_EQ(node->store().actor(), actor_);
+  stop(node);
+}
+
+TEST_F(OpeningTest, ANodeThatGoesMeanwhileLeavesTheDirectoryToTheNextOne) {
+  auto node = begin(config("n"));
+  held_->release();
+  node.reset();
+  node = start(config("n"));
+  EXPECT_EQ(node->store().actor(), actor_);
+  stop(node);
+}
+
+// ---- backups
+
+TEST_F(NodeTest, BacksItselfUpIntoAFolderOfItsOwnAndListsWhatIsThere) {
+  auto node = start(config("n"));
+  {
+    Client client(loop_, record(*node).client_address);
+    dot_of(client.execute(put("k", "v")));
+    auto admin = client.login().getAdmin();
+    const auto backup = [&](const std::string& directory) {
+      auto request = admin.backupRequest();
+      request.setDirectory(directory);
+      return loop_.run_until(request.send());
+    };
+    const auto list = [&](const std::string& directory) {
+      auto request = admin.backupsRequest();
+      request.setDirectory(directory);
+      return loop_.run_until(request.send());
+    };
+    EXPECT_TRUE(absl::IsInvalidArgument(read(backup("relative").getStatus())));
+    EXPECT_TRUE(absl::IsInvalidArgument(read(list("relative").getStatus())));
+    const std::string directory = (root_ / "backups").string();
+    EXPECT_TRUE(absl::IsNotFound(read(list(directory).getStatus())));
+    const auto made = backup(directory);
+    ASSERT_TRUE(ok(read(made.getStatus())));
+    const std::string folder = directory + "/" + to_string(node->store().node());
+    EXPECT_EQ(std::string(view(made.getReport().getDirectory())), folder);
+    EXPECT_EQ(made.getReport().getMade().getNumber(), 1U);
+    EXPECT_EQ(made.getReport().getMade().getEpoch(), node->store().actor().epoch());
+    EXPECT_GT(made.getReport().getBytesNew(), 0U);
+    EXPECT_TRUE(std::filesystem::is_directory(folder));
+    const auto listed = list(directory);
+    ASSERT_EQ(listed.getBackups().size(), 1U);
+    EXPECT_EQ(listed.getBackups()[0].getBytes(), made.getReport().getMade().getBytes());
+  }
+  stop(node);
+}
+
 // ---- what is in the way of a start
 
 TEST_F(NodeTest, APortInUseIsNamedWithItsFlagAndTheDirectoryIsLeftAlone) {
@@ -316,6 +463,31 @@ TEST_F(TwoNodesTest, ARestartedNodeComparesClocksBeforeItWritesAndKeepsItsActor)
   wait_until_up();
   EXPECT_EQ(second_->store().actor(), actor);
   EXPECT_EQ(code_of(client_of(*second_).execute(put("k", "x"))), absl::StatusCode::kOk);
+}
+
+TEST_F(TwoNodesTest, ARestoredNodeComparesClocksThoughItIsANewActor) {
+  dot_of(client_of(*second_).execute(put("k", "old")));
+  const std::string backups = (root_ / "backups").string();
+  const auto made = loop_.run_until(second_->backups().make(backups, 0, 0));
+  ASSERT_TRUE(ok(made.status()));
+  const model::Dot lost = dot_of(client_of(*second_).execute(put("k", "new")));
+  stop(second_);
+  std::filesystem::remove_all(root_ / "second");
+  storage::RestoreOptions restore;
+  restore.backup_directory = made->directory;
+  restore.data_directory = (root_ / "second").string();
+  ASSERT_TRUE(ok(storage::restore_backup(restore).status()));
+  second_ = start(joining("second"), 3);
+  EXPECT_EQ(second_->store().node(), lost.actor.node());
+  EXPECT_GE(second_->store().actor().epoch(), lost.actor.epoch() + storage::kEpochJump);
+  EXPECT_THAT(second_->not_ready_because(), HasSubstr("comparing clocks"));
+  wait_until_up();
+  // What it had written after the backup is with the other, and comes back.
+  run_while_not([&] {
+    const auto entry = second_->store().load("k", model::Values::kWith);
+    return entry.ok() && !entry->versions.empty() && entry->versions[0].value == "new";
+  });
+  EXPECT_EQ(second_->store().load("k", model::Values::kWith)->versions[0].dot, lost);
 }
 
 TEST_F(TwoNodesTest, WithoutTheOtherAQuorumIsRefusedAndOneIsServed) {

@@ -15,32 +15,52 @@ Life other_boot() {
   return {kHere.machine, "boot 2", kHere.directory};
 }
 
-TEST(KeepsActor, AfterACleanStop) {
-  EXPECT_TRUE(keeps_actor({kHere, true}, kHere));
+TEST(MemoryOf, IsWholeAfterACleanStopAndWhateverBoot) {
+  EXPECT_EQ(memory_of(LifeRecord{kHere, true}, kHere), Memory::kWhole);
+  EXPECT_EQ(memory_of(LifeRecord{kHere, true}, other_boot()), Memory::kWhole);
 }
 
-TEST(KeepsActor, AfterACleanStopAndAReboot) {
-  EXPECT_TRUE(keeps_actor({kHere, true}, other_boot()));
+TEST(MemoryOf, IsWholeAfterACrashOnTheSameBoot) {
+  EXPECT_EQ(memory_of(LifeRecord{kHere, false}, kHere), Memory::kWhole);
 }
 
-TEST(KeepsActor, AfterACrashOnTheSameBoot) {
-  EXPECT_TRUE(keeps_actor({kHere, false}, kHere));
+TEST(MemoryOf, HasLostItsSuffixAfterACrashAndAReboot) {
+  EXPECT_EQ(memory_of(LifeRecord{kHere, false}, other_boot()), Memory::kSuffixLost);
 }
 
-TEST(KeepsActor, NotAfterACrashAndAReboot) {
-  EXPECT_FALSE(keeps_actor({kHere, false}, other_boot()));
-}
-
-TEST(KeepsActor, NotInACopiedOrMovedDirectory) {
+TEST(MemoryOf, IsOfElsewhereInACopiedMovedOrRestoredDirectoryAndOnAnotherMachine) {
   const Life copied{kHere.machine, kHere.boot, "another directory"};
-  EXPECT_FALSE(keeps_actor({kHere, true}, copied));
-  EXPECT_FALSE(keeps_actor({kHere, false}, copied));
+  const Life elsewhere{"another machine", kHere.boot, kHere.directory};
+  for (const bool clean : {false, true}) {
+    EXPECT_EQ(memory_of(LifeRecord{kHere, clean}, copied), Memory::kElsewhere);
+    EXPECT_EQ(memory_of(LifeRecord{kHere, clean}, elsewhere), Memory::kElsewhere);
+  }
+  EXPECT_EQ(memory_of(std::nullopt, kHere), Memory::kElsewhere);
 }
 
-TEST(KeepsActor, NotOnAnotherMachine) {
-  const Life elsewhere{"another machine", kHere.boot, kHere.directory};
-  EXPECT_FALSE(keeps_actor({kHere, true}, elsewhere));
-  EXPECT_FALSE(keeps_actor({kHere, false}, elsewhere));
+TEST(NextActor, IsTheSameTheNextOrOneBeyondAllThatAnotherLifeCanHaveTaken) {
+  Random random(1);
+  const ActorId last = ActorId::of(NodeId{7}, 5);
+  EXPECT_EQ(*next_actor(last, Memory::kWhole, random), last);
+  EXPECT_EQ(*next_actor(last, Memory::kSuffixLost, random), ActorId::of(NodeId{7}, 6));
+  const ActorId once = *next_actor(last, Memory::kElsewhere, random);
+  const ActorId again = *next_actor(last, Memory::kElsewhere, random);
+  for (const ActorId jumped : {once, again}) {
+    EXPECT_EQ(jumped.node(), NodeId{7});
+    EXPECT_GE(jumped.epoch(), 5 + kEpochJump);
+    EXPECT_LT(jumped.epoch(), 5 + 2 * kEpochJump);
+  }
+  EXPECT_NE(once, again) << "two restores of one backup";
+}
+
+TEST(NextActor, OfANodeWithoutEpochsIsAClearError) {
+  Random random(1);
+  const ActorId last = ActorId::of(NodeId{7}, ActorId::kEpochMax - 1);
+  EXPECT_EQ(later_actor(last, 1)->epoch(), ActorId::kEpochMax);
+  EXPECT_TRUE(absl::IsFailedPrecondition(later_actor(last, 2).status()));
+  const absl::Status refused = next_actor(last, Memory::kElsewhere, random).status();
+  EXPECT_TRUE(absl::IsFailedPrecondition(refused));
+  EXPECT_NE(text_of(refused).find("00000000007"), std::string_view::npos) << refused;
 }
 
 TEST(LifeRecord, SurvivesItsEncoding) {

@@ -36,6 +36,8 @@ struct FailingDisk::State {
   rocksdb::IOStatus log_syncs;
   rocksdb::IOStatus everything;
   rocksdb::IOStatus reads;
+  std::string below;
+  rocksdb::IOStatus below_fails;
   std::uint64_t reads_left = 0;
   bool tear = false;
   std::uint64_t log_syncs_done = 0;
@@ -45,9 +47,12 @@ namespace {
 
 class FailingFile final : public rocksdb::FSWritableFileOwnerWrapper {
  public:
-  FailingFile(std::unique_ptr<rocksdb::FSWritableFile>&& below, bool is_log,
+  FailingFile(std::unique_ptr<rocksdb::FSWritableFile>&& below, std::string name,
               std::shared_ptr<FailingDisk::State> state)
-      : FSWritableFileOwnerWrapper(std::move(below)), is_log_(is_log), state_(std::move(state)) {}
+      : FSWritableFileOwnerWrapper(std::move(below)),
+        name_(std::move(name)),
+        is_log_(std::filesystem::path(name_).extension() == ".log"),
+        state_(std::move(state)) {}
 
   rocksdb::IOStatus Append(const rocksdb::Slice& data, const rocksdb::IOOptions& options,
                            rocksdb::IODebugContext* context) override {
@@ -80,10 +85,12 @@ class FailingFile final : public rocksdb::FSWritableFileOwnerWrapper {
  private:
   rocksdb::IOStatus append_failure() const {
     if (!state_->everything.ok()) return state_->everything;
+    if (!state_->below_fails.ok() && name_.starts_with(state_->below)) return state_->below_fails;
     return is_log_ ? state_->log_appends : rocksdb::IOStatus::OK();
   }
 
-  bool is_log_;
+  const std::string name_;
+  const bool is_log_;
   std::shared_ptr<FailingDisk::State> state_;
 };
 
@@ -121,8 +128,7 @@ class FailingFileSystem final : public rocksdb::FileSystemWrapper {
     std::unique_ptr<rocksdb::FSWritableFile> below;
     const rocksdb::IOStatus status = target()->NewWritableFile(name, options, &below, context);
     if (!status.ok()) return status;
-    const bool is_log = std::filesystem::path(name).extension() == ".log";
-    *file = std::make_unique<FailingFile>(std::move(below), is_log, state_);
+    *file = std::make_unique<FailingFile>(std::move(below), name, state_);
     return status;
   }
   rocksdb::IOStatus NewRandomAccessFile(const std::string& name,
@@ -164,6 +170,10 @@ void FailingDisk::fail_everything(rocksdb::IOStatus status) {
 void FailingDisk::fail_reads_after(std::uint64_t reads, rocksdb::IOStatus status) {
   state_->reads_left = reads;
   state_->reads = status;
+}
+void FailingDisk::fail_below(const std::string& directory, rocksdb::IOStatus status) {
+  state_->below = directory + "/";
+  state_->below_fails = status;
 }
 std::uint64_t FailingDisk::log_syncs() const {
   return state_->log_syncs_done;

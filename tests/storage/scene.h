@@ -88,6 +88,8 @@ class FailingDisk {
   void fail_log_syncs(rocksdb::IOStatus status);
   // From now on nothing can be appended to any file, or any file be made.
   void fail_everything(rocksdb::IOStatus status);
+  // From now on no file below `directory` can be made or appended to; OK heals.
+  void fail_below(const std::string& directory, rocksdb::IOStatus status);
   // After so many more reads of tables, every one fails so; OK heals.
   void fail_reads_after(std::uint64_t reads, rocksdb::IOStatus status);
   std::uint64_t log_syncs() const;

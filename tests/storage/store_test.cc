@@ -93,7 +93,8 @@ TEST_F(StoreTest, ACopiedDirectoryRenewsTheActorEvenAfterACleanStop) {
   ASSERT_TRUE(ok(scene_.close()));
   scene_.options.life.directory = "a copy";
   ASSERT_TRUE(ok(scene_.open()));
-  EXPECT_EQ(self(), ActorId::of(before.node(), before.epoch() + 1));
+  EXPECT_EQ(self().node(), before.node());
+  EXPECT_GE(self().epoch(), before.epoch() + kEpochJump);
 }
 
 TEST_F(StoreTest, TheLifeThatWasOpenedLastIsTheOneRemembered) {

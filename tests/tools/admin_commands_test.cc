@@ -169,5 +169,52 @@ TEST_F(AdminCommandsTest, BenchCountsErrorsAndExitsByTheFirst) {
   EXPECT_THAT(one.err, HasSubstr("20 errors; the first: the node's own words"));
 }
 
+TEST_F(AdminCommandsTest, BackupIsOfTheEndpointsNodeAlone) {
+  const Ran one = run({"backup", "/b", "--keep", "3", "--rate", "2KiB"});
+  EXPECT_EQ(one.code, 0) << one.err;
+  EXPECT_THAT(one.out, HasSubstr("n1"));
+  EXPECT_THAT(one.out, HasSubstr("2.0 KiB"));
+  EXPECT_THAT(one.out, HasSubstr("/b/n1\n"));
+  EXPECT_THAT(one.out, Not(HasSubstr("n2")));
+  const auto rows = nlohmann::json::parse(run({"backup", "/b", "--keep", "3", "--json"}).out);
+  ASSERT_EQ(rows.size(), 1U);
+  EXPECT_EQ(rows[0]["backup"], 4);
+  EXPECT_EQ(rows[0]["files_new"], 4);
+  EXPECT_EQ(rows[0]["files_shared"], 6);
+}
+
+TEST_F(AdminCommandsTest, BackupOfAllIsOfEveryMemberAndSaysWhoIsMissing) {
+  EXPECT_EQ(nlohmann::json::parse(run({"backup", "/b", "--all", "--json"}).out).size(), 2U);
+  members_are({first_.record(), second_.record(), absent()});
+  const Ran one = run({"backup", "/b", "--all", "--json"});
+  EXPECT_EQ(one.code, 3);
+  EXPECT_EQ(nlohmann::json::parse(one.out).size(), 2U);
+  EXPECT_THAT(one.err, HasSubstr("not backed up: n3"));
+}
+
+TEST_F(AdminCommandsTest, BackupThatANodeRefusesIsExitFourAndNamesIt) {
+  first_.refuse_backups();
+  const Ran one = run({"backup", "/b"});
+  EXPECT_EQ(one.code, 4);
+  EXPECT_THAT(one.err, HasSubstr("n1"));
+  EXPECT_THAT(one.err, HasSubstr("a backup is under way"));
+}
+
+TEST_F(AdminCommandsTest, BackupNeedsAnAbsolutePath) {
+  const Ran one = run({"backup", "here"});
+  EXPECT_EQ(one.code, 2);
+  EXPECT_THAT(one.err, HasSubstr("absolute path"));
+}
+
+TEST_F(AdminCommandsTest, BackupsAreListedOldestFirst) {
+  const Ran one = run({"backup", "/b", "--list"});
+  EXPECT_EQ(one.code, 0) << one.err;
+  EXPECT_THAT(one.out, HasSubstr("1970-01-02T00:00:00Z"));
+  EXPECT_LT(one.out.find("1970-01-02"), one.out.find("1970-01-03"));
+  EXPECT_EQ(nlohmann::json::parse(run({"backup", "/b", "--list", "--all", "--json"}).out).size(),
+            4U);
+  EXPECT_EQ(run({"backup", "/b", "--list", "--keep", "2"}).code, 2);
+}
+
 }  // namespace
 }  // namespace grapevine::tools

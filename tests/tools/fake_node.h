@@ -6,6 +6,7 @@
 // the node is asked.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <future>
@@ -74,6 +75,8 @@ class FakeNode {
     repair_keys_ = keys_pulled;
   }
 
+  void refuse_backups() { backup_refused_ = true; }
+
   std::map<std::string, std::vector<std::string>> data() const {
     const std::lock_guard lock(mutex_);
     return data_;
@@ -133,6 +136,32 @@ class FakeNode {
       auto states =
           context.getResults().initStates(static_cast<unsigned>(node_.partitions_.size()));
       for (unsigned i = 0; i < states.size(); ++i) node_.fill(states[i], node_.partitions_[i]);
+      return kj::READY_NOW;
+    }
+    kj::Promise<void> backup(BackupContext context) override {
+      const auto params = context.getParams();
+      auto results = context.getResults();
+      if (node_.backup_refused_) {
+        results.initStatus().setCode(wire::Code::REFUSED);
+        results.getStatus().setText("a backup is under way");
+        return kj::READY_NOW;
+      }
+      auto report = results.initReport();
+      report.setDirectory(to_string(params.getDirectory()) + "/" + node_.name_);
+      report.initMade().setNumber(params.getKeep() + 1);
+      report.getMade().setFiles(10);
+      report.setFilesNew(4);
+      report.setBytesNew(params.getBytesPerSecond());
+      return kj::READY_NOW;
+    }
+    kj::Promise<void> backups(BackupsContext context) override {
+      auto results = context.getResults();
+      results.setDirectory(to_string(context.getParams().getDirectory()) + "/" + node_.name_);
+      auto backups = results.initBackups(2);
+      for (unsigned i = 0; i < 2; ++i) {
+        backups[i].setNumber(i + 1);
+        backups[i].setUnixSeconds(86'400 * (i + 1));
+      }
       return kj::READY_NOW;
     }
     kj::Promise<void> repair(RepairContext context) override {
@@ -254,6 +283,8 @@ class FakeNode {
   std::vector<Partition> partitions_;
   bool repair_proven_ = true;
   std::uint64_t repair_keys_ = 0;
+
+  std::atomic<bool> backup_refused_ = false;
 
   rpc::Loop* loop_ = nullptr;
   std::uint16_t port_ = 0;
