@@ -28,16 +28,18 @@ void Exchange::ask(ExchangeRequest request) {
 }
 
 void Exchange::on_summary(const SummaryReply& reply) {
+  StatesRequest request;
   if (reply.equal) {
     report_.proven_equal = true;
-    done_ = true;
-    return;
+    for (const PartitionId partition : partitions_) {
+      if (must_hear_all(partition)) request.states.push_back(state_of(*replica_, partition));
+    }
   }
-  StatesRequest request;
   for (const Fingerprint& theirs : reply.fingerprints) {
     if (!std::binary_search(partitions_.begin(), partitions_.end(), theirs.partition)) continue;
     PartitionState mine = state_of(*replica_, theirs.partition);
-    if (mine.root.sum.low == theirs.root && mine.clock.hash() == theirs.clock) continue;
+    const bool equal = mine.root.sum.low == theirs.root && mine.clock.hash() == theirs.clock;
+    if (equal && !must_hear_all(theirs.partition)) continue;
     request.states.push_back(std::move(mine));
   }
   if (request.states.empty()) {
@@ -45,6 +47,11 @@ void Exchange::on_summary(const SummaryReply& reply) {
     return;
   }
   ask(std::move(request));
+}
+
+// States that the peer sent by itself may be older than this exchange.
+bool Exchange::must_hear_all(PartitionId partition) const {
+  return !partitions_.empty() && options_.hear_all && options_.hear_all(partition);
 }
 
 void Exchange::begin_pulls(std::vector<PartitionState> theirs) {
@@ -64,7 +71,7 @@ void Exchange::go_on() {
       output_.requests.push_back({{partition, request.number}, std::move(request.body)});
     }
     if (pull->second.done()) {
-      account(pull->second.outcome());
+      account(pull->second);
       output_.close_views.push_back(partition);
       pull = pulls_.erase(pull);
     } else {
@@ -79,9 +86,11 @@ void Exchange::go_on() {
       ++report_.put_off;
       continue;
     }
-    PartitionPull pull(*replica_, std::move(theirs), options_.pull);
+    PullOptions options = options_.pull;
+    options.hear_all = must_hear_all(partition);
+    PartitionPull pull(*replica_, std::move(theirs), options);
     if (pull.done()) {
-      account(pull.outcome());
+      account(pull);
       continue;
     }
     for (auto& request : pull.take_requests()) {
@@ -92,7 +101,9 @@ void Exchange::go_on() {
   done_ = pulls_.empty() && to_pull_.empty();
 }
 
-void Exchange::account(const PullOutcome& outcome) {
+void Exchange::account(const PartitionPull& pull) {
+  const PullOutcome& outcome = pull.outcome();
+  if (outcome.heard_all) report_.heard_all.push_back(pull.partition());
   if (report_.status.ok()) report_.status = outcome.status;
   report_.delta_pulls += outcome.path == PullPath::kDelta ? 1 : 0;
   report_.digest_pulls += outcome.path == PullPath::kDigest ? 1 : 0;

@@ -152,14 +152,20 @@ void Node::assemble() {
       loop_, config_.peer_listen,
       PeerLinks::Handlers{[this](wire::Hello::Builder hello) { fill_hello(hello); },
                           [this](wire::Hello::Reader hello) { return check_hello(hello); },
-                          [this](NodeId node) { cluster_->on_connection_lost(node); }});
+                          [this](NodeId node) {
+                            anti_entropy_->peer_lost(node);
+                            cluster_->on_connection_lost(node);
+                          }});
   cluster_ = std::make_unique<Cluster>(
       loop_, *store_, *links_, random_, own_record(), config_.join, config_.replication_factor,
-      Cluster::Handlers{[this](NodeId node) {
-                          anti_entropy_->peer_up(node);
-                          if (!not_ready_because_.empty()) compare_with(node);
-                        },
-                        [this](NodeId node) { anti_entropy_->peer_down(node); }});
+      Cluster::Handlers{
+          [this](NodeId node) {
+            anti_entropy_->peer_up(node);
+            if (!not_ready_because_.empty()) compare_with(node);
+          },
+          [this](NodeId node) { anti_entropy_->peer_down(node); },
+          [this] { anti_entropy_->members_changed(); },
+          [this](NodeId node, Instant begun) { anti_entropy_->peer_told(node, begun); }});
   replica_ = std::make_unique<StoreReplica>(*store_, [this] { return renew_actor(); });
   views_ = std::make_unique<ViewTable>(loop_, *replica_);
   gossip::SchedulerOptions scheduling;
@@ -204,16 +210,16 @@ void Node::go() {
   upkeep_alarm_->set(loop_.now());
 }
 
-// R7: nobody else can hold dots of an actor that has just begun, unless the directory is a copy, or
-// of a node that never had company. And a node that knows no member yet, but was told of seeds, would take itself for the
-// whole cluster: one owner of everything, a majority by itself.
+// R7: nobody else can hold dots of a node that never had company. An actor that has just begun is
+// compared too: a directory that was restored from a backup may begin an epoch that the others have
+// known already, and closed (R8). And a node that knows no member yet, but was told of seeds, would
+// take itself for the whole cluster: one owner of everything, a majority by itself.
 void Node::begin_comparing() {
   const std::string self = cluster_->members().self().peer_address;
   const bool alone = cluster_->members().size() == 1;
   joining_ = alone && std::any_of(config_.join.begin(), config_.join.end(),
                                   [&](const std::string& seed) { return seed != self; });
-  must_compare_ = store_->kept_actor() || store_->from_elsewhere();
-  if (alone ? !joining_ : !must_compare_) {
+  if (alone && !joining_) {
     ready();
     return;
   }
@@ -222,7 +228,8 @@ void Node::begin_comparing() {
   compare_alarm_ = std::make_unique<Alarm>(loop_, [this] {
     if (not_ready_because_.empty()) return;
     spdlog::warn("no other node answers; serving alone until one does");
-    if (!must_compare_ || renew_actor().ok()) ready();
+    const bool just_begun = !store_->kept_actor() && !store_->from_elsewhere();
+    if (just_begun || renew_actor().ok()) ready();
   });
   compare_alarm_->set(loop_.now() + kCompareTime);
 }
@@ -245,10 +252,6 @@ absl::Status Node::may_serve() const {
 }
 
 void Node::compare_with(NodeId peer) {
-  if (!must_compare_) {
-    ready();
-    return;
-  }
   tasks_->spawn(links_->reach(cluster_->peer_address(peer), peer)
                     .then([this](wire::Peer::Client link) {
                       auto request = link.actorTopsRequest();
@@ -260,7 +263,8 @@ void Node::compare_with(NodeId peer) {
                           if (not_ready_because_.empty()) return;
                           const std::vector<std::uint64_t> mine = store_->tops(store_->actor());
                           const auto theirs = reply.getTops();
-                          bool forgot = theirs.size() != mine.size();
+                          if (theirs.size() != mine.size()) return;
+                          bool forgot = false;
                           for (unsigned i = 0; !forgot && i < theirs.size(); ++i) {
                             forgot = theirs[i] > mine[i];
                           }

@@ -114,7 +114,6 @@ class Node {
   std::string not_ready_because_ = "starting";  // once the store is open
   bool stopping_ = false;
   bool joining_ = false;
-  bool must_compare_ = false;  // clocks with a peer, before it writes
   bool upkeep_fails_ = false;
 
   kj::Promise<absl::Status> opened_ = nullptr;

@@ -111,7 +111,8 @@ absl::StatusOr<VersionVector> take_vector(ByteReader& in, const ActorTable& acto
     GRAPEVINE_ASSIGN_OR_RETURN(const ActorId actor, take_actor(in, actors));
     const std::uint64_t counter = in.varint();
     if (!in.ok()) break;
-    if (counter == 0 || counter > kCounterMax || (i > 0 && actor <= before)) {
+    const bool subsumes = counter == kClosed && i > 0 && actor.node() == before.node();
+    if (counter == 0 || counter > kClosed || (i > 0 && actor <= before) || subsumes) {
       return absl::DataLossError("stored entry: vector out of range or out of order");
     }
     vector.raise(actor, counter);
