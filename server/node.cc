@@ -44,7 +44,10 @@ absl::StatusOr<std::unique_ptr<Node>> Node::start(rpc::Loop& loop, Config config
 Node::Node(rpc::Loop& loop, Config config, std::uint64_t seed)
     : loop_(loop), config_(std::move(config)), random_(seed), started_(loop.now()) {}
 
-Node::~Node() noexcept = default;
+// What the threads hold is the store's: they go first.
+Node::~Node() noexcept {
+  disk_.reset();
+}
 
 absl::Status Node::open_store() {
   GRAPEVINE_ASSIGN_OR_RETURN(auto life, machine_life(config_.data_dir));
@@ -129,7 +132,7 @@ void Node::assemble() {
                         },
                         [this](NodeId node) { anti_entropy_->peer_down(node); }});
   replica_ = std::make_unique<StoreReplica>(*store_, [this] { return renew_actor(); });
-  views_ = std::make_unique<ViewTable>(loop_, *replica_);
+  views_ = std::make_unique<ViewTable>(loop_, *disk_, *replica_);
   gossip::SchedulerOptions scheduling;
   scheduling.interval = config_.gossip_interval;
   anti_entropy_ = std::make_unique<AntiEntropy>(loop_, *replica_, *cluster_, *links_, random_,
@@ -270,28 +273,32 @@ kj::Promise<void> Node::stop() {
   auto served = kj::heapArrayBuilder<kj::Promise<void>>(2);
   served.add(client_server_->stop());
   served.add(peer_server_->stop());
-  return kj::joinPromises(served.finish())
-      .exclusiveJoin(loop_.after(kStopTime))
-      .then([this] {
-        client_server_.reset();
-        peer_server_.reset();
-        return disk_->when_idle();
-      })
-      .then([this] {
-        tasks_.reset();
-        upkeep_alarm_.reset();
-        compare_alarm_.reset();
-        scanner_.reset();
-        coordination_.reset();
-        anti_entropy_.reset();
-        cluster_.reset();
-        links_.reset();
-        views_->close_all();
-        if (const absl::Status closed = store_->close(); !closed.ok()) {
-          spdlog::error("not closed cleanly: {}", text_of(closed));
-        }
-        spdlog::info("stopped");
-      });
+  return kj::joinPromises(served.finish()).exclusiveJoin(loop_.after(kStopTime)).then([this] {
+    client_server_.reset();
+    peer_server_.reset();
+    return close_when_idle();
+  });
+}
+
+kj::Promise<void> Node::close_when_idle() {
+  return disk_->when_idle().then([this]() -> kj::Promise<void> {
+    // Upkeep or an exchange may have begun something since.
+    if (!disk_->idle()) return close_when_idle();
+    tasks_.reset();
+    upkeep_alarm_.reset();
+    compare_alarm_.reset();
+    scanner_.reset();
+    coordination_.reset();
+    anti_entropy_.reset();
+    cluster_.reset();
+    links_.reset();
+    views_->close_all();
+    if (const absl::Status closed = store_->close(); !closed.ok()) {
+      spdlog::error("not closed cleanly: {}", text_of(closed));
+    }
+    spdlog::info("stopped");
+    return kj::READY_NOW;
+  });
 }
 
 }  // namespace grapevine::server
