@@ -122,6 +122,18 @@ absl::StatusOr<DeltaReply> answer(const Replica& replica, const DeltaRequest& re
   return reply;
 }
 
+std::vector<std::string> keys_of(const Replica& replica, const DeltaRequest& request,
+                                 const ResponderLimits& limits) {
+  if (request.dots.size() > limits.dot_ranges_max || !check_dots(request.dots).ok()) return {};
+  const Replica::NamedDots dots = replica.name_dots(request.partition, request.dots,
+                                                    /*with_young=*/false, limits.reply_keys_max);
+  std::vector<std::string> keys;
+  if (!dots.complete) return keys;
+  keys.reserve(dots.named.size());
+  for (const auto& [dot, key] : dots.named) keys.push_back(key);
+  return keys;
+}
+
 std::vector<model::DigestShare> parts_of(const PartitionView& view,
                                          const model::TokenRange& range) {
   std::vector<model::DigestShare> parts;

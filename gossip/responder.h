@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstddef>
+#include <string>
 #include <vector>
 
 #include "gossip/messages.h"
@@ -32,6 +33,10 @@ PartitionState state_of(const PartitionView& view, PartitionId partition);
 
 absl::StatusOr<DeltaReply> answer(const Replica& replica, const DeltaRequest& request,
                                   const ResponderLimits& limits);
+
+// The keys whose entries the answer begins with, as far as the log reaches; nothing is read.
+std::vector<std::string> keys_of(const Replica& replica, const DeltaRequest& request,
+                                 const ResponderLimits& limits);
 
 // Against a frozen view.
 absl::StatusOr<SplitReply> answer(const PartitionView& view, const SplitRequest& request,

@@ -34,8 +34,8 @@ gossip::PartitionState read_state(wire::PartitionState::Reader in) {
 
 }  // namespace
 
-AntiEntropy::AntiEntropy(rpc::Loop& loop, gossip::Replica& replica, Cluster& cluster,
-                         PeerLinks& links, Random& random, const gossip::SchedulerOptions& options,
+AntiEntropy::AntiEntropy(rpc::Loop& loop, StoreReplica& replica, Cluster& cluster, PeerLinks& links,
+                         Random& random, const gossip::SchedulerOptions& options,
                          std::uint64_t bytes_per_second)
     : loop_(loop),
       replica_(replica),
@@ -132,11 +132,9 @@ void AntiEntropy::drain(NodeId peer, std::uint64_t number) {
                        return ask(*asked, to.partition, body);
                      })
                      .then(
-                         [this, peer, number, to = request.number](gossip::ExchangeReply reply) {
-                           Running* const asked = find(peer, number);
-                           if (asked == nullptr) return;
-                           asked->exchange.on_reply(to, std::move(reply));
-                           drain(peer, number);
+                         [this, peer, number, to = request.number,
+                          body = request.body](gossip::ExchangeReply reply) {
+                           hand_over(peer, number, to, body, std::move(reply));
                          },
                          [this, peer, number, to = request.number](kj::Exception&& exception) {
                            Running* const asked = find(peer, number);
@@ -151,6 +149,20 @@ void AntiEntropy::drain(NodeId peer, std::uint64_t number) {
   if (running->mark.has_value()) closing_.heard(peer, *running->mark, report.heard_all);
   running_.erase(peer);
   end(peer, report);
+}
+
+// The exchange reads what it merges or lists: that is brought into memory first.
+void AntiEntropy::hand_over(NodeId peer, std::uint64_t number,
+                            const gossip::Exchange::RequestNumber& to,
+                            const gossip::ExchangeRequest& request, gossip::ExchangeReply reply) {
+  // A pull may end while its answer waits here: then the exchange does not know it any more.
+  const auto shared = std::make_shared<gossip::ExchangeReply>(std::move(reply));
+  replica_.warm_for(to.partition, request, *shared, [this, peer, number, to, shared] {
+    Running* const asked = find(peer, number);
+    if (asked == nullptr) return;
+    asked->exchange.on_reply(to, std::move(*shared));
+    drain(peer, number);
+  });
 }
 
 // Requests that bring entries wait until what came before is paid for.

@@ -16,6 +16,7 @@
 #include "server/alarm.h"
 #include "server/cluster.h"
 #include "server/peer_links.h"
+#include "server/store_replica.h"
 #include "server/tasks.h"
 
 namespace grapevine::server {
@@ -40,7 +41,7 @@ class AntiEntropy {
   static constexpr int kSettleIntervals = 10;
   static constexpr std::size_t kClosesAtOnce = 256;  // of partitions, in one turn
 
-  AntiEntropy(rpc::Loop& loop, gossip::Replica& replica, Cluster& cluster, PeerLinks& links,
+  AntiEntropy(rpc::Loop& loop, StoreReplica& replica, Cluster& cluster, PeerLinks& links,
               Random& random, const gossip::SchedulerOptions& options,
               std::uint64_t bytes_per_second);
 
@@ -92,6 +93,8 @@ class AntiEntropy {
                                          const gossip::ExchangeRequest& request);
   kj::Promise<gossip::ExchangeReply> ask_view(wire::ReplicaView::Client view,
                                               const gossip::ExchangeRequest& request);
+  void hand_over(NodeId peer, std::uint64_t number, const gossip::Exchange::RequestNumber& to,
+                 const gossip::ExchangeRequest& request, gossip::ExchangeReply reply);
   kj::Promise<void> within_budget(const gossip::ExchangeRequest& request);
   void end(NodeId peer, const gossip::ExchangeReport& report);
   bool must_hear(NodeId peer, PartitionId partition) const;
@@ -101,7 +104,7 @@ class AntiEntropy {
   kj::Promise<void> until_repaired(Instant since);
 
   rpc::Loop& loop_;
-  gossip::Replica& replica_;
+  StoreReplica& replica_;
   Cluster& cluster_;
   PeerLinks& links_;
   gossip::Scheduler scheduler_;

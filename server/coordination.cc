@@ -44,11 +44,17 @@ void Coordination::drain() {
   draining_ = true;
   for (;;) {
     CoordinatorOutput output = coordinator_.take_output();
-    if (output.calls.empty() && output.answers.empty() && output.wait_durable == 0 &&
-        output.lagging.empty() && !output.must_renew_actor) {
+    if (output.calls.empty() && output.answers.empty() && output.warms.empty() &&
+        output.wait_durable == 0 && output.lagging.empty() && !output.must_renew_actor) {
       break;
     }
     for (PeerCall& call : output.calls) make(std::move(call));
+    for (CoordinatorOutput::Warm& warm : output.warms) {
+      store_.warm(std::move(warm.keys), [this, id = warm.id] {
+        coordinator_.on_warm(id);
+        drain();
+      });
+    }
     if (output.wait_durable != 0) {
       store_.when_durable(output.wait_durable, [this, number = output.wait_durable] {
         coordinator_.on_durable(number);

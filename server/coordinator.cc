@@ -87,8 +87,42 @@ void Coordinator::start_wave(Request& request) {
     }
   }
   if (!elsewhere.empty()) forward(request, elsewhere);
-  if (!writes.empty()) start_writes(request, writes);
-  if (!reads.empty()) start_reads(request, reads);
+  counters_.writes += writes.size();
+  counters_.reads += reads.size();
+  if (!writes.empty()) start_writes(request, std::move(writes), storage::Reach::kMemory);
+  if (!reads.empty()) start_reads(request, reads, storage::Reach::kMemory);
+}
+
+// Their keys are not in memory.
+void Coordinator::park(Request& request, const std::vector<std::size_t>& indices) {
+  if (indices.empty()) return;
+  counters_.cold += indices.size();
+  CoordinatorOutput::Warm warm{{++last_warm_}, {}};
+  for (const std::size_t index : indices) warm.keys.push_back(request.operations[index].key);
+  std::sort(warm.keys.begin(), warm.keys.end());
+  warm.keys.erase(std::unique(warm.keys.begin(), warm.keys.end()), warm.keys.end());
+  parked_.emplace(warm.id, Group{request.id, indices});
+  output_.warms.push_back(std::move(warm));
+}
+
+// A key that is cold again already is read from the disk here and now: parked again and again it
+// might never have its turn.
+void Coordinator::on_warm(WarmId id) {
+  const auto parked = parked_.find(id);
+  if (parked == parked_.end()) return;
+  const Group group = std::move(parked->second);
+  parked_.erase(parked);
+  const auto found = requests_.find(group.request);
+  if (found == requests_.end()) return;
+  Request& request = *found->second;
+  std::vector<std::size_t> reads;
+  std::vector<std::size_t> writes;
+  for (const std::size_t index : group.operations) {
+    (request.operations[index].writes() ? writes : reads).push_back(index);
+  }
+  if (!writes.empty()) start_writes(request, std::move(writes), storage::Reach::kDisk);
+  if (!reads.empty()) start_reads(request, reads, storage::Reach::kDisk);
+  finish_if_done(request);
 }
 
 // Answers the request when every wave is through; starts the next one when this one is. May destroy
@@ -275,6 +309,11 @@ void Coordinator::tick(Instant now) {
       for (const std::size_t index : request.waves[request.wave]) {
         const OperationState& state = request.states[index];
         if (state.resolved) continue;
+        if (state.queued) {
+          resolve(request, index, overloaded_error(", and did until the deadline"));
+          ++counters_.overloaded;
+          continue;
+        }
         const bool under_way = state.outstanding > 0 || state.confirmed > 0 ||
                                (!state.owners.empty() && !owned_here(state));  // forwarded
         if (request.operations[index].writes() && under_way) {
@@ -294,15 +333,23 @@ void Coordinator::tick(Instant now) {
         }
       }
     }
+    std::erase_if(queued_, [&](const Group& group) {
+      if (group.request != request.id) return false;
+      queued_bytes_ -= group.bytes;
+      queued_writes_ -= group.operations.size();
+      return true;
+    });
     request.wave = request.waves.size();
     request.unresolved = 0;
     finish_if_done(request);
   }
+  if (!queued_.empty()) try_queued(now);
 }
 
 std::optional<Instant> Coordinator::next_deadline() const {
   if (deadlines_.empty()) return std::nullopt;
-  return deadlines_.begin()->first;
+  const Instant deadline = deadlines_.begin()->first;
+  return queued_.empty() ? deadline : std::min(deadline, try_queued_at_.value_or(Instant{}));
 }
 
 }  // namespace grapevine::server

@@ -11,13 +11,21 @@
 //   a key that this node does not own is forwarded to one that does.
 //
 // Operations of a request on one key are done in order; a request is cut into waves for that.
-// Bounds: requests_max requests at once; a request ends at its deadline. Not promised: that a write
-// that was not confirmed did not happen.
+//
+// Nothing here waits for the disk. An operation whose key is not in memory is parked until that was
+// warmed; the others of its wave go on. Writes that the store refuses because its disk lags (a write
+// stall) queue up and are tried again, in order, every kStallPause, until they are in or their
+// request's deadline comes; no later write overtakes them.
+//
+// Bounds: kRequestsMax requests at once, kQueuedWritesMax writes with kQueuedBytesMax in the queue;
+// a request ends at its deadline. Not promised: that a write that was not confirmed did not happen.
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
@@ -39,6 +47,11 @@ struct RequestId {
 struct CallId {
   std::uint64_t value = 0;
   friend auto operator<=>(const CallId&, const CallId&) = default;
+};
+
+struct WarmId {
+  std::uint64_t value = 0;
+  friend auto operator<=>(const WarmId&, const WarmId&) = default;
 };
 
 // What the coordinator asks of other nodes.
@@ -76,6 +89,11 @@ struct CoordinatorOutput {
     std::vector<OperationAnswer> answers;  // one an operation, in order
   };
   std::vector<Answer> answers;
+  struct Warm {
+    WarmId id;
+    std::vector<std::string> keys;
+  };
+  std::vector<Warm> warms;  // on_warm is wanted while they are in memory: Store::warm
   // on_durable is wanted when the store's commits up to here are durable; 0: nothing to wait for.
   storage::CommitNumber wait_durable = 0;
   std::vector<NodeId>
@@ -90,11 +108,17 @@ struct CoordinatorCounters {
   std::uint64_t failed = 0;  // operations answered with an error
   std::uint64_t forwarded = 0;
   std::uint64_t read_repairs = 0;  // entries sent or stored because an owner lagged
+  std::uint64_t cold = 0;          // operations parked because their key was not in memory
+  std::uint64_t queued = 0;        // writes that had to wait for a stalled store
+  std::uint64_t overloaded = 0;    // of them, and beyond the queue's bounds: refused in the end
 };
 
 class Coordinator {
  public:
   static constexpr std::size_t kRequestsMax = 20'000;
+  static constexpr std::size_t kQueuedWritesMax = 10'000;
+  static constexpr std::size_t kQueuedBytesMax = std::size_t{64} << 20;  // of keys and values
+  static constexpr Duration kStallPause = std::chrono::milliseconds(5);
 
   Coordinator(storage::Store& store, const Ring& ring) : store_(store), ring_(ring) {}
 
@@ -109,8 +133,9 @@ class Coordinator {
   void on_reply(CallId call, PeerReply reply);
   void on_failure(CallId call, const absl::Status& status);
   void on_durable(storage::CommitNumber number);
+  void on_warm(WarmId id);
   void tick(Instant now);
-  // When tick is wanted; nullopt: nothing is under way.
+  // When tick is wanted, perhaps at once; nullopt: nothing is under way.
   std::optional<Instant> next_deadline() const;
 
   CoordinatorOutput take_output() { return std::exchange(output_, {}); }
@@ -124,6 +149,7 @@ class Coordinator {
     Owners owners;
     std::size_t needed = 0;
     bool resolved = false;
+    bool queued = false;  // a write in queued_
     std::size_t outstanding =
         0;  // nodes that may still answer; for a write this one too, until its log is durable
     std::size_t confirmed = 0;  // writes: who has it durably
@@ -160,6 +186,13 @@ class Coordinator {
         operations;  // of the request; of a read, one a key, in the order of the call
   };
 
+  // Operations of one request that go on together.
+  struct Group {
+    RequestId request;
+    std::vector<std::size_t> operations;
+    std::size_t bytes = 0;  // of those in queued_
+  };
+
   // Common to all.
   static std::vector<std::vector<std::size_t>> cut_into_waves(const std::vector<Operation>& ops);
   void start_wave(Request& request);
@@ -168,17 +201,22 @@ class Coordinator {
   CallId send(NodeId to, std::variant<ReplicateCall, ReadCall, ForwardCall> body, Call call);
   std::size_t reachable_owners(const OperationState& state) const;
   bool owned_here(const OperationState& state) const;
+  void park(Request& request, const std::vector<std::size_t>& indices);
 
   // coordinator_write.cc
-  void start_writes(Request& request, const std::vector<std::size_t>& indices);
-  absl::Status write_here(Request& request, std::vector<std::size_t>& indices,
+  void start_writes(Request& request, std::vector<std::size_t> indices, storage::Reach reach);
+  bool try_writes(Request& request, std::vector<std::size_t>& indices, storage::Reach reach);
+  absl::Status write_here(Request& request, std::vector<std::size_t>& indices, storage::Reach reach,
                           storage::Committed& committed);
+  static absl::Status overloaded_error(const std::string& how);
+  void queue_writes(Request& request, const std::vector<std::size_t>& indices);
+  void try_queued(Instant now);
   void replicate(Request& request, const std::vector<std::size_t>& indices,
                  std::vector<model::KeyedEntry> entries);
   void write_answered(Request& request, std::size_t index, bool confirmed);
 
   // coordinator_read.cc
-  void start_reads(Request& request, const std::vector<std::size_t>& indices);
+  void start_reads(Request& request, const std::vector<std::size_t>& indices, storage::Reach reach);
   void ask_more_owners(Request& request, const std::vector<std::size_t>& indices);
   void read_answered(Request& request, std::size_t index);
   void fetch_values(Request& request, std::size_t index, const model::Entry& joined);
@@ -197,10 +235,16 @@ class Coordinator {
   std::string writes_refused_because_;
   std::uint64_t last_request_ = 0;
   std::uint64_t last_call_ = 0;
+  std::uint64_t last_warm_ = 0;
   absl::btree_map<RequestId, std::unique_ptr<Request>> requests_;
   absl::btree_map<CallId, Call> calls_;  // may outlive their request
   std::multimap<storage::CommitNumber, std::pair<RequestId, std::size_t>> not_durable_;
   std::multimap<Instant, RequestId> deadlines_;
+  absl::btree_map<WarmId, Group> parked_;  // may outlive their request
+  std::deque<Group> queued_;               // writes, oldest first
+  std::size_t queued_bytes_ = 0;
+  std::size_t queued_writes_ = 0;
+  std::optional<Instant> try_queued_at_;  // nullopt: the next tick says
   CoordinatorOutput output_;
   CoordinatorCounters counters_;
 };

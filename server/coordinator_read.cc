@@ -27,12 +27,17 @@ std::vector<model::Version> as_shown(model::Entry entry) {
 
 }  // namespace
 
-void Coordinator::start_reads(Request& request, const std::vector<std::size_t>& indices) {
-  counters_.reads += indices.size();
+void Coordinator::start_reads(Request& request, const std::vector<std::size_t>& indices,
+                              storage::Reach reach) {
+  std::vector<std::size_t> cold;
   std::vector<std::size_t> wanting;
   for (const std::size_t index : indices) {
     OperationState& state = request.states[index];
-    auto entry = store_.load(request.operations[index].key, model::Values::kWith);
+    auto entry = store_.load(request.operations[index].key, model::Values::kWith, reach);
+    if (storage::is_cold(entry.status())) {
+      cold.push_back(index);
+      continue;
+    }
     if (!entry.ok()) {
       resolve(request, index, entry.status());
       continue;
@@ -46,6 +51,7 @@ void Coordinator::start_reads(Request& request, const std::vector<std::size_t>& 
     }
   }
   if (!wanting.empty()) ask_more_owners(request, wanting);
+  park(request, cold);
 }
 
 // Asks as many owners more as each of the reads still needs; a read that can never have enough
@@ -163,7 +169,7 @@ void Coordinator::repair(Request& request, std::size_t index, const model::Entry
       send(owner, ReplicateCall{{shared}}, {request.id, owner, Call::Kind::kRepair, {}});
       continue;
     }
-    auto batch = store_.begin();
+    auto batch = store_.begin(storage::Reach::kMemory);
     if (!batch.ok()) continue;
     const absl::Status received = (*batch)->receive(*shared);
     if (absl::IsFailedPrecondition(received)) output_.must_renew_actor = true;

@@ -1,5 +1,6 @@
 // Writes: here first, then to all other owners at once.
 #include <algorithm>
+#include <string_view>
 #include <utility>
 
 #include <fmt/format.h>
@@ -11,36 +12,103 @@
 
 namespace grapevine::server {
 
-void Coordinator::start_writes(Request& request, const std::vector<std::size_t>& indices) {
-  counters_.writes += indices.size();
-  std::vector<std::size_t> written = indices;
+void Coordinator::start_writes(Request& request, std::vector<std::size_t> indices,
+                               storage::Reach reach) {
+  if (!queued_.empty() || !try_writes(request, indices, reach)) queue_writes(request, indices);
+}
+
+// Writes, parks or refuses them. False when the store is stalled: then nothing was written, and
+// those that stay in `indices` are to be tried again.
+bool Coordinator::try_writes(Request& request, std::vector<std::size_t>& indices,
+                             storage::Reach reach) {
   storage::Committed committed;
-  if (absl::Status status = write_here(request, written, committed); !status.ok()) {
-    for (const std::size_t index : written) resolve(request, index, status);
-    return;
+  const absl::Status status = write_here(request, indices, reach, committed);
+  if (storage::is_stalled(status)) return false;
+  if (!status.ok()) {
+    for (const std::size_t index : indices) resolve(request, index, status);
+    return true;
   }
-  if (written.empty()) return;
-  for (const std::size_t index : written) {
+  if (indices.empty()) return true;
+  for (const std::size_t index : indices) {
     request.states[index].outstanding = 1;  // this node, until its log is durable
     not_durable_.emplace(committed.number, std::pair(request.id, index));
   }
   output_.wait_durable = committed.number;
-  replicate(request, written, std::move(committed.to_replicate));
+  replicate(request, indices, std::move(committed.to_replicate));
+  return true;
 }
 
-// Takes from `indices` the operations that are refused; those that stay are written, all or, with
-// an error, none.
+absl::Status Coordinator::overloaded_error(const std::string& how) {
+  return absl::ResourceExhaustedError(
+      fmt::format("overloaded: this node's disk lags behind the writes{}; nothing was written, try "
+                  "again in 100 ms, or another node",
+                  how));
+}
+
+// The store is stalled, or others that came earlier wait for it.
+void Coordinator::queue_writes(Request& request, const std::vector<std::size_t>& indices) {
+  Group group{request.id, {}};
+  for (const std::size_t index : indices) {
+    const Operation& operation = request.operations[index];
+    const std::size_t bytes = operation.key.size() + operation.value.size();
+    if (queued_writes_ == kQueuedWritesMax || queued_bytes_ + bytes > kQueuedBytesMax) {
+      resolve(request, index,
+              overloaded_error(fmt::format(", and {} writes wait for it", queued_writes_)));
+      ++counters_.overloaded;
+      continue;
+    }
+    request.states[index].queued = true;
+    group.operations.push_back(index);
+    group.bytes += bytes;
+    ++queued_writes_;
+    queued_bytes_ += bytes;
+  }
+  counters_.queued += group.operations.size();
+  if (!group.operations.empty()) queued_.push_back(std::move(group));
+}
+
+void Coordinator::try_queued(Instant now) {
+  const bool due = try_queued_at_.has_value() && *try_queued_at_ <= now;
+  while (due && !queued_.empty()) {
+    const Group& oldest = queued_.front();
+    Request& request = *requests_.find(oldest.request)->second;
+    // To the disk: parked now, they would be overtaken by what waits behind them.
+    std::vector<std::size_t> indices = oldest.operations;
+    // An earlier try may have refused some of them.
+    std::erase_if(indices, [&](std::size_t index) { return request.states[index].resolved; });
+    if (!try_writes(request, indices, storage::Reach::kDisk)) break;
+    for (const std::size_t index : oldest.operations) request.states[index].queued = false;
+    queued_bytes_ -= oldest.bytes;
+    queued_writes_ -= oldest.operations.size();
+    queued_.pop_front();
+    finish_if_done(request);
+  }
+  if (queued_.empty()) {
+    try_queued_at_.reset();
+  } else if (due || !try_queued_at_.has_value()) {
+    try_queued_at_ = now + kStallPause;
+  }
+}
+
+// Takes from `indices` the operations that are refused or parked; those that stay are written, all
+// or, with an error, none.
 absl::Status Coordinator::write_here(Request& request, std::vector<std::size_t>& indices,
-                                     storage::Committed& committed) {
+                                     storage::Reach reach, storage::Committed& committed) {
   if (!writes_refused_because_.empty()) {
     return absl::UnavailableError(
         fmt::format("this node takes no writes yet: {}; nothing was written, try again or "
                     "another node",
                     writes_refused_because_));
   }
-  GRAPEVINE_ASSIGN_OR_RETURN(auto batch, store_.begin());
+  GRAPEVINE_ASSIGN_OR_RETURN(auto batch, store_.begin(reach));
+  std::vector<std::size_t> cold;
+  absl::flat_hash_set<std::string_view> cold_keys;
   const auto refused = [&](std::size_t index) {
     const Operation& operation = request.operations[index];
+    if (!cold.empty() && cold_keys.contains(operation.key)) {
+      cold.push_back(index);  // in order, behind the one that is parked
+      return true;
+    }
     storage::WriteRequest write;
     write.key = operation.key;
     if (operation.kind == OperationKind::kPut) write.value = operation.value;
@@ -55,6 +123,11 @@ absl::Status Coordinator::write_here(Request& request, std::vector<std::size_t>&
       write.context = *std::move(context);
     }
     auto outcome = batch->write(std::move(write));
+    if (storage::is_cold(outcome.status())) {
+      cold.push_back(index);
+      cold_keys.insert(operation.key);
+      return true;
+    }
     if (!outcome.ok()) {
       if (absl::IsFailedPrecondition(outcome.status())) output_.must_renew_actor = true;
       resolve(request, index, outcome.status());
@@ -65,6 +138,7 @@ absl::Status Coordinator::write_here(Request& request, std::vector<std::size_t>&
     return false;
   };
   indices.erase(std::remove_if(indices.begin(), indices.end(), refused), indices.end());
+  park(request, cold);
   if (indices.empty()) return absl::OkStatus();
   GRAPEVINE_ASSIGN_OR_RETURN(committed, store_.commit(std::move(batch)));
   return absl::OkStatus();

@@ -47,10 +47,10 @@ Node::Node(rpc::Loop& loop, Config config, std::uint64_t seed)
   tell_opened_ = kj::mv(opened.fulfiller);
 }
 
+// What the threads hold is the store's: they go first.
 Node::~Node() noexcept {
-  if (opening_ == nullptr) return;
-  opening_->give_up();
-  disk_.reset();  // waits for it
+  if (opening_ != nullptr) opening_->give_up();
+  disk_.reset();
 }
 
 absl::Status Node::begin_opening() {
@@ -167,7 +167,7 @@ void Node::assemble() {
           [this] { anti_entropy_->members_changed(); },
           [this](NodeId node, Instant begun) { anti_entropy_->peer_told(node, begun); }});
   replica_ = std::make_unique<StoreReplica>(*store_, [this] { return renew_actor(); });
-  views_ = std::make_unique<ViewTable>(loop_, *replica_);
+  views_ = std::make_unique<ViewTable>(loop_, *disk_, *replica_);
   gossip::SchedulerOptions scheduling;
   scheduling.interval = config_.gossip_interval;
   anti_entropy_ = std::make_unique<AntiEntropy>(loop_, *replica_, *cluster_, *links_, random_,
@@ -328,22 +328,26 @@ kj::Promise<void> Node::stop() {
   auto served = kj::heapArrayBuilder<kj::Promise<void>>(2);
   served.add(client_server_->stop());
   served.add(peer_server_->stop());
-  return kj::joinPromises(served.finish())
-      .exclusiveJoin(loop_.after(kStopTime))
-      .then([this] {
-        client_server_.reset();
-        peer_server_.reset();
-        return disk_->when_idle();
-      })
+  return kj::joinPromises(served.finish()).exclusiveJoin(loop_.after(kStopTime)).then([this] {
+    client_server_.reset();
+    peer_server_.reset();
+    return close_when_idle();
+  });
+}
+
+kj::Promise<void> Node::close_when_idle() {
+  return disk_->when_idle()
       .then([this]() -> kj::Promise<void> {
         if (opening()) return kj::READY_NOW;
         return backups_->stop();
       })
-      .then([this] {
+      .then([this]() -> kj::Promise<void> {
         if (opening()) {
           spdlog::info("stopped");
-          return;
+          return kj::READY_NOW;
         }
+        // Upkeep or an exchange may have begun something since.
+        if (!disk_->idle()) return close_when_idle();
         tasks_.reset();
         upkeep_alarm_.reset();
         compare_alarm_.reset();
@@ -358,6 +362,7 @@ kj::Promise<void> Node::stop() {
           spdlog::error("not closed cleanly: {}", text_of(closed));
         }
         spdlog::info("stopped");
+        return kj::READY_NOW;
       });
 }
 

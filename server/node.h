@@ -106,6 +106,7 @@ class Node {
   void ready();
   absl::Status renew_actor();
   void upkeep();
+  kj::Promise<void> close_when_idle();
 
   rpc::Loop& loop_;
   Config config_;

@@ -9,6 +9,7 @@
 #include "gossip/responder.h"
 #include "rpc/errors.h"
 #include "server/node.h"
+#include "server/off_loop.h"
 #include "storage/base/limits.h"
 
 namespace grapevine::server {
@@ -46,13 +47,13 @@ class PeerService final : public wire::Peer::Server {
       entries.push_back(*std::move(entry));
     }
     context.releaseParams();
-    const auto number = node_.replica().receive(entries);
-    rpc::throw_if_error(number.status());
-    auto durable = kj::newPromiseAndFulfiller<void>();
-    node_.store().when_durable(*number,
-                               [fulfiller = std::make_shared<kj::Own<kj::PromiseFulfiller<void>>>(
-                                    kj::mv(durable.fulfiller))] { (*fulfiller)->fulfill(); });
-    return kj::mv(durable.promise);
+    const auto number = node_.replica().receive(entries, storage::Reach::kMemory);
+    if (!storage::is_cold(number.status())) return durable(number);
+    std::vector<std::string> keys;
+    for (const model::KeyedEntry& entry : entries) keys.push_back(entry.key);
+    return when_warm(node_.store(), std::move(keys), [this, entries = std::move(entries)] {
+      return durable(node_.replica().receive(entries, storage::Reach::kDisk));
+    });
   }
 
   kj::Promise<void> read(ReadContext context) override {
@@ -64,15 +65,26 @@ class PeerService final : public wire::Peer::Server {
     }
     const auto values = params.getHeadsOnly() ? model::Values::kWithout : model::Values::kWith;
     auto results = context.getResults().initResults(keys.size());
+    std::vector<unsigned> cold;
+    std::vector<std::string> cold_keys;
     for (unsigned i = 0; i < keys.size(); ++i) {
-      const auto entry = node_.store().load(view(keys[i]), values);
-      if (entry.ok()) {
-        write(*entry, results[i].initEntry());
+      const auto entry = node_.store().load(view(keys[i]), values, storage::Reach::kMemory);
+      if (storage::is_cold(entry.status())) {
+        cold.push_back(i);
+        cold_keys.emplace_back(view(keys[i]));
       } else {
-        write(entry.status(), results[i].initStatus());
+        write_loaded(entry, results[i]);
       }
     }
-    return kj::READY_NOW;
+    if (cold.empty()) return kj::READY_NOW;
+    return when_warm(node_.store(), std::move(cold_keys),
+                     [this, context, cold = std::move(cold), values, results]() mutable {
+                       for (const unsigned i : cold) {
+                         write_loaded(
+                             node_.store().load(view(context.getParams().getKeys()[i]), values),
+                             results[i]);
+                       }
+                     });
   }
 
   kj::Promise<void> forward(ForwardContext context) override {
@@ -91,17 +103,19 @@ class PeerService final : public wire::Peer::Server {
 
   kj::Promise<void> forwardScan(ForwardScanContext context) override {
     const auto params = context.getParams();
-    auto results = context.getResults();
-    std::optional<std::string> after;
-    if (params.getResumes()) after = std::string(view(params.getAfterKey()));
-    const auto page = scan_partition(
-        node_.store(), known(params.getPartition()), std::string(view(params.getPrefix())),
-        std::min<std::size_t>(params.getLimit(), kScanKeysMax), after, params.getValues());
-    rpc::throw_if_error(page.status());
-    write(page->keys, [&](unsigned count) { return results.initItems(count); });
-    results.setMore(page->more);
-    results.setLastSeen(bytes_of(page->last_seen));
-    return kj::READY_NOW;
+    PartitionScan scan;
+    scan.partition = known(params.getPartition());
+    scan.prefix = view(params.getPrefix());
+    scan.limit = std::min<std::size_t>(params.getLimit(), kScanKeysMax);
+    if (params.getResumes()) scan.after_key = std::string(view(params.getAfterKey()));
+    scan.values = params.getValues();
+    return scan_partition(node_.store(), std::move(scan))
+        .then([context](PartitionPage page) mutable {
+          auto results = context.getResults();
+          write(page.keys, [&](unsigned count) { return results.initItems(count); });
+          results.setMore(page.more);
+          results.setLastSeen(bytes_of(page.last_seen));
+        });
   }
 
   kj::Promise<void> summary(SummaryContext context) override {
@@ -147,17 +161,21 @@ class PeerService final : public wire::Peer::Server {
     const auto params = context.getParams();
     auto dots = server::read(params.getDots());
     rpc::throw_if_error(dots.status());
-    const auto reply = gossip::answer(
-        node_.replica(), gossip::DeltaRequest{known(params.getPartition()), *std::move(dots)},
-        limits_);
-    auto results = context.getResults();
-    write(reply.status(), results.initStatus());
-    if (!reply.ok()) return kj::READY_NOW;
-    write(reply->entries, [&](unsigned count) { return results.initEntries(count); });
-    results.setInFlight(reply->in_flight);
-    results.setLogReaches(reply->log_reaches);
-    results.setMore(reply->more);
-    return kj::READY_NOW;
+    gossip::DeltaRequest request{known(params.getPartition()), *std::move(dots)};
+    std::vector<std::string> keys = gossip::keys_of(node_.replica(), request, limits_);
+    return when_warm(
+        node_.store(), std::move(keys),
+        [this, context, request = std::move(request)]() mutable {
+          const auto reply = gossip::answer(node_.replica(), request, limits_);
+          auto results = context.getResults();
+          write(reply.status(), results.initStatus());
+          if (!reply.ok()) return;
+          write(reply->entries, [&](unsigned count) { return results.initEntries(count); });
+          results.setInFlight(reply->in_flight);
+          results.setLogReaches(reply->log_reaches);
+          results.setMore(reply->more);
+        },
+        limits_.reply_bytes_max);
   }
 
   kj::Promise<void> openView(OpenViewContext context) override {
@@ -181,6 +199,24 @@ class PeerService final : public wire::Peer::Server {
       if (!closed && !node_.anti_entropy().ended(event.actor)) continue;
       rpc::throw_if_error(absl::AbortedError(fmt::format(
           "write of {}, an epoch of the node that has ended: not taken", to_string(event.actor))));
+    }
+  }
+
+  kj::Promise<void> durable(const absl::StatusOr<storage::CommitNumber>& number) {
+    rpc::throw_if_error(number.status());
+    auto durable = kj::newPromiseAndFulfiller<void>();
+    node_.store().when_durable(*number,
+                               [fulfiller = std::make_shared<kj::Own<kj::PromiseFulfiller<void>>>(
+                                    kj::mv(durable.fulfiller))] { (*fulfiller)->fulfill(); });
+    return kj::mv(durable.promise);
+  }
+
+  static void write_loaded(const absl::StatusOr<model::Entry>& entry,
+                           wire::Peer::ReadResult::Builder out) {
+    if (entry.ok()) {
+      write(*entry, out.initEntry());
+    } else {
+      write(entry.status(), out.initStatus());
     }
   }
 

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "rpc/errors.h"
+#include "server/off_loop.h"
 #include "server/wire.h"
 #include "storage/model/bytes.h"
 #include "storage/model/token.h"
@@ -29,40 +30,58 @@ std::string partition_cursor(std::uint32_t partition) {
   return cursor;
 }
 
-}  // namespace
-
-absl::StatusOr<PartitionPage> scan_partition(const storage::Store& store, PartitionId partition,
-                                             const std::string& prefix, std::size_t limit,
-                                             const std::optional<std::string>& after_key,
-                                             bool values) {
-  model::TokenRange range = store.partitioning().range(partition);
+// With a moment on any thread.
+absl::StatusOr<PartitionPage> read_page(const storage::Store& store, const PartitionScan& scan,
+                                        storage::Reach reach, const storage::Moment* at) {
+  const std::string& prefix = scan.prefix;
+  model::TokenRange range = store.partitioning().range(scan.partition);
   if (model::prefix_fixes_token(prefix)) {
     const model::Token token = model::token_of(prefix);
     if (!range.contains(token)) return PartitionPage{};
     range = {token, token};
   }
   PartitionPage page;
-  GRAPEVINE_RETURN_IF_ERROR(store.live(partition).scan(
-      range, after_key, values ? model::Values::kWith : model::Values::kWithout,
-      [&](std::string_view key, model::Entry entry) {
-        if (page.keys.size() == limit || page.bytes > kPageBytesMax ||
-            page.looked_at == kKeysLookedAtMax) {
-          page.more = true;
-          return false;
-        }
-        ++page.looked_at;
-        page.last_seen = key;
-        if (entry.versions.empty() || !key.starts_with(prefix)) return true;
-        ScannedKey found{std::string(key), {}};
-        for (model::Version& version : entry.versions) {
-          page.bytes += version.value.size();
-          found.versions.push_back(std::move(version));
-        }
-        page.bytes += key.size();
-        page.keys.push_back(std::move(found));
-        return true;
-      }));
+  GRAPEVINE_RETURN_IF_ERROR(
+      store.live(scan.partition)
+          .scan_stored(
+              range, scan.after_key, scan.values ? model::Values::kWith : model::Values::kWithout,
+              reach,
+              [&](std::string_view key, model::Entry entry) {
+                if (page.keys.size() == scan.limit || page.bytes > kPageBytesMax ||
+                    page.looked_at == kKeysLookedAtMax) {
+                  page.more = true;
+                  return false;
+                }
+                ++page.looked_at;
+                page.last_seen = key;
+                if (entry.versions.empty() || !key.starts_with(prefix)) return true;
+                ScannedKey found{std::string(key), {}};
+                for (model::Version& version : entry.versions) {
+                  page.bytes += version.value.size();
+                  found.versions.push_back(std::move(version));
+                }
+                page.bytes += key.size();
+                page.keys.push_back(std::move(found));
+                return true;
+              },
+              at));
   return page;
+}
+
+}  // namespace
+
+kj::Promise<PartitionPage> scan_partition(const storage::Store& store, PartitionScan scan) {
+  auto page = read_page(store, scan, storage::Reach::kMemory, nullptr);
+  if (page.ok()) return *std::move(page);
+  if (!storage::is_cold(page.status())) return rpc::to_exception(page.status());
+  return off_loop(store.executor(),
+                  [&store, moment = store.live(scan.partition).moment(), scan] {
+                    return read_page(store, scan, storage::Reach::kDisk, &moment);
+                  })
+      .then([](absl::StatusOr<PartitionPage> found) {
+        rpc::throw_if_error(found.status());
+        return *std::move(found);
+      });
 }
 
 struct Scanner::Progress {
@@ -135,11 +154,9 @@ kj::Promise<PartitionPage> Scanner::one_partition(const Progress& progress) {
   if (std::find(owners.begin(), owners.end(), ring_.self()) == owners.end()) {
     return from_peer(progress);
   }
-  auto page = scan_partition(store_, PartitionId{progress.partition}, progress.request.prefix,
-                             progress.request.limit - progress.page.keys.size(), progress.after_key,
-                             progress.request.values);
-  if (!page.ok()) return rpc::to_exception(page.status());
-  return *std::move(page);
+  return scan_partition(store_, {PartitionId{progress.partition}, progress.request.prefix,
+                                 progress.request.limit - progress.page.keys.size(),
+                                 progress.after_key, progress.request.values});
 }
 
 kj::Promise<PartitionPage> Scanner::from_peer(const Progress& progress) {

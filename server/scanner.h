@@ -39,10 +39,15 @@ struct PartitionPage {
   std::size_t bytes = 0;  // of keys and values
   std::size_t looked_at = 0;
 };
-absl::StatusOr<PartitionPage> scan_partition(const storage::Store& store, PartitionId partition,
-                                             const std::string& prefix, std::size_t limit,
-                                             const std::optional<std::string>& after_key,
-                                             bool values);
+struct PartitionScan {
+  PartitionId partition;
+  std::string prefix;
+  std::size_t limit = 1;
+  std::optional<std::string> after_key;
+  bool values = false;
+};
+// In memory at once, else away from the loop: `store` must live until its executor is idle.
+kj::Promise<PartitionPage> scan_partition(const storage::Store& store, PartitionScan scan);
 
 // Resource, loop thread. Scans read one owner of each partition: this node where it is one, else
 // the first that can be reached. The cursor names the last key looked at; so keys that stay put are

@@ -1,6 +1,10 @@
 #include "server/store_replica.h"
 
+#include <algorithm>
 #include <utility>
+
+#include "gossip/range_descent.h"
+#include "gossip/responder.h"
 
 namespace grapevine::server {
 
@@ -43,8 +47,8 @@ gossip::Replica::NamedDots StoreReplica::name_dots(PartitionId partition,
 }
 
 absl::StatusOr<storage::CommitNumber> StoreReplica::receive_once(
-    const std::vector<model::KeyedEntry>& entries) {
-  GRAPEVINE_ASSIGN_OR_RETURN(auto batch, store_.begin());
+    const std::vector<model::KeyedEntry>& entries, storage::Reach reach) {
+  GRAPEVINE_ASSIGN_OR_RETURN(auto batch, store_.begin(reach));
   for (const model::KeyedEntry& entry : entries) {
     GRAPEVINE_RETURN_IF_ERROR(batch->receive(entry));
   }
@@ -53,11 +57,70 @@ absl::StatusOr<storage::CommitNumber> StoreReplica::receive_once(
 }
 
 absl::StatusOr<storage::CommitNumber> StoreReplica::receive(
-    const std::vector<model::KeyedEntry>& entries) {
-  auto received = receive_once(entries);
+    const std::vector<model::KeyedEntry>& entries, storage::Reach reach) {
+  auto received = receive_once(entries, reach);
   if (!absl::IsFailedPrecondition(received.status())) return received;
   GRAPEVINE_RETURN_IF_ERROR(on_forgotten_dots_());
-  return receive_once(entries);
+  return receive_once(entries, reach);
+}
+
+namespace {
+
+void add_keys(const std::vector<model::KeyedEntry>& entries, std::vector<std::string>& keys) {
+  for (const model::KeyedEntry& keyed : entries) keys.push_back(keyed.key);
+}
+
+// The leaves that a pull lists next: it descends in the same way.
+void add_leaves(gossip::RangeDescent& descent, std::vector<model::TokenRange>& ranges) {
+  for (const auto& leaf : descent.take_leaves()) ranges.push_back(leaf.range);
+}
+
+}  // namespace
+
+void StoreReplica::warm_for(std::optional<PartitionId> partition,
+                            const gossip::ExchangeRequest& request,
+                            const gossip::ExchangeReply& reply, std::function<void()> done) {
+  using gossip::RangeDescent;
+  constexpr auto kUnquiet = RangeDescent::Unquiet::kOnTheRight;
+  std::vector<std::string> keys;
+  std::vector<model::TokenRange> ranges;
+  if (const auto* delta = std::get_if<gossip::DeltaReply>(&reply)) {
+    add_keys(delta->entries, keys);
+  } else if (const auto* pull = std::get_if<gossip::PullReply>(&reply)) {
+    add_keys(pull->entries, keys);
+  } else if (const auto* fetch = std::get_if<gossip::FetchReply>(&reply)) {
+    add_keys(fetch->entries, keys);
+  } else if (const auto* opened = std::get_if<gossip::OpenViewReply>(&reply)) {
+    if (partition.has_value()) {
+      const gossip::PartitionView& mine = live(*partition);
+      RangeDescent descent(mine.range(), *mine.share(mine.range()), opened->state.root, kUnquiet);
+      add_leaves(descent, ranges);
+    }
+  } else if (const auto* split = std::get_if<gossip::SplitReply>(&reply)) {
+    const auto& asked = std::get<gossip::SplitRequest>(request).ranges;
+    for (std::size_t i = 0; partition.has_value() && i < asked.size() && i < split->parts.size();
+         ++i) {
+      const std::vector<model::DigestShare> mine = gossip::parts_of(live(*partition), asked[i]);
+      if (mine.size() != split->parts[i].size()) {
+        ranges.push_back(asked[i]);
+        continue;
+      }
+      for (std::uint32_t part = 0; part < mine.size(); ++part) {
+        RangeDescent descent(asked[i].part(part, RangeDescent::kSplitBits), mine[part],
+                             split->parts[i][part], kUnquiet);
+        add_leaves(descent, ranges);
+      }
+    }
+  }
+  if (!keys.empty()) {
+    store_.warm(std::move(keys), std::move(done));
+  } else if (!ranges.empty()) {
+    std::sort(ranges.begin(), ranges.end(),
+              [](const auto& a, const auto& b) { return a.first < b.first; });
+    store_.warm(std::move(ranges), std::nullopt, kWarmedKeysMax, std::move(done));
+  } else {
+    done();
+  }
 }
 
 absl::Status StoreReplica::merge(PartitionId partition, std::vector<model::KeyedEntry> entries) {
@@ -66,7 +129,7 @@ absl::Status StoreReplica::merge(PartitionId partition, std::vector<model::Keyed
       return absl::InvalidArgumentError("entry of a peer: its key is not of this partition");
     }
   }
-  return receive(entries).status();
+  return receive(entries, storage::Reach::kDisk).status();
 }
 
 absl::Status StoreReplica::adopt(PartitionId partition, const model::Clock& clock) {

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "gossip/messages.h"
 #include "gossip/replica.h"
 #include "storage/store.h"
 
@@ -33,7 +34,8 @@ class StoreView final : public gossip::PartitionView {
   const storage::View& view_;
 };
 
-// Loop thread; the store must outlive it.
+// Loop thread; the store must outlive it. What gossip's machines read here and find neither in memory
+// nor warmed before waits for the disk.
 class StoreReplica final : public gossip::Replica {
  public:
   // `on_forgotten_dots` is called when a peer has seen writes of this node's actor that the store
@@ -46,14 +48,24 @@ class StoreReplica final : public gossip::Replica {
   std::unique_ptr<gossip::PartitionView> freeze(PartitionId partition) const override;
   NamedDots name_dots(PartitionId partition, const std::vector<model::DotRange>& dots,
                       bool with_young, std::size_t limit) const override;
-  // Joins entries of any partitions as one batch; the commit is to be waited for.
-  absl::StatusOr<storage::CommitNumber> receive(const std::vector<model::KeyedEntry>& entries);
+  // Joins entries of any partitions as one batch; the commit is to be waited for. Cold
+  // (storage/waiting.h) when `reach` is too short, ResourceExhausted when the store is stalled:
+  // nothing was stored.
+  absl::StatusOr<storage::CommitNumber> receive(const std::vector<model::KeyedEntry>& entries,
+                                                storage::Reach reach);
+  // Brings into memory what a pull of `partition` will read when it is handed this reply, then calls
+  // `done`; at once when that is nothing. Bounded by kWarmedKeysMax keys of listed ranges.
+  void warm_for(std::optional<PartitionId> partition, const gossip::ExchangeRequest& request,
+                const gossip::ExchangeReply& reply, std::function<void()> done);
   absl::Status merge(PartitionId partition, std::vector<model::KeyedEntry> entries) override;
   absl::Status adopt(PartitionId partition, const model::Clock& clock) override;
   absl::Status close_actors(PartitionId partition, NodeId node, std::uint64_t epoch) override;
 
  private:
-  absl::StatusOr<storage::CommitNumber> receive_once(const std::vector<model::KeyedEntry>& entries);
+  static constexpr std::size_t kWarmedKeysMax = 20'000;
+
+  absl::StatusOr<storage::CommitNumber> receive_once(const std::vector<model::KeyedEntry>& entries,
+                                                     storage::Reach reach);
 
   storage::Store& store_;
   const std::function<absl::Status()> on_forgotten_dots_;

@@ -7,6 +7,7 @@
 
 #include "gossip/responder.h"
 #include "rpc/errors.h"
+#include "server/off_loop.h"
 #include "storage/base/limits.h"
 
 namespace grapevine::server {
@@ -20,7 +21,7 @@ class ViewTable::Service final : public wire::ReplicaView::Server {
   kj::Promise<void> split(SplitContext context) override {
     gossip::SplitRequest request;
     for (const auto range : context.getParams().getRanges()) request.ranges.push_back(read(range));
-    const auto reply = gossip::answer(view(), request, table_.limits_);
+    const auto reply = gossip::answer(*view(), request, table_.limits_);
     rpc::throw_if_error(reply.status());
     auto parts = context.getResults().initParts(static_cast<unsigned>(reply->parts.size()));
     for (unsigned i = 0; i < parts.size(); ++i) {
@@ -36,38 +37,48 @@ class ViewTable::Service final : public wire::ReplicaView::Server {
     request.range = read(params.getRange());
     for (const auto item : params.getItems()) request.items.push_back(read(item));
     if (params.getResumes()) request.after_key = std::string(server::view(params.getAfterKey()));
-    const auto reply = gossip::answer(view(), request, table_.limits_);
-    rpc::throw_if_error(reply.status());
-    auto results = context.getResults();
-    write(reply->entries, [&](unsigned count) { return results.initEntries(count); });
-    auto absent = results.initAbsent(static_cast<unsigned>(reply->absent.size()));
-    for (unsigned i = 0; i < absent.size(); ++i) absent.set(i, reply->absent[i]);
-    results.setMore(reply->resume_after.has_value());
-    if (reply->resume_after.has_value()) results.setResumeAfter(bytes_of(*reply->resume_after));
-    return kj::READY_NOW;
+    return off_loop(table_.executor_,
+                    [view = view(), limits = table_.limits_, request = std::move(request)] {
+                      return gossip::answer(*view, request, limits);
+                    })
+        .then([context](absl::StatusOr<gossip::PullReply> reply) mutable {
+          rpc::throw_if_error(reply.status());
+          auto results = context.getResults();
+          write(reply->entries, [&](unsigned count) { return results.initEntries(count); });
+          auto absent = results.initAbsent(static_cast<unsigned>(reply->absent.size()));
+          for (unsigned i = 0; i < absent.size(); ++i) absent.set(i, reply->absent[i]);
+          results.setMore(reply->resume_after.has_value());
+          if (reply->resume_after.has_value()) {
+            results.setResumeAfter(bytes_of(*reply->resume_after));
+          }
+        });
   }
 
   kj::Promise<void> fetch(FetchContext context) override {
     const auto params = context.getParams();
     gossip::FetchRequest request;
     for (const auto key : params.getKeys()) request.keys.emplace_back(server::view(key));
-    auto reply = gossip::answer(view(), request, table_.limits_);
-    rpc::throw_if_error(reply.status());
-    if (params.getHeadsOnly()) {
-      for (model::KeyedEntry& keyed : reply->entries) {
-        for (model::Version& version : keyed.entry.versions) model::drop_value(version);
-      }
-    }
-    auto results = context.getResults();
-    write(reply->entries, [&](unsigned count) { return results.initEntries(count); });
-    return kj::READY_NOW;
+    return off_loop(table_.executor_,
+                    [view = view(), limits = table_.limits_, request = std::move(request)] {
+                      return gossip::answer(*view, request, limits);
+                    })
+        .then([context](absl::StatusOr<gossip::FetchReply> reply) mutable {
+          rpc::throw_if_error(reply.status());
+          if (context.getParams().getHeadsOnly()) {
+            for (model::KeyedEntry& keyed : reply->entries) {
+              for (model::Version& version : keyed.entry.versions) model::drop_value(version);
+            }
+          }
+          auto results = context.getResults();
+          write(reply->entries, [&](unsigned count) { return results.initEntries(count); });
+        });
   }
 
   kj::Promise<void> items(ItemsContext context) override {
     const auto params = context.getParams();
     const std::size_t limit = std::clamp<std::size_t>(params.getLimit(), 1, kScanKeysMax);
     const model::TokenRange range = read(params.getRange());
-    const model::TokenRange& whole = view().range();
+    const model::TokenRange& whole = view()->range();
     if (range.last < range.first || !whole.contains(range.first) || !whole.contains(range.last)) {
       rpc::throw_if_error(
           absl::InvalidArgumentError(fmt::format("view: range {:x} to {:x} is not of its partition",
@@ -75,24 +86,28 @@ class ViewTable::Service final : public wire::ReplicaView::Server {
     }
     std::optional<std::string> after;
     if (params.getResumes()) after = std::string(server::view(params.getAfterKey()));
-    const auto found = view().items(range, limit, after);
-    rpc::throw_if_error(found.status());
-    auto results = context.getResults();
-    auto out = results.initItems(static_cast<unsigned>(found->size()));
-    for (unsigned i = 0; i < out.size(); ++i) write((*found)[i], out[i]);
-    results.setMore(found->size() == limit);
-    return kj::READY_NOW;
+    return off_loop(table_.executor_,
+                    [view = view(), range, limit, after = std::move(after)] {
+                      return view->items(range, limit, after);
+                    })
+        .then([context, limit](absl::StatusOr<std::vector<model::Item>> found) mutable {
+          rpc::throw_if_error(found.status());
+          auto results = context.getResults();
+          auto out = results.initItems(static_cast<unsigned>(found->size()));
+          for (unsigned i = 0; i < out.size(); ++i) write((*found)[i], out[i]);
+          results.setMore(found->size() == limit);
+        });
   }
 
  private:
-  const gossip::PartitionView& view() {
+  std::shared_ptr<const gossip::PartitionView> view() {
     const auto held = table_.views_.find(id_);
     if (held == table_.views_.end()) {
       rpc::throw_if_error(absl::FailedPreconditionError(
           "view: closed, nobody had used it for a while or the node stops; open a new one"));
     }
     held->second.used = table_.loop_.now();
-    return *held->second.view;
+    return held->second.view;
   }
 
   ViewTable& table_;

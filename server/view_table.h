@@ -9,19 +9,22 @@
 #include "gossip/responder.h"
 #include "rpc/loop.h"
 #include "server/wire.h"
+#include "storage/executor.h"
 
 namespace grapevine::server {
 
 // Resource, loop thread. Bounds: kViewsMax at once; a view that nobody has used for `idle_time` is
 // closed, and calls on it fail from then on. All must be closed before the store, and let go of by
-// their holders before the table goes.
+// their holders before the table goes. Entries are read away from the loop: the executor must be
+// idle before the store goes.
 class ViewTable {
  public:
   static constexpr std::size_t kViewsMax = 4096;
   static constexpr Duration kIdleTime = std::chrono::seconds(60);
 
-  ViewTable(rpc::Loop& loop, const gossip::Replica& replica, Duration idle_time = kIdleTime)
-      : loop_(loop), replica_(replica), idle_time_(idle_time) {}
+  ViewTable(rpc::Loop& loop, storage::Executor& executor, const gossip::Replica& replica,
+            Duration idle_time = kIdleTime)
+      : loop_(loop), executor_(executor), replica_(replica), idle_time_(idle_time) {}
 
   struct Opened {
     wire::ReplicaView::Client view;
@@ -35,11 +38,12 @@ class ViewTable {
  private:
   class Service;
   struct Held {
-    std::unique_ptr<gossip::PartitionView> view;
+    std::shared_ptr<const gossip::PartitionView> view;  // shared with reads that are under way
     Instant used;
   };
 
   rpc::Loop& loop_;
+  storage::Executor& executor_;
   const gossip::Replica& replica_;
   const Duration idle_time_;
   const gossip::ResponderLimits limits_;

@@ -60,7 +60,7 @@ absl::StatusOr<Batch::Pending*> Batch::pending(std::string_view key) {
   if (found != by_key_.end()) return found->second;
   auto fresh = std::make_unique<Pending>();
   GRAPEVINE_ASSIGN_OR_RETURN(auto stored,
-                             store_->engine_->get(key, model::Values::kWithout, nullptr));
+                             store_->engine_->get(key, model::Values::kWithout, nullptr, reach_));
   fresh->key = std::string(key);
   fresh->token = model::token_of(key);
   fresh->partition = &store_->partition_of(fresh->token);
@@ -84,8 +84,8 @@ absl::Status Batch::need_values(const Pending& pending, model::Entry& entry, boo
   if (std::none_of(entry.versions.begin(), entry.versions.end(), is_needed)) {
     return absl::OkStatus();
   }
-  GRAPEVINE_ASSIGN_OR_RETURN(auto stored,
-                             store_->engine_->get(pending.key, model::Values::kWith, nullptr));
+  GRAPEVINE_ASSIGN_OR_RETURN(
+      auto stored, store_->engine_->get(pending.key, model::Values::kWith, nullptr, reach_));
   for (model::Version& version : entry.versions) {
     if (version.has_value) continue;
     const model::Version* full = stored.has_value() ? stored->find(version.dot) : nullptr;

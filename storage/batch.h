@@ -18,6 +18,7 @@
 #include "storage/model/entry.h"
 #include "storage/model/entry_codec.h"
 #include "storage/partition.h"
+#include "storage/waiting.h"
 
 namespace grapevine::storage {
 
@@ -55,12 +56,13 @@ class Batch {
   Batch& operator=(const Batch&) = delete;
 
   // R1. On an error nothing of this write is in the batch; FailedPrecondition when the clock has
-  // closed this node's actor (R7: renew it). REQUIRES: limits were checked.
+  // closed this node's actor (R7: renew it); cold (waiting.h) when the batch may read in memory
+  // only, and the entry is not there. REQUIRES: limits were checked.
   absl::StatusOr<WriteOutcome> write(WriteRequest request);
   // R3. `received.entry` is filled. On an error nothing of it is in the batch: InvalidArgument when
   // it contradicts itself, FailedPrecondition when it has seen a write of this node's actor that
   // this node does not remember, or has closed that actor (R7: renew the actor, then receive it
-  // again).
+  // again), cold as above.
   absl::Status receive(model::KeyedEntry received);
   // The end of R5 and R6: adds a peer's clock. FailedPrecondition as receive(). REQUIRES: a batch of
   // its own.
@@ -96,7 +98,7 @@ class Batch {
     model::Clock before;
   };
 
-  explicit Batch(Store& store) : store_(&store) {}
+  Batch(Store& store, Reach reach) : store_(&store), reach_(reach) {}
   absl::StatusOr<Pending*> pending(std::string_view key);
   // Reads the values that `entry`, which has come of `pending`'s, still lacks; of those that stand
   // apart here only if `with_apart`.
@@ -110,6 +112,7 @@ class Batch {
   };
 
   Store* store_;
+  const Reach reach_;
   std::vector<std::unique_ptr<Pending>> pending_;      // in order of first touch
   absl::flat_hash_map<std::string, Pending*> by_key_;  // looked up only, never walked
   std::vector<AddedDot> added_;

@@ -20,10 +20,29 @@ namespace {
 
 constexpr std::size_t kProbeBytes = std::size_t{1} << 20;
 
+// When flushes or compactions lag, RocksDB first slows writers down and later stops them. We wait
+// for neither (Stall::kRefuse), so there must be no slowing down: a write that is refused for it is
+// charged as if it had slept, and trying again every few ms would be refused for ever. Stopping
+// alone is left, later than RocksDB's own limits slow down: memtables that wait for their flush hold
+// at most as many bytes again as three full ones (from a fourth on RocksDB would slow down); 36
+// files on level 0 cost a read of an absent key 36 filters.
+void refuse_rather_than_slow_down(rocksdb::ColumnFamilyOptions& family) {
+  family.max_write_buffer_number = 3;
+  family.level0_file_num_compaction_trigger = 4;
+  family.level0_stop_writes_trigger = 36;
+  family.level0_slowdown_writes_trigger = family.level0_stop_writes_trigger;
+  family.soft_pending_compaction_bytes_limit = family.hard_pending_compaction_bytes_limit;
+}
+
+rocksdb::ReadTier tier_of(Reach reach) {
+  return reach == Reach::kMemory ? rocksdb::kBlockCacheTier : rocksdb::kReadAllTier;
+}
+
 // The families beside the data are small.
 rocksdb::ColumnFamilyOptions small_options() {
   rocksdb::ColumnFamilyOptions family;
   family.write_buffer_size = std::size_t{4} << 20;
+  refuse_rather_than_slow_down(family);
   return family;
 }
 
@@ -63,6 +82,7 @@ absl::Status from_rocksdb(const rocksdb::Status& status, const std::string& what
         fmt::format("{}: disk full; free space on it, writes go on by themselves", what));
   }
   if (status.IsCorruption()) return absl::DataLossError(text);
+  if (status.IsIncomplete()) return cold_error(what);
   return absl::InternalError(text);
 }
 
@@ -84,9 +104,13 @@ rocksdb::ColumnFamilyOptions data_options(const StoreOptions& options,
   table.block_cache = std::move(cache);
   table.filter_policy.reset(rocksdb::NewBloomFilterPolicy(10));
   table.format_version = 5;
+  // What was just written is likely to be read; else each flush would make its keys cold.
+  table.prepopulate_block_cache =
+      rocksdb::BlockBasedTableOptions::PrepopulateBlockCache::kFlushOnly;
   rocksdb::ColumnFamilyOptions family;
   family.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
   family.write_buffer_size = options.memtable_bytes;
+  refuse_rather_than_slow_down(family);
   // Every write reads its key first; a filter tells new keys without a search.
   family.memtable_whole_key_filtering = true;
   family.memtable_prefix_bloom_size_ratio = 0.05;
@@ -100,6 +124,7 @@ rocksdb::ColumnFamilyOptions values_options(const StoreOptions& options,
                                             std::shared_ptr<rocksdb::Cache> cache) {
   rocksdb::ColumnFamilyOptions family = data_options(options, cache);
   family.blob_cache = std::move(cache);
+  family.prepopulate_blob_cache = rocksdb::PrepopulateBlobCache::kFlushOnly;
   family.memtable_whole_key_filtering = false;
   family.memtable_prefix_bloom_size_ratio = 0;
   family.enable_blob_files = true;
@@ -235,10 +260,16 @@ absl::Status Engine::load_actors() {
   return status;
 }
 
+const model::ActorTable& Engine::actors_at(const Moment* at) const {
+  return at != nullptr ? at->actors : actors_;
+}
+
 absl::StatusOr<std::optional<model::Entry>> Engine::get(std::string_view key, model::Values values,
-                                                        const rocksdb::Snapshot* snapshot) const {
+                                                        const Moment* at_moment,
+                                                        Reach reach) const {
   rocksdb::ReadOptions read;
-  read.snapshot = snapshot;
+  read.read_tier = tier_of(reach);
+  if (at_moment != nullptr) read.snapshot = at_moment->snapshot.get();
   rocksdb::PinnableSlice bytes;
   const model::Token token = model::token_of(key);
   const rocksdb::Status status =
@@ -247,19 +278,20 @@ absl::StatusOr<std::optional<model::Entry>> Engine::get(std::string_view key, mo
   if (!status.ok()) {
     return noticed(from_rocksdb(status, fmt::format("{}: reading a key", directory_)));
   }
-  auto entry = model::decode_entry(view(bytes), actors_, values);
+  auto entry = model::decode_entry(view(bytes), actors_at(at_moment), values);
   if (!entry.ok()) return noticed(entry.status());
   if (values == model::Values::kWith) {
-    GRAPEVINE_RETURN_IF_ERROR(noticed(add_apart_values(token, key, snapshot, *entry)));
+    GRAPEVINE_RETURN_IF_ERROR(noticed(add_apart_values(token, key, at_moment, reach, *entry)));
   }
   return std::optional<model::Entry>(*std::move(entry));
 }
 
 absl::Status Engine::add_apart_values(model::Token token, std::string_view key,
-                                      const rocksdb::Snapshot* snapshot,
+                                      const Moment* at_moment, Reach reach,
                                       model::Entry& entry) const {
   rocksdb::ReadOptions read;
-  read.snapshot = snapshot;
+  read.read_tier = tier_of(reach);
+  if (at_moment != nullptr) read.snapshot = at_moment->snapshot.get();
   for (model::Version& version : entry.versions) {
     if (version.has_value) continue;
     rocksdb::PinnableSlice bytes;
@@ -287,56 +319,68 @@ absl::StatusOr<std::optional<std::string>> Engine::get_meta(std::string_view key
 
 absl::Status Engine::scan(const model::TokenRange& range,
                           const std::optional<std::string>& after_key, model::Values values,
-                          const rocksdb::Snapshot* snapshot, bool fill_cache,
+                          const Moment* at_moment, bool fill_cache, Reach reach,
                           const Visit& visit) const {
-  return scan_with(actors_, range, after_key, values, snapshot, fill_cache, visit);
-}
-
-absl::StatusOr<Total> Engine::add_up(const model::TokenRange& range,
-                                     const rocksdb::Snapshot* snapshot,
-                                     const model::ActorTable& actors,
-                                     const model::Digester& digester) const {
-  Total total;
-  GRAPEVINE_RETURN_IF_ERROR(
-      scan_with(actors, range, std::nullopt, model::Values::kWith, snapshot, /*fill_cache=*/false,
-                [&](model::Token, std::string_view key, const model::Entry& stored) {
-                  total += model::share_of(digester, key, stored);
-                  return true;
-                }));
-  return total;
-}
-
-absl::Status Engine::scan_with(const model::ActorTable& actors, const model::TokenRange& range,
-                               const std::optional<std::string>& after_key, model::Values values,
-                               const rocksdb::Snapshot* snapshot, bool fill_cache,
-                               const Visit& visit) const {
   rocksdb::ReadOptions read;
-  read.snapshot = snapshot;
+  read.read_tier = tier_of(reach);
+  if (at_moment != nullptr) read.snapshot = at_moment->snapshot.get();
   read.fill_cache = fill_cache;
-  std::string end;
-  rocksdb::Slice bound;
-  if (range.last.value != ~std::uint64_t{0}) {
-    model::put_ordered64(end, range.last.value + 1);
-    bound = slice(end);
-    read.iterate_upper_bound = &bound;
-  }
-  std::string begin;
-  model::put_ordered64(begin, range.first.value);
-  if (after_key.has_value()) {
-    begin = std::max(begin, data_key(model::token_of(*after_key), *after_key) + '\0');
-  }
+  const Bounds bounds = bounds_of(range, after_key);
+  const rocksdb::Slice end = slice(bounds.end);
+  if (!bounds.end.empty()) read.iterate_upper_bound = &end;
   const std::unique_ptr<rocksdb::Iterator> at(db_->NewIterator(read, families_.data));
-  for (at->Seek(slice(begin)); at->Valid(); at->Next()) {
+  for (at->Seek(slice(bounds.begin)); at->Valid(); at->Next()) {
     const auto key = parse_data_key(view(at->key()));
     if (!key.has_value()) return noticed(absl::DataLossError("stored entry: malformed key"));
-    auto entry = model::decode_entry(view(at->value()), actors, values);
+    auto entry = model::decode_entry(view(at->value()), actors_at(at_moment), values);
     if (!entry.ok()) return noticed(entry.status());
     if (values == model::Values::kWith) {
-      GRAPEVINE_RETURN_IF_ERROR(noticed(add_apart_values(key->token, key->key, snapshot, *entry)));
+      GRAPEVINE_RETURN_IF_ERROR(
+          noticed(add_apart_values(key->token, key->key, at_moment, reach, *entry)));
     }
     if (!visit(key->token, key->key, *std::move(entry))) break;
   }
   return noticed(from_rocksdb(at->status(), fmt::format("{}: scanning", directory_)));
+}
+
+Engine::Bounds Engine::bounds_of(const model::TokenRange& range,
+                                 const std::optional<std::string>& after_key) {
+  Bounds bounds;
+  model::put_ordered64(bounds.begin, range.first.value);
+  if (after_key.has_value()) {
+    bounds.begin = std::max(bounds.begin, data_key(model::token_of(*after_key), *after_key) + '\0');
+  }
+  if (range.last.value != ~std::uint64_t{0}) {
+    model::put_ordered64(bounds.end, range.last.value + 1);
+  }
+  return bounds;
+}
+
+// One more than will be looked at: where a scan stops, it has seen the next one.
+std::size_t Engine::warm(const model::TokenRange& range,
+                         const std::optional<std::string>& after_key, std::size_t keys_max) const {
+  rocksdb::ReadOptions read;
+  const Bounds bounds = bounds_of(range, after_key);
+  const rocksdb::Slice end = slice(bounds.end);
+  if (!bounds.end.empty()) read.iterate_upper_bound = &end;
+  std::size_t keys = 0;
+  const std::unique_ptr<rocksdb::Iterator> at(db_->NewIterator(read, families_.data));
+  for (at->Seek(slice(bounds.begin)); at->Valid() && keys < keys_max; at->Next()) ++keys;
+  at->status().PermitUncheckedError();  // shows to who reads next
+  return keys;
+}
+
+absl::StatusOr<Total> Engine::add_up(const model::TokenRange& range, const Moment& at,
+                                     const model::Digester& digester) const {
+  Total total;
+  GRAPEVINE_RETURN_IF_ERROR(
+      scan(range, std::nullopt, model::Values::kWith, &at,
+           /*fill_cache=*/false, Reach::kDisk,
+           [&](model::Token, std::string_view key, const model::Entry& stored) {
+             total += model::share_of(digester, key, stored);
+             return true;
+           }));
+  return total;
 }
 
 absl::Status Engine::scan_meta(
@@ -418,9 +462,38 @@ void Engine::put_new_actors(rocksdb::WriteBatch& batch) const {
   }
 }
 
-absl::Status Engine::write(rocksdb::WriteBatch& batch) {
+std::unique_ptr<Engine::Held> Engine::hold(std::string_view key, const Moment& at) const {
+  rocksdb::ReadOptions read;
+  read.snapshot = at.snapshot.get();
+  auto held = std::make_unique<Held>();
+  const auto read_part = [&](rocksdb::ColumnFamilyHandle* family, const std::string& stored_key) {
+    rocksdb::PinnableSlice& bytes = held->parts_.emplace_back();
+    return db_->Get(read, family, slice(stored_key), &bytes).ok();
+  };
+  const model::Token token = model::token_of(key);
+  if (!read_part(families_.data, data_key(token, key))) return held;
+  const auto entry =
+      model::decode_entry(view(held->parts_.front()), at.actors, model::Values::kWithout);
+  if (!entry.ok()) return held;
+  for (const model::Dot dot : model::apart_dots(*entry)) {
+    read_part(families_.values, value_key(token, key, dot));
+  }
+  return held;
+}
+
+std::size_t Engine::Held::bytes() const {
+  std::size_t bytes = 0;
+  for (const rocksdb::PinnableSlice& part : parts_) bytes += part.size();
+  return bytes;
+}
+
+absl::Status Engine::write(rocksdb::WriteBatch& batch, Stall stall) {
   put_new_actors(batch);
-  const rocksdb::Status status = db_->Write({}, &batch);
+  rocksdb::WriteOptions options;
+  options.no_slowdown = stall == Stall::kRefuse;
+  const rocksdb::Status status = db_->Write(options, &batch);
+  // RocksDB looks before it writes to the log.
+  if (status.IsIncomplete()) return stalled_error(fmt::format("{}: writing", directory_));
   if (status.ok()) actors_stored_ = actors_.size();
   if (!status.ok() && failed_log_ == 0) failed_log_ = current_log();
   return noticed(from_rocksdb(status, fmt::format("{}: writing", directory_)));

@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -24,7 +25,9 @@
 #include "storage/model/actor_table.h"
 #include "storage/model/entry.h"
 #include "storage/model/entry_codec.h"
+#include "storage/moment.h"
 #include "storage/store_options.h"
+#include "storage/waiting.h"
 
 namespace grapevine::storage {
 
@@ -60,7 +63,7 @@ inline std::string_view view(const rocksdb::Slice& bytes) {
   return {bytes.data(), bytes.size()};
 }
 
-// Resource: the open database. Loop thread, except sync(), which may run on another.
+// Resource: the open database. Loop thread, except sync() and what says otherwise.
 class Engine {
  public:
   // Opens or creates. FailedPrecondition when another process has it, DataLoss when it is damaged,
@@ -82,23 +85,25 @@ class Engine {
   rocksdb::Env& env() const { return *db_->GetEnv(); }
   const std::string& directory() const { return directory_; }
 
-  // The stored entry of a key; nullopt when there is none. A read error is never "none".
+  // What is stored now, for reads on any thread: where those below are given a moment, they may be
+  // made on any, else on the loop thread alone, of what is stored when they are made.
+  Moment moment() const { return {snapshot(), actors_}; }
+  // The stored entry of a key; nullopt when there is none. A read error is never "none". Cold
+  // (waiting.h) when `reach` is too short.
   absl::StatusOr<std::optional<model::Entry>> get(std::string_view key, model::Values values,
-                                                  const rocksdb::Snapshot* snapshot) const;
+                                                  const Moment* at, Reach reach) const;
   absl::StatusOr<std::optional<std::string>> get_meta(std::string_view key) const;
 
   // Calls `visit` with the stored entries of `range` in order, beginning after `after_key`; it
-  // returns false to stop. DataLoss when something stored cannot be read.
+  // returns false to stop. DataLoss when something stored cannot be read. Cold when `reach` is too
+  // short, after what could be visited.
   using Visit = std::function<bool(model::Token token, std::string_view key, model::Entry entry)>;
   absl::Status scan(const model::TokenRange& range, const std::optional<std::string>& after_key,
-                    model::Values values, const rocksdb::Snapshot* snapshot, bool fill_cache,
+                    model::Values values, const Moment* at, bool fill_cache, Reach reach,
                     const Visit& visit) const;
-  // What the entries of `range` add up to, every value read and checked, past the cache. Any thread:
-  // `actors` is a copy of actors() of the moment of the snapshot.
-  absl::StatusOr<Total> add_up(const model::TokenRange& range, const rocksdb::Snapshot* snapshot,
-                               const model::ActorTable& actors,
+  // What the entries of `range` add up to, every value read and checked, past the cache. Any thread.
+  absl::StatusOr<Total> add_up(const model::TokenRange& range, const Moment& at,
                                const model::Digester& digester) const;
-  const model::ActorTable& actors() const { return actors_; }
   absl::Status scan_meta(char kind,
                          const std::function<absl::Status(std::string_view bytes)>& visit) const;
 
@@ -106,6 +111,23 @@ class Engine {
   using VisitExpired =
       std::function<bool(WallTime at, std::string_view note, std::string_view key)>;
   absl::Status scan_expired(const VisitExpired& visit) const;
+
+  // An entry read through to the disk and held in the block cache, however small that is. To be
+  // let go of before the engine goes.
+  class Held {
+   public:
+    std::size_t bytes() const;
+
+   private:
+    friend class Engine;
+    std::deque<rocksdb::PinnableSlice> parts_;  // the stored entry, the values that stand apart
+  };
+  // Holds nothing where there is nothing, or where reading fails: that shows to who reads next.
+  std::unique_ptr<Held> hold(std::string_view key, const Moment& at) const;
+  // Reads the entries of a range into the block cache, without the values that stand apart, after
+  // `after_key`, at most keys_max; how many. Any thread.
+  std::size_t warm(const model::TokenRange& range, const std::optional<std::string>& after_key,
+                   std::size_t keys_max) const;
 
   // Puts `stored` (stripped), or takes the key away when it is void of all. `apart`: what stood
   // apart before; versions of it may come without their value.
@@ -116,8 +138,9 @@ class Engine {
   void delete_meta(rocksdb::WriteBatch& batch, std::string_view key) const;
   void delete_notes(rocksdb::WriteBatch& batch) const;
   // Atomic. When it returns, the kernel has it; sync() makes it durable. After an error every
-  // further write is refused, until resume().
-  absl::Status write(rocksdb::WriteBatch& batch);
+  // further write is refused, until resume(); but not after is_stalled(): then nothing was written,
+  // the log did not get it, and the next write may go well.
+  absl::Status write(rocksdb::WriteBatch& batch, Stall stall);
   // Any thread. Unavailable between a failed write and resume().
   absl::Status sync();
   // After a failed write: makes the database take writes again, in a new log. Everything that was
@@ -126,7 +149,6 @@ class Engine {
   // takes.
   absl::Status resume();
 
-  std::shared_ptr<const rocksdb::Snapshot> snapshot() const;
   std::uint64_t disk_bytes() const;
   // For backups: RocksDB's own functions may be called on any thread.
   rocksdb::DB& database() const { return *db_; }
@@ -154,12 +176,18 @@ class Engine {
   void put_new_actors(rocksdb::WriteBatch& batch) const;
   absl::Status noticed(absl::Status status) const;
   absl::Status load_actors();
-  absl::Status scan_with(const model::ActorTable& actors, const model::TokenRange& range,
-                         const std::optional<std::string>& after_key, model::Values values,
-                         const rocksdb::Snapshot* snapshot, bool fill_cache,
-                         const Visit& visit) const;
-  absl::Status add_apart_values(model::Token token, std::string_view key,
-                                const rocksdb::Snapshot* snapshot, model::Entry& entry) const;
+  const model::ActorTable& actors_at(const Moment* at) const;
+  absl::Status add_apart_values(model::Token token, std::string_view key, const Moment* at,
+                                Reach reach, model::Entry& entry) const;
+
+  std::shared_ptr<const rocksdb::Snapshot> snapshot() const;
+  // Where and until where a scan goes.
+  struct Bounds {
+    std::string begin;
+    std::string end;  // empty: none
+  };
+  static Bounds bounds_of(const model::TokenRange& range,
+                          const std::optional<std::string>& after_key);
 
   // The number of the write-ahead log that takes the records now.
   std::uint64_t current_log() const;

@@ -43,14 +43,14 @@ class Engine::Salvage {
   // keys may have been copied.
   absl::Status copy_readable(model::TokenRange& left) {
     absl::Status written;
-    const absl::Status read =
-        engine_.scan(left, std::nullopt, model::Values::kWith, nullptr, /*fill_cache=*/false,
-                     [&](model::Token token, std::string_view key, const model::Entry& entry) {
-                       left.first = token;
-                       engine_.put_entry_to(to_, batch_, token, key, entry, {});
-                       if (batch_.GetDataSize() >= kBatchBytes) written = write();
-                       return written.ok();
-                     });
+    const absl::Status read = engine_.scan(
+        left, std::nullopt, model::Values::kWith, nullptr, /*fill_cache=*/false, Reach::kDisk,
+        [&](model::Token token, std::string_view key, const model::Entry& entry) {
+          left.first = token;
+          engine_.put_entry_to(to_, batch_, token, key, entry, {});
+          if (batch_.GetDataSize() >= kBatchBytes) written = write();
+          return written.ok();
+        });
     GRAPEVINE_RETURN_IF_ERROR(written);
     GRAPEVINE_RETURN_IF_ERROR(read);
     return write();
@@ -72,6 +72,7 @@ class Engine::Salvage {
   bool is_readable(model::Token from, model::Token last) const {
     return engine_
         .scan({from, last}, std::nullopt, model::Values::kWith, nullptr, /*fill_cache=*/false,
+              Reach::kDisk,
               [](model::Token, std::string_view, const model::Entry&) { return false; })
         .ok();
   }
@@ -108,7 +109,7 @@ absl::StatusOr<std::vector<std::string>> Engine::salvage() {
   std::string generation;
   model::put_varint(generation, generation_ + 1);
   put_meta(batch, kMetaFamilies, generation);
-  GRAPEVINE_RETURN_IF_ERROR(write(batch));
+  GRAPEVINE_RETURN_IF_ERROR(write(batch, Stall::kWait));
   GRAPEVINE_RETURN_IF_ERROR(sync());
   drop(std::exchange(families_.data, fresh.data));
   drop(std::exchange(families_.values, fresh.values));

@@ -42,8 +42,9 @@ std::vector<std::uint64_t> Store::tops(ActorId actor) const {
   return tops;
 }
 
-absl::StatusOr<model::Entry> Store::load(std::string_view key, model::Values values) const {
-  return live(partitioning_.of(key)).load(key, values);
+absl::StatusOr<model::Entry> Store::load(std::string_view key, model::Values values,
+                                         Reach reach) const {
+  return live(partitioning_.of(key)).load(key, values, reach);
 }
 
 NamedDots Store::name_dots(PartitionId partition, const std::vector<model::DotRange>& dots,
@@ -57,16 +58,18 @@ void Store::forget_dot_logs() {
   for (const auto& partition : partitions_) partition->log.clear();
 }
 
-absl::StatusOr<std::unique_ptr<Batch>> Store::begin() {
+absl::StatusOr<std::unique_ptr<Batch>> Store::begin(Reach reach) {
   GRAPEVINE_CHECK(!batch_open_, "one batch at a time");
   if (write_failed_) GRAPEVINE_RETURN_IF_ERROR(recover_from_failed_write());
   batch_open_ = true;
-  return std::unique_ptr<Batch>(new Batch(*this));
+  return std::unique_ptr<Batch>(new Batch(*this, reach));
 }
 
-absl::Status Store::write(rocksdb::WriteBatch& writes) {
-  const absl::Status status = engine_->write(writes);
-  if (!status.ok()) {
+absl::Status Store::write(rocksdb::WriteBatch& writes, Stall stall) {
+  const absl::Status status = engine_->write(writes, stall);
+  if (is_stalled(status)) {
+    ++write_stalls_;
+  } else if (!status.ok()) {
     write_failed_ = true;
     ++write_failures_;
   }
@@ -151,7 +154,7 @@ absl::StatusOr<Committed> Store::commit(std::unique_ptr<Batch> batch) {
       (journaled && (journal_sequence_ + 1) % JournalRecord::kCheckpointEvery == 0);
   if (checkpoint) write_changed_clocks(writes);
 
-  GRAPEVINE_RETURN_IF_ERROR(write(writes));  // on an error the batch undoes itself
+  GRAPEVINE_RETURN_IF_ERROR(write(writes, Stall::kRefuse));  // on an error the batch undoes itself
   if (journaled) ++journal_sequence_;
   total_ = total;
   next_expiry_ = next_expiry;
@@ -254,6 +257,9 @@ StoreStatistics Store::statistics() const {
   }
   statistics.disk_bytes = engine_->disk_bytes();
   statistics.keys_scrubbed = keys_scrubbed_;
+  statistics.keys_warmed = keys_warmed_;
+  statistics.ranges_warmed = ranges_warmed_;
+  statistics.write_stalls = write_stalls_;
   return statistics;
 }
 

@@ -23,6 +23,7 @@
 #include "storage/partition.h"
 #include "storage/store_options.h"
 #include "storage/view.h"
+#include "storage/waiting.h"
 
 namespace rocksdb {
 class WriteBatch;
@@ -48,13 +49,16 @@ struct StoreStatistics {
   std::uint64_t dot_log_entries = 0;
   std::uint64_t disk_bytes = 0;     // estimated by RocksDB
   std::uint64_t keys_scrubbed = 0;  // since it was opened
+  std::uint64_t keys_warmed = 0;    // asked for by Store::warm
+  std::uint64_t ranges_warmed = 0;  // the same
+  std::uint64_t write_stalls = 0;   // commits refused because flushes or compactions lag
 };
 
 // All partitions of one node, in one RocksDB. Every partition of the ring exists here; those that
 // the node does not own are merely empty.
 //
-// Resource, loop thread. Only fsync runs elsewhere, through the executor. Changes go through
-// batches, each atomic. A commit is visible and survives kill -9 when commit() returns, and is
+// Resource, loop thread. fsync and reads of what is not in memory run elsewhere, through the
+// executor. Changes go through batches, each atomic. A commit is visible and survives kill -9 when commit() returns, and is
 // durable (per options.durability) when the callback of when_durable() comes.
 class Store {
  public:
@@ -109,7 +113,18 @@ class Store {
   }
   const model::Digester& digester() const { return digester_; }
   // The filled entry of a key; one without versions when it is not stored.
-  absl::StatusOr<model::Entry> load(std::string_view key, model::Values values) const;
+  absl::StatusOr<model::Entry> load(std::string_view key, model::Values values,
+                                    Reach reach = Reach::kDisk) const;
+  // Reads the entries of `keys` on the executor, then calls `done`: until that returns they are held
+  // in memory. Not more than about bytes_max, the first ones first. Errors show to who reads next.
+  void warm(std::vector<std::string> keys, std::function<void()> done,
+            std::size_t bytes_max = ~std::size_t{0});
+  // The same for the entries of some ranges, in order, after `after_key`, at most keys_max: as far
+  // as the block cache can hold them.
+  void warm(std::vector<model::TokenRange> ranges, std::optional<std::string> after_key,
+            std::size_t keys_max, std::function<void()> done);
+  // For reads of frozen views, and View::scan_stored.
+  Executor& executor() const { return executor_; }
   // From the dot log; young dots are counted as in flight unless `with_young`.
   NamedDots name_dots(PartitionId partition, const std::vector<model::DotRange>& dots,
                       bool with_young, std::size_t limit) const;
@@ -118,17 +133,19 @@ class Store {
   // An error when the disk is still in the state in which the last commit failed; when it has
   // recovered, the store has, too (which may block while a memtable is written out). REQUIRES: no
   // other batch is open.
-  absl::StatusOr<std::unique_ptr<Batch>> begin();
+  absl::StatusOr<std::unique_ptr<Batch>> begin(Reach reach = Reach::kDisk);
   // Writes the batch. On an error nothing of it has happened, in memory or on disk, and its dots
-  // will never be used again.
+  // will never be used again; unless the error is_stalled(): then they were used for nothing, and
+  // the same batch may be made anew.
   absl::StatusOr<Committed> commit(std::unique_ptr<Batch> batch);
   // Calls back when everything up to `number` is durable: at once when it is, else later, in order.
   // Commits that wait together share one fsync.
   void when_durable(CommitNumber number, std::function<void()> done);
 
   // A little of the work that can wait: drops what has expired, makes trees finer, strips entries
-  // that the clock has come to imply. Reads at most about `keys_budget` keys. True when more is left to do now. REQUIRES:
-  // keys_budget >= 1, no batch is open.
+  // that the clock has come to imply. Reads at most about `keys_budget` keys; those that are not in
+  // memory are warmed first, and nothing else is done meanwhile. True when more is left to do now.
+  // REQUIRES: keys_budget >= 1, no batch is open.
   absl::StatusOr<bool> upkeep(std::size_t keys_budget);
 
   // Begins to check the next stretch of about so many stored entries, values included, against the
@@ -174,7 +191,8 @@ class Store {
   std::vector<Partition*> find_incomplete(const Total& expected) const;
   absl::Status forget_all_but_entries(const std::vector<Partition*>& incomplete);
   absl::Status write_identity(ActorId actor, bool stopped_cleanly);
-  absl::Status write(rocksdb::WriteBatch& writes);
+  // What is not a commit waits where that is refused: it is little and rare.
+  absl::Status write(rocksdb::WriteBatch& writes, Stall stall = Stall::kWait);
   absl::Status recover_from_failed_write();
   void fail(const absl::Status& status);
   Partition& partition_of(model::Token token) {
@@ -183,6 +201,9 @@ class Store {
   void write_changed_clocks(rocksdb::WriteBatch& writes) const;
   void start_sync();
   void reach_durable(CommitNumber number);
+  absl::StatusOr<std::size_t> upkeep_step(Partition& partition, std::size_t keys_budget);
+  void warm_for_upkeep(const model::TokenRange& range, std::optional<std::string> after_key,
+                       std::size_t keys_budget);
   absl::StatusOr<std::size_t> grow_tree(Partition& partition, std::size_t keys_budget);
   absl::StatusOr<std::size_t> strip_some(Partition& partition, std::size_t keys_budget);
   absl::StatusOr<std::size_t> expire_some(std::size_t keys_budget);
@@ -208,6 +229,9 @@ class Store {
   bool write_failed_ =
       false;  // the last write failed: before the next one, see whether the disk recovered
   std::uint64_t write_failures_ = 0;
+  std::uint64_t write_stalls_ = 0;
+  std::uint64_t keys_warmed_ = 0;
+  std::uint64_t ranges_warmed_ = 0;
   bool failed_ = false;  // on_fatal was called: nothing is written or called durable any more
   CommitNumber committed_ = 0;
   std::uint64_t journal_sequence_ = 0;
@@ -225,6 +249,7 @@ class Store {
   bool scrubbing_ = false;
   model::Token scrub_cursor_{0};  // everything before it was checked in this round
   std::uint64_t keys_scrubbed_ = 0;
+  enum class Warmth { kUnknown, kWarming, kWarmed } upkeep_warmth_ = Warmth::kUnknown;  // its keys
 };
 
 }  // namespace grapevine::storage

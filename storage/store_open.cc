@@ -190,14 +190,15 @@ absl::Status Store::forget_all_but_entries(const std::vector<Partition*>& incomp
     partition->clock = {};
     partition->suspect = true;
     engine_->put_meta(writes, meta_key(kMetaSuspect, partition->id.value), "");
-    GRAPEVINE_RETURN_IF_ERROR(engine_->scan(
-        partition->tree.token_range(), std::nullopt, model::Values::kWithout, nullptr,
-        /*fill_cache=*/false, [&](model::Token, std::string_view, const model::Entry& stored) {
-          for (const auto& version : stored.versions) {
-            partition->clock.add(version.dot);
-          }
-          return true;
-        }));
+    GRAPEVINE_RETURN_IF_ERROR(
+        engine_->scan(partition->tree.token_range(), std::nullopt, model::Values::kWithout, nullptr,
+                      /*fill_cache=*/false, Reach::kDisk,
+                      [&](model::Token, std::string_view, const model::Entry& stored) {
+                        for (const auto& version : stored.versions) {
+                          partition->clock.add(version.dot);
+                        }
+                        return true;
+                      }));
   }
   // The records that are left would bring back what the clocks claimed before.
   for (std::uint64_t slot = 0; slot < JournalRecord::kSlots; ++slot) {
@@ -238,13 +239,13 @@ absl::Status Store::rebuild_trees() {
     const model::TokenRange range = partition->tree.token_range();
     absl::Status go_on = check_opening(range.first);
     GRAPEVINE_RETURN_IF_ERROR(go_on);
-    GRAPEVINE_RETURN_IF_ERROR(
-        engine_->scan(range, std::nullopt, model::Values::kWithout, nullptr, /*fill_cache=*/false,
-                      [&](model::Token token, std::string_view key, const model::Entry& stored) {
-                        shares.emplace_back(token, model::share_of(digester_, key, stored));
-                        if (shares.size() % kKeysAReport == 0) go_on = check_opening(token);
-                        return go_on.ok();
-                      }));
+    GRAPEVINE_RETURN_IF_ERROR(engine_->scan(
+        range, std::nullopt, model::Values::kWithout, nullptr, /*fill_cache=*/false, Reach::kDisk,
+        [&](model::Token token, std::string_view key, const model::Entry& stored) {
+          shares.emplace_back(token, model::share_of(digester_, key, stored));
+          if (shares.size() % kKeysAReport == 0) go_on = check_opening(token);
+          return go_on.ok();
+        }));
     GRAPEVINE_RETURN_IF_ERROR(go_on);
     partition->tree = model::DigestTree::build(range, shares);
   }

@@ -23,16 +23,13 @@ void Store::scrub(std::size_t keys) {
   if (expected.keys == 0) return;
 
   struct Job {
-    std::shared_ptr<const rocksdb::Snapshot> snapshot;
-    model::ActorTable actors;
+    Moment moment;
     absl::StatusOr<Total> found = Total{};
   };
-  const auto job = std::make_shared<Job>(Job{engine_->snapshot(), engine_->actors()});
+  const auto job = std::make_shared<Job>(Job{engine_->moment()});
   scrubbing_ = true;
-  executor_.run(
-      [this, range, job] {
-        job->found = engine_->add_up(range, job->snapshot.get(), job->actors, digester_);
-      },
+  executor_.run_read(
+      [this, range, job] { job->found = engine_->add_up(range, job->moment, digester_); },
       [this, id = partition.id, range, expected, job] {
         scrubbing_ = false;
         keys_scrubbed_ += expected.keys;

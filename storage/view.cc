@@ -10,7 +10,7 @@ View::View(const Engine& engine, const model::Digester& digester, const Partitio
 
 std::unique_ptr<View> View::freeze(const View& live) {
   auto frozen = std::make_unique<View>(live.engine_, live.digester_, live.live_);
-  frozen->frozen_ = Frozen{live.engine_.snapshot(), live.live_.clock, live.live_.tree};
+  frozen->frozen_ = Frozen{live.engine_.moment(), live.live_.clock, live.live_.tree};
   return frozen;
 }
 
@@ -22,12 +22,13 @@ const model::DigestTree& View::tree() const {
   return frozen_.has_value() ? frozen_->tree : live_.tree;
 }
 
-const rocksdb::Snapshot* View::snapshot() const {
-  return frozen_.has_value() ? frozen_->snapshot.get() : nullptr;
+Moment View::moment() const {
+  return frozen_.has_value() ? frozen_->moment : engine_.moment();
 }
 
-absl::StatusOr<model::Entry> View::load(std::string_view key, model::Values values) const {
-  GRAPEVINE_ASSIGN_OR_RETURN(auto stored, engine_.get(key, values, snapshot()));
+absl::StatusOr<model::Entry> View::load(std::string_view key, model::Values values,
+                                        Reach reach) const {
+  GRAPEVINE_ASSIGN_OR_RETURN(auto stored, engine_.get(key, values, at(), reach));
   model::Entry entry = stored.has_value() ? *std::move(stored) : model::Entry{};
   model::fill(entry, clock());
   return entry;
@@ -37,7 +38,7 @@ absl::StatusOr<std::vector<model::Item>> View::items(
     const model::TokenRange& range, std::size_t limit,
     const std::optional<std::string>& after_key) const {
   std::vector<model::Item> items;
-  GRAPEVINE_RETURN_IF_ERROR(scan_stored(range, after_key, model::Values::kWithout,
+  GRAPEVINE_RETURN_IF_ERROR(scan_stored(range, after_key, model::Values::kWithout, Reach::kDisk,
                                         [&](std::string_view key, const model::Entry& stored) {
                                           if (items.size() == limit) return false;
                                           items.push_back(
@@ -50,8 +51,9 @@ absl::StatusOr<std::vector<model::Item>> View::items(
 
 absl::Status View::scan_stored(const model::TokenRange& range,
                                const std::optional<std::string>& after_key, model::Values values,
-                               const VisitStored& visit) const {
-  return engine_.scan(range, after_key, values, snapshot(), /*fill_cache=*/true,
+                               Reach reach, const VisitStored& visit, const Moment* at) const {
+  return engine_.scan(range, after_key, values, at != nullptr ? at : this->at(),
+                      /*fill_cache=*/true, reach,
                       [&](model::Token, std::string_view key, model::Entry stored) {
                         return visit(key, std::move(stored));
                       });

@@ -14,10 +14,8 @@
 #include "storage/model/digest_tree.h"
 #include "storage/model/entry.h"
 #include "storage/model/entry_codec.h"
-
-namespace rocksdb {
-class Snapshot;
-}
+#include "storage/moment.h"
+#include "storage/waiting.h"
 
 namespace grapevine::storage {
 
@@ -29,7 +27,7 @@ struct Partition;
 //
 // Resource. A frozen view costs a database snapshot (which keeps superseded data on disk until it
 // goes) and a copy of the clock and of the tree's leaves. No view may outlive its store. Loop
-// thread.
+// thread; a frozen view may be read on others.
 class View {
  public:
   View(const Engine& engine, const model::Digester& digester, const Partition& live);
@@ -41,17 +39,26 @@ class View {
 
   // The filled entry of a key; one without versions when none is stored. DataLoss is never taken
   // for that.
-  absl::StatusOr<model::Entry> load(std::string_view key, model::Values values) const;
+  absl::StatusOr<model::Entry> load(std::string_view key, model::Values values,
+                                    Reach reach = Reach::kDisk) const;
 
   // The filled entries of a range in order, after `after_key`, until `visit` returns false.
   template <typename Visit>
   absl::Status scan(const model::TokenRange& range, const std::optional<std::string>& after_key,
                     model::Values values, Visit visit) const {
-    return scan_stored(range, after_key, values, [&](std::string_view key, model::Entry entry) {
-      model::fill(entry, clock());
-      return visit(key, std::move(entry));
-    });
+    return scan_stored(range, after_key, values, Reach::kDisk,
+                       [&](std::string_view key, model::Entry entry) {
+                         model::fill(entry, clock());
+                         return visit(key, std::move(entry));
+                       });
   }
+  // The same without filling them: their versions, and what little their vectors say. `at`, if given,
+  // stands for what the view shows; then it may be done on any thread.
+  using VisitStored = std::function<bool(std::string_view key, model::Entry stored)>;
+  absl::Status scan_stored(const model::TokenRange& range,
+                           const std::optional<std::string>& after_key, model::Values values,
+                           Reach reach, const VisitStored& visit, const Moment* at = nullptr) const;
+  Moment moment() const;
 
   // The stored keys of a range as another replica compares them, at most `limit`.
   absl::StatusOr<std::vector<model::Item>> items(const model::TokenRange& range, std::size_t limit,
@@ -59,16 +66,11 @@ class View {
 
  private:
   struct Frozen {
-    std::shared_ptr<const rocksdb::Snapshot> snapshot;
+    Moment moment;
     model::Clock clock;
     model::DigestTree tree;
   };
-  using VisitStored = std::function<bool(std::string_view key, model::Entry stored)>;
-
-  absl::Status scan_stored(const model::TokenRange& range,
-                           const std::optional<std::string>& after_key, model::Values values,
-                           const VisitStored& visit) const;
-  const rocksdb::Snapshot* snapshot() const;
+  const Moment* at() const { return frozen_.has_value() ? &frozen_->moment : nullptr; }
 
   const Engine& engine_;
   const model::Digester& digester_;

@@ -5,6 +5,7 @@
 
 #include <gmock/gmock.h>
 
+#include "server/disk_thread.h"
 #include "tests/rpc/loop_fixture.h"
 #include "tests/server/fake_peer.h"
 #include "tests/server/scene.h"
@@ -120,6 +121,50 @@ TEST_F(CoordinationTest, OverloadIsAnErrorOfTheWhole) {
   const kj::Exception refused =
       failure_of(coordination_.execute({get("k")}, true, std::chrono::minutes(1)).ignoreResult());
   EXPECT_TRUE(absl::IsResourceExhausted(rpc::to_status(refused)));
+}
+
+// ---- a disk that hangs
+
+class HangingDiskTest : public rpc::test::LoopTest {
+ protected:
+  HangingDiskTest() { ring_.owners_of_all = {store_.node()}; }
+  ~HangingDiskTest() override {
+    store_.reads().open();
+    loop_.run_until(disk_.when_idle());
+  }
+
+  kj::Promise<std::vector<OperationAnswer>> execute(Operation operation) {
+    std::vector<Operation> operations;
+    operations.push_back(std::move(operation));
+    return coordination_.execute(std::move(operations), true, std::chrono::seconds(60));
+  }
+
+  DiskThread disk_{loop_};
+  MemoryStore store_{1, 1, {{{"cold", "v"}}, std::size_t{64} << 20, &disk_}};
+  HandRing ring_{store_.node()};
+  PeerLinks links_{loop_,
+                   rpc::Address{"127.0.0.1", 0},
+                   {[](wire::Hello::Builder) {},
+                    [](wire::Hello::Reader) { return absl::OkStatus(); }, [](NodeId) {}}};
+  Coordination coordination_{
+      loop_, *store_, ring_, links_, {[](NodeId) { return std::string(); }, [](NodeId) {}, [] {}}};
+};
+
+TEST_F(HangingDiskTest, ReadsInMemoryAndDurableWritesGoOnWhileAColdReadHangs) {
+  store_.reads().shut();
+  bool cold_answered = false;
+  auto cold = execute(get("cold"))
+                  .then([&](std::vector<OperationAnswer> answers) {
+                    cold_answered = true;
+                    return answers;
+                  })
+                  .eagerlyEvaluate(nullptr);
+  store_.reads().wait_until_reached();
+  EXPECT_EQ(code_of(loop_.run_until(execute(put("hot", "1"))).at(0)), StatusCode::kOk);
+  EXPECT_EQ(values_of(loop_.run_until(execute(get("hot"))).at(0)), Strings{"1"});
+  EXPECT_FALSE(cold_answered);
+  store_.reads().open();
+  EXPECT_EQ(values_of(loop_.run_until(kj::mv(cold)).at(0)), Strings{"v"});
 }
 
 }  // namespace

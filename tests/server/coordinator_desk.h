@@ -22,7 +22,10 @@ class CoordinatorDesk : public ::testing::Test {
   static constexpr Duration kTimeout = std::chrono::seconds(1);
   using Answers = std::vector<OperationAnswer>;
 
-  CoordinatorDesk() { ring_.owners_of_all = {store_.node(), kB, kC}; }
+  explicit CoordinatorDesk(const MemoryStore::Earlier& earlier = MemoryStore::Earlier())
+      : store_(1, 1, earlier) {
+    ring_.owners_of_all = {store_.node(), kB, kC};
+  }
   ~CoordinatorDesk() override {
     store_.sync();
   }  // nothing is reported to a coordinator that is gone
@@ -95,6 +98,8 @@ class CoordinatorDesk : public ::testing::Test {
     store_.sync();
     collect();
   }
+  // Reads what is cold.
+  void warm() { sync(); }
   void pass(Duration time) {
     now_ = now_ + time;
     coordinator_.tick(now_);
@@ -109,9 +114,16 @@ class CoordinatorDesk : public ::testing::Test {
         EXPECT_TRUE(answers_.emplace(answer.request, std::move(answer.answers)).second)
             << "answered twice";
       }
+      for (CoordinatorOutput::Warm& warm : output.warms) {
+        store_->warm(std::move(warm.keys), [this, id = warm.id] {
+          coordinator_.on_warm(id);
+          collect();
+        });
+      }
       lagging_.insert(lagging_.end(), output.lagging.begin(), output.lagging.end());
       must_renew_actor_ = must_renew_actor_ || output.must_renew_actor;
-      if (output.wait_durable == 0) return;
+      if (output.wait_durable == 0 && output.warms.empty()) return;
+      if (output.wait_durable == 0) continue;
       store_->when_durable(output.wait_durable, [this, number = output.wait_durable] {
         coordinator_.on_durable(number);
         collect();
@@ -119,7 +131,7 @@ class CoordinatorDesk : public ::testing::Test {
     }
   }
 
-  MemoryStore store_;
+  MemoryStore store_;  // sync() also reads what is cold
   HandRing ring_{store_.node()};
   Coordinator coordinator_{*store_, ring_};
   Instant now_{std::chrono::seconds(100)};

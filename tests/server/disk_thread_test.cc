@@ -4,11 +4,11 @@
 #include "server/disk_thread.h"
 
 #include <atomic>
-#include <condition_variable>
 
 #include "tests/rpc/loop_fixture.h"
+#include "tests/server/scene.h"
 
-namespace grapevine::server {
+namespace grapevine::server::test {
 namespace {
 
 class DiskThreadTest : public rpc::test::LoopTest {};
@@ -35,6 +35,61 @@ TEST_F(DiskThreadTest, WorkIsDoneElsewhereAndReportedHereInOrder) {
   EXPECT_EQ(reported, worked);
 }
 
+TEST_F(DiskThreadTest, NeitherASyncNorAnotherReadWaitsForAReadThatHangs) {
+  Gate gate;
+  gate.shut();
+  DiskThread disk(loop_);
+  bool read = false;
+  disk.run_read([&] { gate.pass(); }, [&] { read = true; });
+  gate.wait_until_reached();
+  bool synced = false;
+  bool other = false;
+  disk.run([] {}, [&] { synced = true; });
+  disk.run_read([] {}, [&] { other = true; });
+  run_while_not([&] { return synced && other; });
+  EXPECT_FALSE(read);
+  EXPECT_FALSE(disk.idle());
+  gate.open();
+  loop_.run_until(disk.when_idle());
+  EXPECT_TRUE(read);
+  EXPECT_TRUE(disk.idle());
+}
+
+TEST_F(DiskThreadTest, NoReadWaitsForASyncThatHangs) {
+  Gate gate;
+  gate.shut();
+  DiskThread disk(loop_);
+  disk.run([&] { gate.pass(); }, [] {});
+  gate.wait_until_reached();
+  bool read = false;
+  disk.run_read([] {}, [&] { read = true; });
+  run_while_not([&] { return read; });
+  gate.open();
+  loop_.run_until(disk.when_idle());
+}
+
+TEST_F(DiskThreadTest, WhatAWorkHoldsIsGoneBeforeItIsReported) {
+  DiskThread disk(loop_);
+  const auto held = std::make_shared<int>(0);
+  disk.run_read([copy = held] {}, [&] { EXPECT_EQ(held.use_count(), 1); });
+  loop_.run_until(disk.when_idle());
+  EXPECT_EQ(held.use_count(), 1);
+}
+
+TEST_F(DiskThreadTest, NothingIsHeldWhenItIsGone) {
+  Gate gate;
+  gate.shut();
+  const auto held = std::make_shared<int>(0);
+  auto disk = std::make_unique<DiskThread>(loop_);
+  disk->run_read([] {}, [copy = held] {});
+  disk->run([&] { gate.pass(); }, [copy = held] {});
+  disk->run([copy = held] {}, [copy = held] {});
+  gate.wait_until_reached();
+  gate.open();
+  disk.reset();
+  EXPECT_EQ(held.use_count(), 1);
+}
+
 TEST_F(DiskThreadTest, WithoutWorkItIsIdleAtOnce) {
   DiskThread disk(loop_);
   loop_.run_until(disk.when_idle());
@@ -48,34 +103,9 @@ TEST_F(DiskThreadTest, IdleIsAfterWhatAReportBegan) {
   EXPECT_TRUE(second);
 }
 
-// Stops the disk thread inside a work until it is let go.
-class Gate {
- public:
-  void pass() {
-    std::unique_lock lock(mutex_);
-    reached_ = true;
-    changed_.notify_all();
-    changed_.wait(lock, [&] { return open_; });
-  }
-  void wait_until_reached() {
-    std::unique_lock lock(mutex_);
-    changed_.wait(lock, [&] { return reached_; });
-  }
-  void open() {
-    const std::lock_guard lock(mutex_);
-    open_ = true;
-    changed_.notify_all();
-  }
-
- private:
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  bool reached_ = false;
-  bool open_ = false;
-};
-
 TEST_F(DiskThreadTest, TheDestructorWaitsForTheWorkUnderWayAndReportsNothing) {
   Gate gate;
+  gate.shut();
   std::atomic<bool> finished = false;
   auto disk = std::make_unique<DiskThread>(loop_);
   disk->run(
@@ -95,6 +125,7 @@ TEST_F(DiskThreadTest, TheDestructorWaitsForTheWorkUnderWayAndReportsNothing) {
 
 TEST_F(DiskThreadTest, WhatWasDoneButNotReportedIsReportedToNobody) {
   Gate gate;
+  gate.shut();
   auto disk = std::make_unique<DiskThread>(loop_);
   disk->run([] {}, [] { ADD_FAILURE() << "reported to nobody"; });
   disk->run([&] { gate.pass(); }, [] { ADD_FAILURE() << "reported to nobody"; });
@@ -105,4 +136,4 @@ TEST_F(DiskThreadTest, WhatWasDoneButNotReportedIsReportedToNobody) {
 }
 
 }  // namespace
-}  // namespace grapevine::server
+}  // namespace grapevine::server::test

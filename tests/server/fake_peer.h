@@ -89,14 +89,16 @@ class FakePeerService final : public wire::Peer::Server {
     }
     std::optional<std::string> after;
     if (params.getResumes()) after = std::string(view(params.getAfterKey()));
-    const auto page = scan_partition(*conduct_->store, {params.getPartition()},
-                                     std::string(view(params.getPrefix())), params.getLimit(),
-                                     after, params.getValues());
-    if (!page.ok()) return rpc::to_exception(page.status());
-    write(page->keys, [&](unsigned count) { return results.initItems(count); });
-    results.setMore(page->more);
-    results.setLastSeen(bytes_of(page->last_seen));
-    return kj::READY_NOW;
+    return scan_partition(*conduct_->store, {{params.getPartition()},
+                                             std::string(view(params.getPrefix())),
+                                             params.getLimit(),
+                                             after,
+                                             params.getValues()})
+        .then([results](PartitionPage page) mutable {
+          write(page.keys, [&](unsigned count) { return results.initItems(count); });
+          results.setMore(page.more);
+          results.setLastSeen(bytes_of(page.last_seen));
+        });
   }
 
  private:

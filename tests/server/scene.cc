@@ -32,31 +32,66 @@ class MemoryFile final : public rocksdb::FSWritableFileOwnerWrapper {
   std::shared_ptr<const bool> full_;
 };
 
+class MemoryTable final : public rocksdb::FSRandomAccessFileOwnerWrapper {
+ public:
+  MemoryTable(std::unique_ptr<rocksdb::FSRandomAccessFile>&& below, std::shared_ptr<Gate> reads)
+      : FSRandomAccessFileOwnerWrapper(std::move(below)), reads_(std::move(reads)) {}
+
+  rocksdb::IOStatus Read(std::uint64_t offset, std::size_t count, const rocksdb::IOOptions& options,
+                         rocksdb::Slice* result, char* scratch,
+                         rocksdb::IODebugContext* context) const override {
+    reads_->pass();
+    return FSRandomAccessFileOwnerWrapper::Read(offset, count, options, result, scratch, context);
+  }
+
+ private:
+  std::shared_ptr<Gate> reads_;
+};
+
 class MemoryFiles final : public rocksdb::FileSystemWrapper {
  public:
-  MemoryFiles(const std::shared_ptr<rocksdb::FileSystem>& below, std::shared_ptr<const bool> full)
-      : FileSystemWrapper(below), full_(std::move(full)) {}
+  MemoryFiles(const std::shared_ptr<rocksdb::FileSystem>& below, std::shared_ptr<const bool> full,
+              std::shared_ptr<Gate> tables, std::shared_ptr<Gate> reads)
+      : FileSystemWrapper(below),
+        full_(std::move(full)),
+        tables_(std::move(tables)),
+        reads_(std::move(reads)) {}
 
   const char* Name() const override { return "MemoryFiles"; }
   rocksdb::IOStatus NewWritableFile(const std::string& name, const rocksdb::FileOptions& options,
                                     std::unique_ptr<rocksdb::FSWritableFile>* file,
                                     rocksdb::IODebugContext* context) override {
+    if (name.ends_with(".sst")) tables_->pass();
     std::unique_ptr<rocksdb::FSWritableFile> below;
     const rocksdb::IOStatus status = target()->NewWritableFile(name, options, &below, context);
     if (status.ok()) *file = std::make_unique<MemoryFile>(std::move(below), full_);
     return status;
   }
+  rocksdb::IOStatus NewRandomAccessFile(const std::string& name,
+                                        const rocksdb::FileOptions& options,
+                                        std::unique_ptr<rocksdb::FSRandomAccessFile>* file,
+                                        rocksdb::IODebugContext* context) override {
+    std::unique_ptr<rocksdb::FSRandomAccessFile> below;
+    const rocksdb::IOStatus status = target()->NewRandomAccessFile(name, options, &below, context);
+    if (status.ok()) *file = std::make_unique<MemoryTable>(std::move(below), reads_);
+    return status;
+  }
 
  private:
   std::shared_ptr<const bool> full_;
+  std::shared_ptr<Gate> tables_;
+  std::shared_ptr<Gate> reads_;
 };
 
 }  // namespace
 
 MemoryStore::MemoryStore(std::uint64_t seed, std::uint32_t partitions)
+    : MemoryStore(seed, partitions, Earlier()) {}
+
+MemoryStore::MemoryStore(std::uint64_t seed, std::uint32_t partitions, const Earlier& earlier)
     : memory_(rocksdb::NewMemEnv(rocksdb::Env::Default())),
-      disk_(
-          rocksdb::NewCompositeEnv(std::make_shared<MemoryFiles>(memory_->GetFileSystem(), full_))),
+      disk_(rocksdb::NewCompositeEnv(
+          std::make_shared<MemoryFiles>(memory_->GetFileSystem(), full_, tables_, reads_))),
       environment_{disk_.get()},
       random_(seed) {
   storage::StoreOptions options;
@@ -65,14 +100,46 @@ MemoryStore::MemoryStore(std::uint64_t seed, std::uint32_t partitions)
   options.life = {"machine", "boot", "directory"};
   options.block_cache_bytes = std::size_t{1} << 20;
   options.environment = &environment_;
-  auto opened = storage::Store::open(std::move(options), executor_, time_, random_,
+  options.memtable_bytes = earlier.memtable_bytes;
+  storage::Executor& executor = earlier.executor != nullptr ? *earlier.executor : executor_;
+  open(options, executor);
+  if (earlier.written.empty()) return;
+  for (const auto& [key, value] : earlier.written) put(key, value);
+  store_.reset();
+  open(options, executor);
+}
+
+void MemoryStore::open(const storage::StoreOptions& options, storage::Executor& executor) {
+  auto opened = storage::Store::open(options, executor, time_, random_,
                                      [](const absl::Status& status) { ADD_FAILURE() << status; });
   EXPECT_TRUE(ok(opened.status()));
   GRAPEVINE_CHECK(opened.ok(), "a store in memory opens");
   store_ = *std::move(opened);
 }
 
+void MemoryStore::stall() {
+  tables_->shut();
+  for (int i = 0; i < 100'000; ++i) {
+    auto batch = store_->begin();
+    ASSERT_TRUE(ok(batch.status()));
+    const std::string key = "fill" + std::to_string(i);
+    ASSERT_TRUE(
+        ok((*batch)->write({key, std::string(4'000, 'v'), std::nullopt, WallTime{1}, 0}).status()));
+    const absl::Status status = store_->commit(*std::move(batch)).status();
+    if (storage::is_stalled(status)) return;
+    ASSERT_TRUE(ok(status));
+  }
+  FAIL() << "never stalled";
+}
+
+void MemoryStore::flow_again() {
+  tables_->open();
+  ASSERT_TRUE(ok(store_->put_note("waits", "for the flush")));
+}
+
 MemoryStore::~MemoryStore() {
+  tables_->open();
+  reads_->open();
   sync();
 }
 

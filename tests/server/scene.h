@@ -2,11 +2,13 @@
 // moved by hand, operations in few words.
 #pragma once
 
+#include <condition_variable>
 #include <cstdint>
 #include <deque>
 #include <functional>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <set>
 #include <string>
@@ -39,17 +41,62 @@ class HandTime final : public TimeSource {
   Instant now_;
 };
 
-// A store in memory: what is committed is durable after sync(), not before.
+// Threads that come to it wait while it is shut.
+class Gate {
+ public:
+  void pass() {
+    std::unique_lock lock(mutex_);
+    ++passing_;
+    changed_.notify_all();
+    changed_.wait(lock, [&] { return open_; });
+    --passing_;
+  }
+  void shut() {
+    const std::lock_guard lock(mutex_);
+    open_ = false;
+  }
+  void open() {
+    const std::lock_guard lock(mutex_);
+    open_ = true;
+    changed_.notify_all();
+  }
+  // Until so many threads wait at it. REQUIRES: it is shut.
+  void wait_until_reached(int threads = 1) {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [&] { return passing_ >= threads; });
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  int passing_ = 0;
+  bool open_ = true;
+};
+
+// A store in memory: what is committed is durable after sync(), not before; what is cold is warm
+// then, too.
 class MemoryStore {
  public:
+  struct Earlier {
+    std::map<std::string, std::string> written;  // by a life before: in tables, and cold
+    std::size_t memtable_bytes = std::size_t{64} << 20;
+    storage::Executor* executor = nullptr;  // to be idle before the store goes; nullptr: sync()
+  };
   // Different seeds make different nodes.
   explicit MemoryStore(std::uint64_t seed = 1, std::uint32_t partitions = 1);
+  MemoryStore(std::uint64_t seed, std::uint32_t partitions, const Earlier& earlier);
   ~MemoryStore();
 
   storage::Store& operator*() { return *store_; }
   storage::Store* operator->() { return store_.get(); }
   NodeId node() const { return store_->node(); }
   void sync();
+  // While it is stalled no flush ends; stall() writes until the store refuses more. Not stalled any
+  // more, it takes writes when this returns.
+  void stall();
+  void flow_again();
+  // Where reads of tables wait while it is shut.
+  Gate& reads() { return *reads_; }
   // Whether the disk takes no more.
   void fill_disk(bool full) { *full_ = full; }
 
@@ -68,8 +115,12 @@ class MemoryStore {
     std::deque<std::pair<std::function<void()>, std::function<void()>>> waiting;
   };
 
+  void open(const storage::StoreOptions& options, storage::Executor& executor);
+
   std::unique_ptr<rocksdb::Env> memory_;
   const std::shared_ptr<bool> full_ = std::make_shared<bool>(false);
+  const std::shared_ptr<Gate> tables_ = std::make_shared<Gate>();
+  const std::shared_ptr<Gate> reads_ = std::make_shared<Gate>();
   std::unique_ptr<rocksdb::Env> disk_;
   storage::RocksEnvironment environment_;
   HandExecutor executor_;

@@ -5,6 +5,7 @@
 
 #include <gmock/gmock.h>
 
+#include "server/disk_thread.h"
 #include "server/store_replica.h"
 #include "tests/rpc/loop_fixture.h"
 #include "tests/server/scene.h"
@@ -53,7 +54,8 @@ class ViewTableTest : public rpc::test::LoopTest {
 
   MemoryStore store_{1, 2};
   StoreReplica replica_{*store_, [] { return absl::OkStatus(); }};
-  ViewTable table_{loop_, replica_};
+  DiskThread disk_{loop_};
+  ViewTable table_{loop_, disk_, replica_};
 };
 
 TEST_F(ViewTableTest, AViewShowsTheMomentWhenItWasOpened) {
@@ -143,7 +145,7 @@ TEST_F(ViewTableTest, OnlyAnIdleViewIsClosed) {
   table_.close_idle();
   EXPECT_EQ(table_.size(), 1U);
 
-  ViewTable impatient(loop_, replica_, Duration::zero());
+  ViewTable impatient(loop_, disk_, replica_, Duration::zero());
   {
     const auto opened = impatient.open({0});
     ASSERT_TRUE(opened.ok());

@@ -149,7 +149,7 @@ TEST_F(DamageTest, EntriesThatVanishAreMissedThoughAllFilesAreWhole) {
     ASSERT_TRUE(ok(engine));
     rocksdb::WriteBatch batch;
     (*engine)->put_entry(batch, model::token_of(key(7)), key(7), {}, {});
-    ASSERT_TRUE(ok((*engine)->write(batch)));
+    ASSERT_TRUE(ok((*engine)->write(batch, Stall::kWait)));
   }
   ASSERT_TRUE(ok(scene_.open()));
   EXPECT_TRUE(all_suspect());
@@ -170,7 +170,7 @@ TEST_F(DamageTest, AStoreThatStoppedForDamageKnowsWhichPartitionsAreWhole) {
     ASSERT_TRUE(ok(engine));
     rocksdb::WriteBatch batch;
     (*engine)->put_entry(batch, model::token_of(key(7)), key(7), {}, {});
-    ASSERT_TRUE(ok((*engine)->write(batch)));
+    ASSERT_TRUE(ok((*engine)->write(batch, Stall::kWait)));
   }
   ASSERT_TRUE(ok(write_damage_note(env(), "/store", note)));
   ASSERT_TRUE(ok(scene_.open()));

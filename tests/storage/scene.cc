@@ -1,6 +1,8 @@
 #include "tests/storage/scene.h"
 
 #include <algorithm>
+#include <condition_variable>
+#include <mutex>
 
 #include <fmt/format.h>
 #include <stdlib.h>
@@ -41,6 +43,10 @@ struct FailingDisk::State {
   std::uint64_t reads_left = 0;
   bool tear = false;
   std::uint64_t log_syncs_done = 0;
+
+  std::mutex mutex;
+  std::condition_variable released;
+  bool tables_held = false;  // guarded by mutex
 };
 
 namespace {
@@ -125,6 +131,10 @@ class FailingFileSystem final : public rocksdb::FileSystemWrapper {
                                     std::unique_ptr<rocksdb::FSWritableFile>* file,
                                     rocksdb::IODebugContext* context) override {
     if (!state_->everything.ok()) return state_->everything;
+    if (std::filesystem::path(name).extension() == ".sst") {
+      std::unique_lock lock(state_->mutex);
+      state_->released.wait(lock, [&] { return !state_->tables_held; });
+    }
     std::unique_ptr<rocksdb::FSWritableFile> below;
     const rocksdb::IOStatus status = target()->NewWritableFile(name, options, &below, context);
     if (!status.ok()) return status;
@@ -175,6 +185,13 @@ void FailingDisk::fail_below(const std::string& directory, rocksdb::IOStatus sta
   state_->below = directory + "/";
   state_->below_fails = status;
 }
+void FailingDisk::hold_tables(bool hold) {
+  {
+    const std::lock_guard lock(state_->mutex);
+    state_->tables_held = hold;
+  }
+  state_->released.notify_all();
+}
 std::uint64_t FailingDisk::log_syncs() const {
   return state_->log_syncs_done;
 }
@@ -188,6 +205,7 @@ Scene::Scene() : memory_(rocksdb::NewMemEnv(rocksdb::Env::Default())), disk(memo
 }
 
 Scene::~Scene() {
+  disk.hold_tables(false);
   executor.run_all();
 }
 
@@ -209,6 +227,11 @@ absl::Status Scene::close() {
   const absl::Status status = store_->close();
   store_.reset();
   return status;
+}
+
+void Scene::cool_down() {
+  crash();
+  ASSERT_TRUE(ok(open()));
 }
 
 Committed Scene::commit(WriteRequest request, WriteOutcome* outcome) {
@@ -253,6 +276,7 @@ void Scene::upkeep() {
     const auto more = store_->upkeep(100);
     ASSERT_TRUE(more.ok()) << text_of(more.status());
     if (!*more) return;
+    executor.run_all();  // what was cold
   }
   FAIL() << "upkeep never ends";
 }

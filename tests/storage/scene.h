@@ -92,6 +92,8 @@ class FailingDisk {
   void fail_below(const std::string& directory, rocksdb::IOStatus status);
   // After so many more reads of tables, every one fails so; OK heals.
   void fail_reads_after(std::uint64_t reads, rocksdb::IOStatus status);
+  // While held, whoever makes a new table waits: no flush ends.
+  void hold_tables(bool hold);
   std::uint64_t log_syncs() const;
 
   struct State;
@@ -115,6 +117,9 @@ class Scene {
   absl::Status close();
   Store& store() { return *store_; }
   bool is_open() const { return store_ != nullptr; }
+
+  // Ends a life and begins the next: what was written lies in tables, and none of it in memory.
+  void cool_down();
 
   // One write in a batch of its own; the test fails when it is refused.
   WriteOutcome put(std::string_view key, std::string_view value,

@@ -80,6 +80,7 @@ TEST_F(UpkeepTest, EachCallKeepsItsBudget) {
   for (;;) {
     const auto more = scene_.store().upkeep(10);
     ASSERT_TRUE(ok(more));
+    scene_.executor.run_all();
     EXPECT_LE(before - unquiet(), 10U);
     before = unquiet();
     if (!*more) break;
@@ -129,6 +130,33 @@ TEST_F(UpkeepTest, ATreeIsTrueWhileItGrowsUnderWrites) {
   EXPECT_FALSE(tree().wants_to_grow());
 }
 
+TEST_F(UpkeepTest, WhatIsColdIsWarmedFirstAndNothingIsDoneMeanwhile) {
+  const model::Clock gap_closed = receive_deletes_above_a_gap(300);
+  ASSERT_TRUE(ok(scene_.adopt(kOnly, gap_closed)));
+  scene_.cool_down();
+  for (int i = 0; i < 3; ++i) {
+    const auto more = scene_.store().upkeep(1'000);
+    ASSERT_TRUE(ok(more));
+    EXPECT_TRUE(*more);
+    EXPECT_EQ(scene_.executor.waiting(), 1U);
+    EXPECT_EQ(unquiet(), 300U);
+  }
+  scene_.upkeep();
+  EXPECT_EQ(unquiet(), 0U);
+  EXPECT_TRUE(scene_.trees_are_true());
+}
+
+TEST_F(UpkeepTest, AColdTreeGrowsAsATrueOne) {
+  for (int i = 0; i < 3'000; ++i) scene_.put(fmt::format("key{}", i), std::string(200, 'v'));
+  scene_.cool_down();
+  for (int i = 0; !tree().wants_to_grow(); ++i) scene_.put(fmt::format("more{}", i), "v");
+  ASSERT_TRUE(ok(scene_.store().upkeep(100)));
+  EXPECT_GT(scene_.executor.waiting(), 0U);
+  scene_.upkeep();
+  EXPECT_FALSE(tree().wants_to_grow());
+  EXPECT_TRUE(scene_.trees_are_true());
+}
+
 TEST_F(UpkeepTest, OneTagWithManyKeysGrowsToo) {
   for (int i = 0; i < 500; ++i) scene_.put(fmt::format("{{tag}}{}", i), "v");
   scene_.upkeep();
@@ -143,6 +171,8 @@ TEST_F(UpkeepTest, AReadErrorWhileGrowingCountsNothingTwice) {
     scene_.put(fmt::format("more{}", scene_.store().statistics().keys), "v");
   }
   scene_.disk.fail_reads_after(3, rocksdb::IOStatus::IOError("unreadable"));
+  ASSERT_TRUE(ok(scene_.store().upkeep(100'000)));  // asks for what is cold
+  scene_.executor.run_all();                        // in vain
   EXPECT_FALSE(scene_.store().upkeep(100'000).ok());
   scene_.disk.fail_reads_after(0, rocksdb::IOStatus::OK());
   scene_.upkeep();
