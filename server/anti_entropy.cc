@@ -48,6 +48,7 @@ AntiEntropy::AntiEntropy(rpc::Loop& loop, StoreReplica& replica, Cluster& cluste
 
 void AntiEntropy::start() {
   members_changed();
+  started_ = loop_.now();
   alarm_.set(loop_.now());
 }
 
@@ -72,6 +73,7 @@ void AntiEntropy::want(NodeId peer) {
 void AntiEntropy::tick() {
   for (const NodeId peer : scheduler_.due(loop_.now())) begin(peer, std::nullopt);
   close_actors();
+  trust_again();
   alarm_.set(scheduler_.next_deadline());
 }
 
@@ -147,6 +149,9 @@ void AntiEntropy::drain(NodeId peer, std::uint64_t number) {
   if (!running->exchange.done()) return;
   const gossip::ExchangeReport report = running->exchange.report();
   if (running->mark.has_value()) closing_.heard(peer, *running->mark, report.heard_all);
+  for (const PartitionId partition : report.heard_all) {
+    if (replica_.suspect(partition)) lost_entries_heard_[partition].insert(peer);
+  }
   running_.erase(peer);
   end(peer, report);
 }
@@ -204,9 +209,40 @@ void AntiEntropy::end(NodeId peer, const gossip::ExchangeReport& report) {
 }
 
 bool AntiEntropy::must_hear(NodeId peer, PartitionId partition) const {
+  if (replica_.suspect(partition)) return true;
   const gossip::PartitionView& live = replica_.live(partition);
   return closing_.must_hear(peer, partition, cluster_.owners(partition), live.clock(),
                             live.share(live.range())->unquiet > 0);
+}
+
+// R9: a partition that had lost entries is whole again when every other owner has brought what it
+// has. One that cannot be reached is waited for only for a while: what it alone holds comes later, as
+// after any outage.
+void AntiEntropy::trust_again() {
+  if (!replica_.any_suspect()) return;
+  const bool patient = loop_.now() < started_ + kLostEntriesPatience;
+  for (std::uint32_t i = 0; i < cluster_.partition_count(); ++i) {
+    const PartitionId partition{i};
+    if (!replica_.suspect(partition)) continue;
+    const std::set<NodeId>& heard = lost_entries_heard_[partition];
+    const std::vector<NodeId>& owners = cluster_.owners(partition);
+    const bool alone = std::all_of(owners.begin(), owners.end(),
+                                   [&](NodeId owner) { return owner == cluster_.self(); });
+    const bool missing = std::any_of(owners.begin(), owners.end(), [&](NodeId owner) {
+      return owner != cluster_.self() && !heard.contains(owner) &&
+             (patient || cluster_.reachable(owner));
+    });
+    if (missing || (heard.empty() && !alone)) continue;
+    if (const absl::Status status = replica_.trust_again(partition); !status.ok()) {
+      spdlog::error("{}", text_of(status));
+      return;
+    }
+    lost_entries_heard_.erase(partition);
+    ++counters_.partitions_recovered;
+  }
+  if (!replica_.any_suspect()) {
+    spdlog::info("what was lost to damage is back, as far as other nodes have it");
+  }
 }
 
 // R8, where this node is to do it.

@@ -5,6 +5,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <vector>
 
 #include "gossip/byte_budget.h"
@@ -31,7 +32,8 @@ struct AntiEntropyCounters {
   std::uint64_t keys_pulled = 0;
   std::uint64_t bytes_pulled = 0;
   std::uint64_t damage_suspected = 0;
-  std::uint64_t actors_closed = 0;  // by this node, in one partition each (R8)
+  std::uint64_t actors_closed = 0;         // by this node, in one partition each (R8)
+  std::uint64_t partitions_recovered = 0;  // that had lost entries (R9)
 };
 
 // Resource, loop thread.
@@ -40,6 +42,8 @@ class AntiEntropy {
   // Actors that end are closed after so many gossip intervals at the earliest.
   static constexpr int kSettleIntervals = 10;
   static constexpr std::size_t kClosesAtOnce = 256;  // of partitions, in one turn
+  // How long after the start a partition that has lost entries waits for owners that are away.
+  static constexpr Duration kLostEntriesPatience = std::chrono::seconds(10);
 
   AntiEntropy(rpc::Loop& loop, StoreReplica& replica, Cluster& cluster, PeerLinks& links,
               Random& random, const gossip::SchedulerOptions& options,
@@ -98,6 +102,7 @@ class AntiEntropy {
   kj::Promise<void> within_budget(const gossip::ExchangeRequest& request);
   void end(NodeId peer, const gossip::ExchangeReport& report);
   bool must_hear(NodeId peer, PartitionId partition) const;
+  void trust_again();
   void close_actors();
   Running* find(NodeId peer, std::uint64_t number);
   RepairReport repaired(Instant since, const AntiEntropyCounters& before) const;
@@ -110,7 +115,10 @@ class AntiEntropy {
   gossip::Scheduler scheduler_;
   gossip::ByteBudget budget_;
   gossip::Closing closing_;
-  std::uint32_t close_next_ = 0;            // the partition whose turn it is
+  std::uint32_t close_next_ = 0;  // the partition whose turn it is
+  // R9: who has brought all that it has of a partition that lost entries.
+  std::map<PartitionId, std::set<NodeId>> lost_entries_heard_;
+  Instant started_;
   std::map<NodeId, std::uint64_t> closed_;  // the last epoch that was logged as closed
   AntiEntropyCounters counters_;
   std::uint64_t last_number_ = 0;

@@ -166,6 +166,8 @@ std::variant<CommandLine, Exit> parse_command_line(int argc, const char* const* 
   option("sync-rate", config.sync_rate_bytes,
          "bytes a second that anti-entropy may pull, e.g. 64MiB; 0: no limit")
       ->transform(CLI::AsSizeValue(false));
+  option("scrub-rate", config.scrub_keys,
+         "stored keys a second that are read and checked in the background; 0: none");
   option("cache-size", config.cache_bytes, "block cache, e.g. 256MiB")
       ->transform(CLI::AsSizeValue(false));
   option("dot-log-size", config.dot_log_bytes, "memory that names recent writes, e.g. 64MiB")
@@ -175,6 +177,11 @@ std::variant<CommandLine, Exit> parse_command_line(int argc, const char* const* 
   app.add_flag("--insecure", config.insecure,
                "allow listening beyond loopback without TLS and credentials")
       ->envname("GRAPEVINE_INSECURE");
+  app.add_flag(
+         "--salvage", config.salvage,
+         "start although the database is damaged: repair its files first, at the cost of what "
+         "cannot be read, and get that back from the other nodes")
+      ->configurable(false);
   bool check_config = false;
   bool verify = false;
   auto* const check_flag =

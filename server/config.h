@@ -33,9 +33,11 @@ struct Config {
   storage::Durability durability = storage::Durability::kSync;
   Duration gossip_interval = std::chrono::seconds(1);
   std::uint64_t sync_rate_bytes = 0;  // a second; 0: no limit
+  std::uint64_t scrub_keys = 1000;    // checked a second; 0: none
   std::size_t cache_bytes = std::size_t{256} << 20;
   std::size_t dot_log_bytes = std::size_t{64} << 20;
   std::string log_level = "info";
+  bool salvage = false;  // opens what the database refuses, at the cost of what cannot be read
   bool insecure = false;
 };
 

@@ -73,7 +73,7 @@ void Coordinator::start_wave(Request& request) {
     const std::vector<NodeId>& owners = ring_.owners(state.partition);
     state.owners.assign(owners.begin(), owners.end());
     state.needed = owners_needed(operation.consistency, owners.size());
-    if (!owned_here(state)) {
+    if (!served_here(state)) {
       elsewhere.push_back(index);
     } else if (reachable_owners(state) < state.needed) {
       resolve(request, index,
@@ -166,22 +166,24 @@ std::size_t Coordinator::reachable_owners(const OperationState& state) const {
                     [&](NodeId owner) { return ring_.reachable(owner); }));
 }
 
-bool Coordinator::owned_here(const OperationState& state) const {
-  return std::find(state.owners.begin(), state.owners.end(), ring_.self()) != state.owners.end();
+bool Coordinator::served_here(const OperationState& state) const {
+  return !store_.suspect(state.partition) &&
+         std::find(state.owners.begin(), state.owners.end(), ring_.self()) != state.owners.end();
 }
 
 void Coordinator::forward(Request& request, const std::vector<std::size_t>& indices) {
   absl::btree_map<NodeId, std::vector<std::size_t>> by_owner;
   for (const std::size_t index : indices) {
     const OperationState& state = request.states[index];
-    const auto owner = std::find_if(state.owners.begin(), state.owners.end(),
-                                    [&](NodeId node) { return ring_.reachable(node); });
+    const auto owner = std::find_if(state.owners.begin(), state.owners.end(), [&](NodeId node) {
+      return node != ring_.self() && ring_.reachable(node);
+    });
     if (!request.may_forward || owner == state.owners.end()) {
       resolve(request, index,
               absl::UnavailableError(fmt::format(
                   "{}: nothing was {}; try again later",
                   request.may_forward ? "no owner of the key can be reached"
-                                      : "the key was forwarded to a node that does not own it",
+                                      : "the key was forwarded to a node that does not serve it",
                   request.operations[index].writes() ? "written" : "read")));
       continue;
     }

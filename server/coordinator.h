@@ -8,7 +8,8 @@
 //          them, have it durably. Not enough reachable owners: refused, nothing written. Not enough answers: outcome unknown.
 //   read:  the entry from here, its versions alone from R - 1 others; joined; values fetched where only another owner has
 //          them. Owners that lag get the joined entry (read repair).
-//   a key that this node does not own is forwarded to one that does.
+//   a key that this node does not own is forwarded to one that does; so is one of a partition that has lost entries here
+//   (R9), until they are back.
 //
 // Operations of a request on one key are done in order; a request is cut into waves for that.
 //
@@ -200,7 +201,8 @@ class Coordinator {
   void resolve(Request& request, std::size_t index, OperationAnswer answer);
   CallId send(NodeId to, std::variant<ReplicateCall, ReadCall, ForwardCall> body, Call call);
   std::size_t reachable_owners(const OperationState& state) const;
-  bool owned_here(const OperationState& state) const;
+  // Whether this node may answer for the partition, as one of its owners.
+  bool served_here(const OperationState& state) const;
   void park(Request& request, const std::vector<std::size_t>& indices);
 
   // coordinator_write.cc

@@ -149,6 +149,7 @@ void Coordinator::fetch_values(Request& request, std::size_t index, const model:
 
 void Coordinator::finish_read(Request& request, std::size_t index, model::Entry joined) {
   repair(request, index, joined);
+  model::drop_expired(joined, request.wall);
   ReadAnswer answer;
   answer.context = model::encode_context(request.operations[index].key, joined.vector);
   answer.siblings = as_shown(std::move(joined));

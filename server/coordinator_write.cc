@@ -114,6 +114,9 @@ absl::Status Coordinator::write_here(Request& request, std::vector<std::size_t>&
     if (operation.kind == OperationKind::kPut) write.value = operation.value;
     write.written = request.wall;
     write.write_id = operation.write_id;
+    if (operation.ttl_ms != 0) {
+      write.expires.unix_ms = request.wall.unix_ms + static_cast<std::int64_t>(operation.ttl_ms);
+    }
     if (operation.context.has_value()) {
       auto context = model::decode_context(operation.key, *operation.context);
       if (!context.ok()) {

@@ -1,7 +1,12 @@
 // grapevined: one node, as a process.
+#include <linux/close_range.h>
+#include <unistd.h>
+
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
 #include <random>
+#include <string>
 
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
@@ -30,12 +35,30 @@ int cannot_start(const absl::Status& status) {
   return 1;
 }
 
-int serve(const Config& config) {
+// The same program with the same arguments, as the same process. Not again and again: a disk that
+// keeps failing is the operator's.
+void start_anew(const char* const* argv) {
+  constexpr const char* kCount = "GRAPEVINE_STARTED_ANEW";
+  constexpr int kMax = 3;
+  const char* const before = std::getenv(kCount);
+  const int count = before == nullptr ? 1 : std::atoi(before) + 1;
+  if (count > kMax) {
+    std::fprintf(stderr, "grapevined: damage was found %d times in a row: check the disk\n", kMax);
+    return;
+  }
+  ::setenv(kCount, std::to_string(count).c_str(), 1);
+  // Ports and files are the next one's to open.
+  ::close_range(3, ~0U, CLOSE_RANGE_CLOEXEC);
+  ::execv("/proc/self/exe", const_cast<char* const*>(argv));
+  std::perror("grapevined: starting anew");
+}
+
+int serve(const Config& config, const char* const* argv) {
   log_to_stderr(config.log_level);
   rpc::Loop loop([](const absl::Status& status) { spdlog::error("{}", text_of(status)); });
   std::random_device entropy;
   const std::uint64_t seed = (std::uint64_t{entropy()} << 32) | entropy();
-  auto node = Node::start(loop, config, seed);
+  auto node = Node::start(loop, config, seed, [argv] { start_anew(argv); });
   if (!node.ok()) return cannot_start(node.status());
   absl::Status opened;
   loop.post([&] {
@@ -70,7 +93,7 @@ int main_of_grapevined(int argc, const char* const* argv) {
     case Task::kVerify: return verify(line.config.data_dir);
     case Task::kRestore: return restore(line);
   }
-  return serve(line.config);
+  return serve(line.config, argv);
 }
 
 }  // namespace

@@ -31,8 +31,10 @@ bool unspecified(const rpc::Address& address) {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Node>> Node::start(rpc::Loop& loop, Config config,
-                                                  std::uint64_t seed) {
+                                                  std::uint64_t seed,
+                                                  std::function<void()> start_anew) {
   std::unique_ptr<Node> node(new Node(loop, std::move(config), seed));
+  node->start_anew_ = std::move(start_anew);
   // The ports first: a node that cannot be reached should not touch its directory.
   GRAPEVINE_RETURN_IF_ERROR(node->bind_ports());
   GRAPEVINE_RETURN_IF_ERROR(node->begin_opening());
@@ -63,8 +65,16 @@ absl::Status Node::begin_opening() {
   options.life = std::move(life);
   options.block_cache_bytes = config_.cache_bytes;
   options.dot_log_bytes = config_.dot_log_bytes;
+  options.salvage = config_.salvage;
   disk_ = std::make_unique<DiskThread>(loop_);
-  const auto on_fatal = [](const absl::Status& status) {
+  const auto on_fatal = [start_anew = start_anew_](const absl::Status& status) {
+    if (absl::IsDataLoss(status)) {
+      spdlog::critical("damage: {}; the node starts anew to go on with what is whole",
+                       text_of(status));
+      spdlog::shutdown();
+      if (start_anew) start_anew();
+      std::_Exit(1);
+    }
     spdlog::critical(
         "{}: what was written may be lost; the node stops, check the disk and start it again",
         text_of(status));
@@ -100,6 +110,12 @@ void Node::on_opened(absl::StatusOr<std::unique_ptr<storage::Store>> store) {
   spdlog::info("data directory {}: {} keys{}, node {}, epoch {}", config_.data_dir,
                store_->statistics().keys, store_->scanned() ? ", all of them read" : "",
                to_string(store_->node()), store_->actor().epoch());
+  for (const std::string& finding : store_->findings()) spdlog::error("damage: {}", finding);
+  if (store_->any_suspect()) {
+    spdlog::error(
+        "lost entries are pulled from the other nodes; until then this node does not answer for "
+        "their partitions");
+  }
   assemble();
   go();
   tell_opened_->fulfill(absl::OkStatus());
@@ -315,7 +331,14 @@ void Node::upkeep() {
   const Duration pause = upkeep_fails_ ? kUpkeepRetry
                          : busy        ? kUpkeepInterval / 10
                                        : kUpkeepInterval;
+  scrub();
   upkeep_alarm_->set(loop_.now() + pause);
+}
+
+void Node::scrub() {
+  if (config_.scrub_keys == 0 || loop_.now() < next_scrub_) return;
+  next_scrub_ = loop_.now() + kScrubInterval;
+  store_->scrub(config_.scrub_keys);
 }
 
 kj::Promise<void> Node::stop() {

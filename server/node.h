@@ -11,6 +11,7 @@
 // Resource. Owner: main, or a test; the thread of its loop; gone before it.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -40,14 +41,17 @@ class Node {
   static constexpr Duration kCompareTime = std::chrono::seconds(3);
   static constexpr Duration kStopTime = std::chrono::seconds(5);
   static constexpr Duration kUpkeepInterval = std::chrono::milliseconds(50);
+  static constexpr Duration kScrubInterval = std::chrono::seconds(1);
   static constexpr Duration kUpkeepRetry = std::chrono::seconds(1);  // after a failure
   static constexpr std::size_t kUpkeepKeys = 1000;
   static constexpr Duration kOpeningReport = std::chrono::seconds(3);
 
   // Binds the ports and begins to open the store; the error says what is in the way. `seed` is for
-  // all its chance.
+  // all its chance. `start_anew` replaces the process by one that starts the same node; without it
+  // damage to the stored data ends the process.
   static absl::StatusOr<std::unique_ptr<Node>> start(rpc::Loop& loop, Config config,
-                                                     std::uint64_t seed);
+                                                     std::uint64_t seed,
+                                                     std::function<void()> start_anew = {});
   // Done when the store is open and everything is served, or with the error that is in the way;
   // Cancelled after stop(). To be called once.
   kj::Promise<absl::Status> opened() { return kj::mv(opened_); }
@@ -106,6 +110,7 @@ class Node {
   void ready();
   absl::Status renew_actor();
   void upkeep();
+  void scrub();
   kj::Promise<void> close_when_idle();
 
   rpc::Loop& loop_;
@@ -115,7 +120,9 @@ class Node {
   std::string not_ready_because_ = "starting";  // once the store is open
   bool stopping_ = false;
   bool joining_ = false;
+  std::function<void()> start_anew_;
   bool upkeep_fails_ = false;
+  Instant next_scrub_;
 
   kj::Promise<absl::Status> opened_ = nullptr;
   kj::Own<kj::PromiseFulfiller<absl::Status>> tell_opened_;

@@ -139,6 +139,9 @@ void Node::fill_status(wire::NodeStatus::Builder out) const {
       {"bytes_pulled", exchanges.bytes_pulled},
       {"damage_suspected", exchanges.damage_suspected},
       {"actors_closed", exchanges.actors_closed},
+      {"partitions_recovered", exchanges.partitions_recovered},
+      {"damage_found", store_->findings().size()},
+      {"keys_scrubbed", store.keys_scrubbed},
       {"client_connections", client_server_->connections()},
       {"peer_connections", peer_server_->connections()},
       {"views_open", views_->size()}};

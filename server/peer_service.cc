@@ -68,6 +68,11 @@ class PeerService final : public wire::Peer::Server {
     std::vector<unsigned> cold;
     std::vector<std::string> cold_keys;
     for (unsigned i = 0; i < keys.size(); ++i) {
+      if (const absl::Status lost = check_complete(node_.store().partitioning().of(view(keys[i])));
+          !lost.ok()) {
+        write(lost, results[i].initStatus());
+        continue;
+      }
       const auto entry = node_.store().load(view(keys[i]), values, storage::Reach::kMemory);
       if (storage::is_cold(entry.status())) {
         cold.push_back(i);
@@ -109,6 +114,7 @@ class PeerService final : public wire::Peer::Server {
     scan.limit = std::min<std::size_t>(params.getLimit(), kScanKeysMax);
     if (params.getResumes()) scan.after_key = std::string(view(params.getAfterKey()));
     scan.values = params.getValues();
+    rpc::throw_if_error(check_complete(scan.partition));
     return scan_partition(node_.store(), std::move(scan))
         .then([context](PartitionPage page) mutable {
           auto results = context.getResults();
@@ -190,6 +196,14 @@ class PeerService final : public wire::Peer::Server {
   }
 
  private:
+  // R9: what this node does not hold of such a partition may well exist.
+  absl::Status check_complete(PartitionId partition) const {
+    if (!node_.store().suspect(partition)) return absl::OkStatus();
+    return absl::UnavailableError(
+        "this node has lost entries of the key's partition and is getting them back; ask another "
+        "owner");
+  }
+
   // R8: what an actor replicates that has ended, or is closed here, is not taken, hence not
   // acknowledged: the join would drop it.
   void check_not_ended(const model::KeyedEntry& entry) const {

@@ -54,6 +54,7 @@ absl::StatusOr<PartitionPage> read_page(const storage::Store& store, const Parti
                 }
                 ++page.looked_at;
                 page.last_seen = key;
+                model::drop_expired(entry, scan.now);
                 if (entry.versions.empty() || !key.starts_with(prefix)) return true;
                 ScannedKey found{std::string(key), {}};
                 for (model::Version& version : entry.versions) {
@@ -71,6 +72,7 @@ absl::StatusOr<PartitionPage> read_page(const storage::Store& store, const Parti
 }  // namespace
 
 kj::Promise<PartitionPage> scan_partition(const storage::Store& store, PartitionScan scan) {
+  scan.now = store.wall_now();
   auto page = read_page(store, scan, storage::Reach::kMemory, nullptr);
   if (page.ok()) return *std::move(page);
   if (!storage::is_cold(page.status())) return rpc::to_exception(page.status());
@@ -151,18 +153,24 @@ kj::Promise<void> Scanner::next_partition(Progress& progress) {
 
 kj::Promise<PartitionPage> Scanner::one_partition(const Progress& progress) {
   const std::vector<NodeId>& owners = ring_.owners(PartitionId{progress.partition});
-  if (std::find(owners.begin(), owners.end(), ring_.self()) == owners.end()) {
+  if (std::find(owners.begin(), owners.end(), ring_.self()) == owners.end() ||
+      store_.suspect(PartitionId{progress.partition})) {
     return from_peer(progress);
   }
-  return scan_partition(store_, {PartitionId{progress.partition}, progress.request.prefix,
-                                 progress.request.limit - progress.page.keys.size(),
-                                 progress.after_key, progress.request.values});
+  PartitionScan scan;
+  scan.partition = PartitionId{progress.partition};
+  scan.prefix = progress.request.prefix;
+  scan.limit = progress.request.limit - progress.page.keys.size();
+  scan.after_key = progress.after_key;
+  scan.values = progress.request.values;
+  return scan_partition(store_, std::move(scan));
 }
 
 kj::Promise<PartitionPage> Scanner::from_peer(const Progress& progress) {
   const std::vector<NodeId>& owners = ring_.owners(PartitionId{progress.partition});
-  const auto owner = std::find_if(owners.begin(), owners.end(),
-                                  [&](NodeId node) { return ring_.reachable(node); });
+  const auto owner = std::find_if(owners.begin(), owners.end(), [&](NodeId node) {
+    return node != ring_.self() && ring_.reachable(node);
+  });
   if (owner == owners.end()) {
     return rpc::to_exception(
         absl::UnavailableError("no owner of a part of the keys can be reached; try again later"));

@@ -45,6 +45,7 @@ struct PartitionScan {
   std::size_t limit = 1;
   std::optional<std::string> after_key;
   bool values = false;
+  WallTime now = {};  // what has expired by then is left out; set by scan_partition
 };
 // In memory at once, else away from the loop: `store` must live until its executor is idle.
 kj::Promise<PartitionPage> scan_partition(const storage::Store& store, PartitionScan scan);

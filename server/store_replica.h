@@ -57,6 +57,10 @@ class StoreReplica final : public gossip::Replica {
   // `done`; at once when that is nothing. Bounded by kWarmedKeysMax keys of listed ranges.
   void warm_for(std::optional<PartitionId> partition, const gossip::ExchangeRequest& request,
                 const gossip::ExchangeReply& reply, std::function<void()> done);
+  // R9, as Store has it.
+  bool suspect(PartitionId partition) const { return store_.suspect(partition); }
+  bool any_suspect() const { return store_.any_suspect(); }
+  absl::Status trust_again(PartitionId partition) { return store_.trust_again(partition); }
   absl::Status merge(PartitionId partition, std::vector<model::KeyedEntry> entries) override;
   absl::Status adopt(PartitionId partition, const model::Clock& clock) override;
   absl::Status close_actors(PartitionId partition, NodeId node, std::uint64_t epoch) override;

@@ -303,7 +303,7 @@ class Restore {
       engine->put_meta(writes, kMetaIdentity, identity.encode());
       engine->delete_notes(writes);
     }
-    GRAPEVINE_RETURN_IF_ERROR(engine->write(writes));
+    GRAPEVINE_RETURN_IF_ERROR(engine->write(writes, Stall::kWait));
     return engine->sync();
   }
 

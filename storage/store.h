@@ -106,6 +106,7 @@ class Store {
   // It holds again what the other replicas hold, as far as can be known.
   absl::Status trust_again(PartitionId partition);
 
+  WallTime wall_now() const { return time_.wall_now(); }
   const model::Partitioning& partitioning() const { return partitioning_; }
   const View& live(PartitionId partition) const { return *views_[partition.value]; }
   std::unique_ptr<View> freeze(PartitionId partition) const {
