@@ -30,6 +30,7 @@ void Exchange::ask(ExchangeRequest request) {
 void Exchange::on_summary(const SummaryReply& reply) {
   if (reply.equal) {
     report_.proven_equal = true;
+    report_.covered = partitions_;
     done_ = true;
     return;
   }
@@ -37,10 +38,14 @@ void Exchange::on_summary(const SummaryReply& reply) {
   for (const Fingerprint& theirs : reply.fingerprints) {
     if (!std::binary_search(partitions_.begin(), partitions_.end(), theirs.partition)) continue;
     PartitionState mine = state_of(*replica_, theirs.partition);
-    if (mine.root.sum.low == theirs.root && mine.clock.hash() == theirs.clock) continue;
+    if (mine.root.sum.low == theirs.root && mine.clock.hash() == theirs.clock) {
+      report_.covered.push_back(theirs.partition);
+      continue;
+    }
     request.states.push_back(std::move(mine));
   }
   if (request.states.empty()) {
+    std::sort(report_.covered.begin(), report_.covered.end());
     done_ = true;
     return;
   }
@@ -64,7 +69,7 @@ void Exchange::go_on() {
       output_.requests.push_back({{partition, request.number}, std::move(request.body)});
     }
     if (pull->second.done()) {
-      account(pull->second.outcome());
+      account(pull->second);
       output_.close_views.push_back(partition);
       pull = pulls_.erase(pull);
     } else {
@@ -81,7 +86,7 @@ void Exchange::go_on() {
     }
     PartitionPull pull(*replica_, std::move(theirs), options_.pull);
     if (pull.done()) {
-      account(pull.outcome());
+      account(pull);
       continue;
     }
     for (auto& request : pull.take_requests()) {
@@ -90,9 +95,16 @@ void Exchange::go_on() {
     pulls_.emplace(partition, std::move(pull));
   }
   done_ = pulls_.empty() && to_pull_.empty();
+  if (done_) std::sort(report_.covered.begin(), report_.covered.end());
 }
 
-void Exchange::account(const PullOutcome& outcome) {
+void Exchange::account(const PartitionPull& pull) {
+  const PullOutcome& outcome = pull.outcome();
+  // States that the peer sent by itself may be older than this exchange.
+  if (!partitions_.empty() && outcome.status.ok() && !outcome.damage_suspected &&
+      replica_->live(pull.partition()).clock().covers(pull.their_clock())) {
+    report_.covered.push_back(pull.partition());
+  }
   if (report_.status.ok()) report_.status = outcome.status;
   report_.delta_pulls += outcome.path == PullPath::kDelta ? 1 : 0;
   report_.digest_pulls += outcome.path == PullPath::kDigest ? 1 : 0;

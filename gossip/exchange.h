@@ -49,6 +49,9 @@ struct ExchangeReport {
   std::uint64_t clocks_adopted = 0;
   std::uint64_t damage_suspected = 0;  // partitions
   std::uint64_t put_off = 0;           // partitions that might not be pulled now
+  // Of an exchange that began with the summary: the partitions in which this replica's clock has
+  // covered what the peer's was meanwhile, sorted.
+  std::vector<PartitionId> covered;
   bool progress() const { return keys_pulled > 0 || clocks_adopted > 0; }
 };
 
@@ -89,7 +92,7 @@ class Exchange {
   void on_summary(const SummaryReply& reply);
   void begin_pulls(std::vector<PartitionState> theirs);
   void go_on();
-  void account(const PullOutcome& outcome);
+  void account(const PartitionPull& pull);
   void fail(const absl::Status& status);
 
   Replica* replica_;

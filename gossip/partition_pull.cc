@@ -24,9 +24,16 @@ PartitionPull::PartitionPull(Replica& replica, PartitionState theirs, const Pull
 
 void PartitionPull::decide() {
   const PartitionState mine = state_of(replica_, theirs_.partition);
-  const bool missing = !theirs_.clock.minus(mine.clock).empty();
+  const std::vector<model::DotRange> lacks = theirs_.clock.minus(mine.clock);
+  const bool missing = !lacks.empty();
   const bool roots_equal = theirs_.root.sum == mine.root.sum;
-  if (missing && !roots_equal) {
+  const bool closes = std::any_of(lacks.begin(), lacks.end(),
+                                  [](const model::DotRange& range) { return range.closes(); });
+  if (closes && !roots_equal) {
+    // A marker has no key, so no delta brings it.
+    outcome_.path = PullPath::kDigest;
+    open_view();
+  } else if (missing && !roots_equal) {
     phase_ = Phase::kDelta;
     outcome_.path = PullPath::kDelta;
     ask_delta();

@@ -2,7 +2,7 @@
 // and R6 (equal roots).
 //
 //   deciding --nothing missing--> done
-//      |-----roots differ, dots missing--> delta --log reaches--> done
+//      |-----roots differ, dots missing (a marker, R8: at once viewing)--> delta --log reaches--> done
 //      |                                     '--it does not--.
 //      '-----roots equal, or clocks equal-----------------> viewing --> comparing --> regaining --> adopting --> done
 //
@@ -75,6 +75,8 @@ class PartitionPull {
   bool done() const { return phase_ == Phase::kDone; }
   const PullOutcome& outcome() const { return outcome_; }
   PartitionId partition() const { return theirs_.partition; }
+  // What the peer had, as it said last.
+  const model::Clock& their_clock() const { return theirs_.clock; }
 
  private:
   enum class Phase { kDelta, kViewing, kComparing, kRegaining, kDone };

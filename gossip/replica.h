@@ -70,6 +70,8 @@ class Replica {
   virtual absl::Status merge(PartitionId partition, std::vector<KeyedEntry> entries) = 0;
   // Adds the dots of a peer's clock to this replica's (the end of R5, and R6).
   virtual absl::Status adopt(PartitionId partition, const model::Clock& clock) = 0;
+  // R8: every dot of `node` up to this epoch counts as seen (closing.h says when).
+  virtual absl::Status close_actors(PartitionId partition, NodeId node, std::uint64_t epoch) = 0;
 };
 
 }  // namespace grapevine::gossip

@@ -43,7 +43,17 @@ AntiEntropy::AntiEntropy(rpc::Loop& loop, gossip::Replica& replica, Cluster& clu
       links_(links),
       scheduler_(options, random),
       budget_(bytes_per_second, loop.now()),
+      closing_(cluster.self(), gossip::ClosingOptions{kSettleIntervals * options.interval}),
       alarm_(loop, [this] { tick(); }) {}
+
+void AntiEntropy::start() {
+  members_changed();
+  alarm_.set(loop_.now());
+}
+
+void AntiEntropy::members_changed() {
+  closing_.members(cluster_.members().all(), loop_.now());
+}
 
 void AntiEntropy::peer_up(NodeId peer) {
   scheduler_.peer_up(peer, loop_.now());
@@ -61,6 +71,7 @@ void AntiEntropy::want(NodeId peer) {
 
 void AntiEntropy::tick() {
   for (const NodeId peer : scheduler_.due(loop_.now())) begin(peer, std::nullopt);
+  close_actors();
   alarm_.set(scheduler_.next_deadline());
 }
 
@@ -81,12 +92,13 @@ void AntiEntropy::begin(NodeId peer, std::optional<std::vector<gossip::Partition
                     return other.second->exchange.pulls(partition);
                   });
                 };
+                const auto mark = theirs.has_value() ? std::nullopt : closing_.mark(peer);
                 auto exchange =
                     theirs.has_value()
                         ? gossip::Exchange::from_states(replica_, *std::move(theirs), options)
                         : gossip::Exchange(replica_, cluster_.shared_with(peer), options);
                 running_[peer] = std::make_unique<Running>(
-                    Running{peer, number, std::move(exchange), kj::mv(link), {}});
+                    Running{peer, number, mark, std::move(exchange), kj::mv(link), {}});
                 drain(peer, number);
               },
               [this, peer](kj::Exception&& exception) {
@@ -133,6 +145,7 @@ void AntiEntropy::drain(NodeId peer, std::uint64_t number) {
   for (const PartitionId partition : output.close_views) running->views.erase(partition);
   if (!running->exchange.done()) return;
   const gossip::ExchangeReport report = running->exchange.report();
+  if (running->mark.has_value()) closing_.heard(peer, *running->mark, report.covered);
   running_.erase(peer);
   end(peer, report);
 }
@@ -173,6 +186,33 @@ void AntiEntropy::end(NodeId peer, const gossip::ExchangeReport& report) {
         report.damage_suspected, to_string(peer));
   }
   alarm_.set(scheduler_.next_deadline());
+}
+
+// R8, where this node is to do it.
+void AntiEntropy::close_actors() {
+  const std::uint32_t count = cluster_.partition_count();
+  std::size_t closed = 0;
+  for (std::uint32_t i = 0; i < count && closed < kClosesAtOnce; ++i) {
+    const PartitionId partition{close_next_};
+    close_next_ = (close_next_ + 1) % count;
+    const gossip::PartitionView& live = replica_.live(partition);
+    const bool unquiet = live.share(live.range())->unquiet > 0;
+    for (const ActorId last :
+         closing_.due(partition, cluster_.owners(partition), live.clock(), unquiet, loop_.now())) {
+      const absl::Status status = replica_.close_actors(partition, last.node(), last.epoch());
+      if (!status.ok()) {
+        spdlog::debug("actors up to {} not closed: {}", to_string(last), text_of(status));
+        return;
+      }
+      ++closed;
+      ++counters_.actors_closed;
+      std::uint64_t& logged = closed_[last.node()];
+      if (logged >= last.epoch()) continue;
+      logged = last.epoch();
+      spdlog::info("node {}: its writes up to epoch {} are closed", to_string(last.node()),
+                   last.epoch());
+    }
+  }
 }
 
 void AntiEntropy::proven_equal(NodeId peer) {

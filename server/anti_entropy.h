@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "gossip/byte_budget.h"
+#include "gossip/closing.h"
 #include "gossip/exchange.h"
 #include "gossip/responder.h"
 #include "gossip/scheduler.h"
@@ -29,19 +30,30 @@ struct AntiEntropyCounters {
   std::uint64_t keys_pulled = 0;
   std::uint64_t bytes_pulled = 0;
   std::uint64_t damage_suspected = 0;
+  std::uint64_t actors_closed = 0;  // by this node, in one partition each (R8)
 };
 
 // Resource, loop thread.
 class AntiEntropy {
  public:
+  // Actors that end are closed after so many gossip intervals at the earliest.
+  static constexpr int kSettleIntervals = 10;
+  static constexpr std::size_t kClosesAtOnce = 256;  // of partitions, in one turn
+
   AntiEntropy(rpc::Loop& loop, gossip::Replica& replica, Cluster& cluster, PeerLinks& links,
               Random& random, const gossip::SchedulerOptions& options,
               std::uint64_t bytes_per_second);
 
-  void start() { alarm_.set(loop_.now()); }
+  void start();
   void peer_up(NodeId peer);
   void peer_down(NodeId peer);
   void want(NodeId peer);
+  // What closing needs to know of the members (gossip/closing.h).
+  void members_changed();
+  void peer_told(NodeId peer, Instant begun) { closing_.told(peer, begun); }
+  void peer_lost(NodeId peer) { closing_.lost(peer); }
+  // Whether the actor has ended: what it replicates late is to be refused.
+  bool ended(ActorId actor) const { return closing_.ended(actor); }
   // A peer's summary was equal to ours: that proves the pair, whoever asked.
   void proven_equal(NodeId peer);
   // The states that a peer sent: where it has what this replica lacks, an exchange of our own
@@ -67,6 +79,7 @@ class AntiEntropy {
   struct Running {
     NodeId peer;
     std::uint64_t number;
+    std::optional<Instant> mark;  // of what the peer knew when it began; none: it tells nothing
     gossip::Exchange exchange;
     wire::Peer::Client link;
     std::map<PartitionId, wire::ReplicaView::Client> views;
@@ -81,6 +94,7 @@ class AntiEntropy {
                                               const gossip::ExchangeRequest& request);
   kj::Promise<void> within_budget(const gossip::ExchangeRequest& request);
   void end(NodeId peer, const gossip::ExchangeReport& report);
+  void close_actors();
   Running* find(NodeId peer, std::uint64_t number);
   RepairReport repaired(Instant since, const AntiEntropyCounters& before) const;
   kj::Promise<void> until_repaired(Instant since);
@@ -91,6 +105,9 @@ class AntiEntropy {
   PeerLinks& links_;
   gossip::Scheduler scheduler_;
   gossip::ByteBudget budget_;
+  gossip::Closing closing_;
+  std::uint32_t close_next_ = 0;            // the partition whose turn it is
+  std::map<NodeId, std::uint64_t> closed_;  // the last epoch that was logged as closed
   AntiEntropyCounters counters_;
   std::uint64_t last_number_ = 0;
   std::map<NodeId, std::unique_ptr<Running>> running_;

@@ -54,6 +54,7 @@ void Cluster::drain() {
     recompute_owners();
     const absl::Status kept = store_.put_note(kMembersNote, members().encode());
     if (!kept.ok()) spdlog::warn("member list not kept: {}", text_of(kept));
+    handlers_.on_changed();
   }
   for (gossip::Membership::Call& call : output.calls) make(std::move(call));
   for (const NodeId node : output.came_up) {
@@ -87,9 +88,11 @@ void Cluster::make(gossip::Membership::Call call) {
           })
           .exclusiveJoin(kj::mv(late))
           .then(
-              [this, number = call.number](std::vector<gossip::MemberRecord> answered) {
+              [this, number = call.number, to = call.to,
+               begun = loop_.now()](std::vector<gossip::MemberRecord> answered) {
                 membership_.on_reply(number, answered, loop_.now());
                 drain();
+                if (to.has_value()) handlers_.on_told(*to, begun);
               },
               [this, number = call.number, address = call.address](kj::Exception&& exception) {
                 const absl::Status status = rpc::to_status(exception);

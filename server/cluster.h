@@ -23,6 +23,9 @@ class Cluster final : public Ring {
   struct Handlers {
     std::function<void(NodeId)> on_up;
     std::function<void(NodeId)> on_down;
+    std::function<void()> on_changed;  // records, at the latest within the call that brings them
+    // The node has answered a call, begun at this time, that carried the member list.
+    std::function<void(NodeId, Instant begun)> on_told;
   };
   static constexpr Duration kProbeTime = std::chrono::milliseconds(700);
 
@@ -41,6 +44,7 @@ class Cluster final : public Ring {
   // The partitions that this node and `peer` both own, sorted.
   std::vector<PartitionId> shared_with(NodeId peer) const;
   bool owns(NodeId node, PartitionId partition) const;
+  std::uint32_t partition_count() const { return static_cast<std::uint32_t>(owners_.size()); }
 
   const gossip::MemberList& members() const { return membership_.members(); }
   Duration since(NodeId node) const { return membership_.since(node, loop_.now()); }

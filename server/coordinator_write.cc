@@ -56,6 +56,7 @@ absl::Status Coordinator::write_here(Request& request, std::vector<std::size_t>&
     }
     auto outcome = batch->write(std::move(write));
     if (!outcome.ok()) {
+      if (absl::IsFailedPrecondition(outcome.status())) output_.must_renew_actor = true;
       resolve(request, index, outcome.status());
       return true;
     }

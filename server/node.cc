@@ -152,14 +152,20 @@ void Node::assemble() {
       loop_, config_.peer_listen,
       PeerLinks::Handlers{[this](wire::Hello::Builder hello) { fill_hello(hello); },
                           [this](wire::Hello::Reader hello) { return check_hello(hello); },
-                          [this](NodeId node) { cluster_->on_connection_lost(node); }});
+                          [this](NodeId node) {
+                            anti_entropy_->peer_lost(node);
+                            cluster_->on_connection_lost(node);
+                          }});
   cluster_ = std::make_unique<Cluster>(
       loop_, *store_, *links_, random_, own_record(), config_.join, config_.replication_factor,
-      Cluster::Handlers{[this](NodeId node) {
-                          anti_entropy_->peer_up(node);
-                          if (!not_ready_because_.empty()) compare_with(node);
-                        },
-                        [this](NodeId node) { anti_entropy_->peer_down(node); }});
+      Cluster::Handlers{
+          [this](NodeId node) {
+            anti_entropy_->peer_up(node);
+            if (!not_ready_because_.empty()) compare_with(node);
+          },
+          [this](NodeId node) { anti_entropy_->peer_down(node); },
+          [this] { anti_entropy_->members_changed(); },
+          [this](NodeId node, Instant begun) { anti_entropy_->peer_told(node, begun); }});
   replica_ = std::make_unique<StoreReplica>(*store_, [this] { return renew_actor(); });
   views_ = std::make_unique<ViewTable>(loop_, *replica_);
   gossip::SchedulerOptions scheduling;
@@ -260,7 +266,8 @@ void Node::compare_with(NodeId peer) {
                           if (not_ready_because_.empty()) return;
                           const std::vector<std::uint64_t> mine = store_->tops(store_->actor());
                           const auto theirs = reply.getTops();
-                          bool forgot = theirs.size() != mine.size();
+                          if (theirs.size() != mine.size()) return;
+                          bool forgot = false;
                           for (unsigned i = 0; !forgot && i < theirs.size(); ++i) {
                             forgot = theirs[i] > mine[i];
                           }

@@ -132,6 +132,7 @@ void Node::fill_status(wire::NodeStatus::Builder out) const {
       {"keys_pulled", exchanges.keys_pulled},
       {"bytes_pulled", exchanges.bytes_pulled},
       {"damage_suspected", exchanges.damage_suspected},
+      {"actors_closed", exchanges.actors_closed},
       {"client_connections", client_server_->connections()},
       {"peer_connections", peer_server_->connections()},
       {"views_open", views_->size()}};

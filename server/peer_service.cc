@@ -42,6 +42,7 @@ class PeerService final : public wire::Peer::Server {
     for (const auto from : context.getParams().getEntries()) {
       auto entry = server::read(from);
       rpc::throw_if_error(entry.status());
+      check_not_ended(*entry);
       entries.push_back(*std::move(entry));
     }
     context.releaseParams();
@@ -171,6 +172,18 @@ class PeerService final : public wire::Peer::Server {
   }
 
  private:
+  // R8: what an actor replicates that has ended, or is closed here, is not taken, hence not
+  // acknowledged: the join would drop it.
+  void check_not_ended(const model::KeyedEntry& entry) const {
+    const PartitionId partition = node_.store().partitioning().of(entry.key);
+    for (const model::Dot event : entry.events) {
+      const bool closed = node_.store().live(partition).clock().closed(event.actor);
+      if (!closed && !node_.anti_entropy().ended(event.actor)) continue;
+      rpc::throw_if_error(absl::AbortedError(fmt::format(
+          "write of {}, an epoch of the node that has ended: not taken", to_string(event.actor))));
+    }
+  }
+
   PartitionId known(std::uint32_t partition) const {
     if (partition >= node_.store().partitioning().count()) {
       rpc::throw_if_error(absl::InvalidArgumentError(

@@ -80,4 +80,10 @@ absl::Status StoreReplica::adopt(PartitionId partition, const model::Clock& cloc
   return status;
 }
 
+absl::Status StoreReplica::close_actors(PartitionId partition, NodeId node, std::uint64_t epoch) {
+  GRAPEVINE_ASSIGN_OR_RETURN(auto batch, store_.begin());
+  GRAPEVINE_RETURN_IF_ERROR(batch->close(partition, node, epoch));
+  return store_.commit(std::move(batch)).status();
+}
+
 }  // namespace grapevine::server

@@ -50,6 +50,7 @@ class StoreReplica final : public gossip::Replica {
   absl::StatusOr<storage::CommitNumber> receive(const std::vector<model::KeyedEntry>& entries);
   absl::Status merge(PartitionId partition, std::vector<model::KeyedEntry> entries) override;
   absl::Status adopt(PartitionId partition, const model::Clock& clock) override;
+  absl::Status close_actors(PartitionId partition, NodeId node, std::uint64_t epoch) override;
 
  private:
   absl::StatusOr<storage::CommitNumber> receive_once(const std::vector<model::KeyedEntry>& entries);

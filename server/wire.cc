@@ -90,7 +90,10 @@ void write(const model::Entry& entry, wire::Entry::Builder out) {
 absl::StatusOr<model::Entry> read(wire::Entry::Reader in) {
   model::Entry entry;
   for (const auto item : in.getVector().getItems()) {
-    GRAPEVINE_ASSIGN_OR_RETURN(const model::Dot top, read_checked(item));
+    const model::Dot top = read(item);
+    if (top.counter == 0 || top.counter > model::kClosed) {
+      return absl::InvalidArgumentError("entry of a peer: its vector holds an impossible counter");
+    }
     entry.vector.raise(top);
   }
   for (const auto from : in.getVersions()) {

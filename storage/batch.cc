@@ -27,6 +27,18 @@ model::VersionVector seen_after(model::VersionVector seen, model::Dot dot,
   return seen;
 }
 
+// R7: `who`, a peer, knows more of this node's actor than this node itself.
+absl::Status forgotten(std::string_view who, std::uint64_t top, ActorId actor) {
+  if (top == model::kClosed) {
+    return absl::FailedPreconditionError(
+        fmt::format("{} has closed {}, which this node writes as: it goes on under a later epoch",
+                    who, to_string(actor)));
+  }
+  return absl::FailedPreconditionError(
+      fmt::format("{} holds write {} of node {}, which this node does not remember", who, top,
+                  to_string(actor.node())));
+}
+
 }  // namespace
 
 Batch::~Batch() {
@@ -95,6 +107,9 @@ void Batch::add_dot(Partition& partition, model::Dot dot, std::string_view key) 
 absl::StatusOr<WriteOutcome> Batch::write(WriteRequest request) {
   GRAPEVINE_ASSIGN_OR_RETURN(Pending * pending, this->pending(request.key));
   Partition& partition = *pending->partition;
+  if (partition.clock.closed(store_->actor_)) {
+    return forgotten("this node's clock", model::kClosed, store_->actor_);
+  }
   model::Entry entry = pending->entry;
   model::fill(entry, partition.clock);
   const bool is_delete = !request.value.has_value();
@@ -152,9 +167,8 @@ absl::Status Batch::receive(model::KeyedEntry received) {
   GRAPEVINE_ASSIGN_OR_RETURN(Pending * pending, this->pending(received.key));
   Partition& partition = *pending->partition;
   if (received.entry.vector.of(store_->actor_) > partition.clock.top(store_->actor_)) {
-    return absl::FailedPreconditionError(
-        fmt::format("a peer has seen write {} of node {}, which this node does not remember",
-                    received.entry.vector.of(store_->actor_), to_string(store_->node())));
+    return forgotten("an entry of a peer", received.entry.vector.of(store_->actor_),
+                     store_->actor_);
   }
   for (const model::Version& version : received.entry.versions) {
     received.events.push_back(version.dot);
@@ -179,9 +193,7 @@ absl::Status Batch::receive(model::KeyedEntry received) {
 absl::Status Batch::adopt(PartitionId id, const model::Clock& clock) {
   Partition& partition = *store_->partitions_[id.value];
   if (clock.top(store_->actor_) > partition.clock.top(store_->actor_)) {
-    return absl::FailedPreconditionError(
-        fmt::format("a peer's clock holds write {} of node {}, which this node does not remember",
-                    clock.top(store_->actor_), to_string(store_->node())));
+    return forgotten("a peer's clock", clock.top(store_->actor_), store_->actor_);
   }
   GRAPEVINE_CHECK(pending_.empty(), "a batch that adopts does nothing else");
   adopted_.push_back({&partition, partition.clock});
@@ -205,6 +217,12 @@ absl::Status Batch::strip_again(std::string_view key) {
   GRAPEVINE_RETURN_IF_ERROR(need_values(*pending, pending->entry, /*with_apart=*/false));
   pending->changed = true;
   return absl::OkStatus();
+}
+
+absl::Status Batch::close(PartitionId id, NodeId node, std::uint64_t epoch) {
+  model::Clock closed;
+  closed.close(node, epoch);
+  return adopt(id, closed);
 }
 
 }  // namespace grapevine::storage

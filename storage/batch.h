@@ -54,17 +54,24 @@ class Batch {
   Batch(const Batch&) = delete;
   Batch& operator=(const Batch&) = delete;
 
-  // R1. On an error nothing of this write is in the batch. REQUIRES: limits were checked.
+  // R1. On an error nothing of this write is in the batch; FailedPrecondition when the clock has
+  // closed this node's actor (R7: renew it). REQUIRES: limits were checked.
   absl::StatusOr<WriteOutcome> write(WriteRequest request);
   // R3. `received.entry` is filled. On an error nothing of it is in the batch: InvalidArgument when
   // it contradicts itself, FailedPrecondition when it has seen a write of this node's actor that
-  // this node does not remember (R7: renew the actor, then receive it again).
+  // this node does not remember, or has closed that actor (R7: renew the actor, then receive it
+  // again).
   absl::Status receive(model::KeyedEntry received);
-  // The end of R5 and R6: adds a peer's clock. REQUIRES: a batch of its own.
+  // The end of R5 and R6: adds a peer's clock. FailedPrecondition as receive(). REQUIRES: a batch of
+  // its own.
   absl::Status adopt(PartitionId partition, const model::Clock& clock);
   // Takes out the versions of a key that have expired: locally, every owner by itself. The clock
   // goes on covering their dots, so that no peer brings them back.
   absl::Status expire(std::string_view key, WallTime now);
+  // R8: every dot of `node` up to this epoch counts as seen. FailedPrecondition when that would close
+  // the actor that this store writes as. REQUIRES: a batch of its own; who closes has made sure that
+  // no owner holds what this replica lacks (gossip/closing.h).
+  absl::Status close(PartitionId partition, NodeId node, std::uint64_t epoch);
   // Stores an entry once more, stripped under today's clock.
   absl::Status strip_again(std::string_view key);
 

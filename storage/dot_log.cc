@@ -1,5 +1,7 @@
 #include "storage/dot_log.h"
 
+#include <algorithm>
+
 namespace grapevine::storage {
 
 void DotLog::add(model::Dot dot, std::string_view key, Instant now) {
@@ -24,6 +26,10 @@ void DotLog::clear() {
 NamedDots DotLog::name(const std::vector<model::DotRange>& dots, Instant settled_before,
                        std::size_t limit) const {
   NamedDots answer;
+  // A marker has no key.
+  answer.complete = std::none_of(dots.begin(), dots.end(),
+                                 [](const model::DotRange& range) { return range.closes(); });
+  if (!answer.complete) return answer;
   for (const model::DotRange& range : dots) {
     auto record = records_.lower_bound(model::Dot{range.actor, range.first});
     for (std::uint64_t counter = range.first; counter <= range.last; ++counter, ++record) {

@@ -38,7 +38,8 @@ class DotLog {
   void clear();
 
   // Names `dots`, at most `limit` of them, but for those that came after `settled_before`. The
-  // first that is not known ends the answer as incomplete. REQUIRES: dots sorted.
+  // first that is not known ends the answer as incomplete, as does a range that closes. REQUIRES:
+  // dots sorted.
   NamedDots name(const std::vector<model::DotRange>& dots, Instant settled_before,
                  std::size_t limit) const;
 

@@ -79,51 +79,74 @@ std::vector<CounterSet::Interval> CounterSet::minus(const CounterSet& other) con
   return left;
 }
 
+const CounterSet* Clock::find(ActorId actor) const {
+  const auto found = actors_.lower_bound(actor);
+  if (found == actors_.end() || found->first.node() != actor.node()) return nullptr;
+  // Nothing stands between an actor and the marker that closes it.
+  return found->first == actor || found->second.base() == kClosed ? &found->second : nullptr;
+}
+
 bool Clock::add(Dot dot) {
-  GRAPEVINE_CHECK(dot.counter >= 1, "counters begin at 1");
-  CounterSet& counters = actors_[dot.actor];
-  if (counters.contains(dot.counter)) return false;
-  counters.add(dot.counter, dot.counter);
+  GRAPEVINE_CHECK(dot.counter >= 1 && dot.counter <= kCounterMax, "counters begin at 1");
+  if (contains(dot)) return false;
+  actors_[dot.actor].add(dot.counter, dot.counter);
   return true;
 }
 
 void Clock::add(const DotRange& range) {
-  actors_[range.actor].add(range.first, range.last);
+  if (range.closes()) {
+    close(range.actor.node(), range.actor.epoch());
+  } else if (!closed(range.actor)) {
+    actors_[range.actor].add(range.first, range.last);
+  }
 }
 
 void Clock::remove(Dot dot) {
   const auto found = actors_.find(dot.actor);
-  if (found == actors_.end()) return;
+  if (found == actors_.end() || found->second.base() == kClosed) return;
   found->second.remove(dot.counter);
   if (found->second.empty()) actors_.erase(found);
 }
 
+bool Clock::close(NodeId node, std::uint64_t epoch) {
+  const ActorId last = ActorId::of(node, epoch);
+  if (closed(last)) return false;
+  actors_.erase(actors_.lower_bound(ActorId::of(node, 0)), actors_.upper_bound(last));
+  actors_[last].add(1, kClosed);
+  return true;
+}
+
 void Clock::merge(const Clock& other) {
-  for (const auto& [actor, counters] : other.actors_) actors_[actor].merge(counters);
+  for (const auto& [actor, counters] : other.actors_) {
+    if (counters.base() == kClosed) {
+      close(actor.node(), actor.epoch());
+    } else if (!closed(actor)) {
+      actors_[actor].merge(counters);
+    }
+  }
 }
 
 bool Clock::contains(Dot dot) const {
-  const auto found = actors_.find(dot.actor);
-  return found != actors_.end() && found->second.contains(dot.counter);
+  const CounterSet* const counters = find(dot.actor);
+  return counters != nullptr && counters->contains(dot.counter);
 }
 
 std::uint64_t Clock::base(ActorId actor) const {
-  const auto found = actors_.find(actor);
-  return found == actors_.end() ? 0 : found->second.base();
+  const CounterSet* const counters = find(actor);
+  return counters == nullptr ? 0 : counters->base();
 }
 
 std::uint64_t Clock::top(ActorId actor) const {
-  const auto found = actors_.find(actor);
-  return found == actors_.end() ? 0 : found->second.top();
+  const CounterSet* const counters = find(actor);
+  return counters == nullptr ? 0 : counters->top();
 }
 
 std::vector<DotRange> Clock::minus(const Clock& other) const {
   static const CounterSet kNone;
   std::vector<DotRange> left;
   for (const auto& [actor, counters] : actors_) {
-    const auto theirs = other.actors_.find(actor);
-    for (const auto& interval :
-         counters.minus(theirs == other.actors_.end() ? kNone : theirs->second)) {
+    const CounterSet* const theirs = other.find(actor);
+    for (const auto& interval : counters.minus(theirs == nullptr ? kNone : *theirs)) {
       left.push_back({actor, interval.first, interval.last});
     }
   }
@@ -132,16 +155,27 @@ std::vector<DotRange> Clock::minus(const Clock& other) const {
 
 std::vector<DotRange> Clock::intersect(const std::vector<DotRange>& dots) const {
   std::vector<DotRange> both;
-  for (const DotRange& range : dots) {
-    const auto found = actors_.find(range.actor);
-    if (found == actors_.end()) continue;
-    const auto keep = [&](std::uint64_t first, std::uint64_t last) {
-      first = std::max(first, range.first);
-      last = std::min(last, range.last);
-      if (first <= last) both.push_back({range.actor, first, last});
+  const auto keep = [&](ActorId actor, const CounterSet& counters, std::uint64_t first,
+                        std::uint64_t last) {
+    const auto keep_part = [&](std::uint64_t begin, std::uint64_t end) {
+      begin = std::max(begin, first);
+      end = std::min(end, last);
+      if (begin <= end) both.push_back({actor, begin, end});
     };
-    if (found->second.base() > 0) keep(1, found->second.base());
-    for (const auto& interval : found->second.above()) keep(interval.first, interval.last);
+    if (counters.base() > 0) keep_part(1, counters.base());
+    for (const auto& interval : counters.above()) keep_part(interval.first, interval.last);
+  };
+  for (const DotRange& range : dots) {
+    if (range.closes() && !closed(range.actor)) {
+      // What it says of the node's earlier epochs.
+      const ActorId begin = ActorId::of(range.actor.node(), 0);
+      for (auto earlier = actors_.lower_bound(begin);
+           earlier != actors_.end() && earlier->first < range.actor; ++earlier) {
+        keep(earlier->first, earlier->second, 1, kClosed);
+      }
+    }
+    const CounterSet* const counters = find(range.actor);
+    if (counters != nullptr) keep(range.actor, *counters, range.first, range.last);
   }
   return both;
 }
@@ -182,9 +216,12 @@ absl::StatusOr<Clock> Clock::decode(ByteReader& in) {
     const ActorId actor{in.fixed64()};
     CounterSet counters;
     std::uint64_t end = in.varint();
-    if (end > kCounterMax) return absl::DataLossError("clock: counter out of range");
+    if (end > kClosed) return absl::DataLossError("clock: counter out of range");
     if (end > 0) counters.add(1, end);
     const std::uint64_t interval_count = in.varint();
+    if (end == kClosed && (interval_count > 0 || (i > 0 && before.node() == actor.node()))) {
+      return absl::DataLossError("clock: a closed actor, and dots that it implies");
+    }
     for (std::uint64_t j = 0; j < interval_count && in.ok(); ++j) {
       const std::uint64_t gap = in.varint();
       const std::uint64_t length = in.varint();
@@ -210,7 +247,9 @@ absl::StatusOr<Clock> Clock::decode(ByteReader& in) {
 
 std::uint64_t count_dots(const std::vector<DotRange>& ranges) {
   std::uint64_t count = 0;
-  for (const DotRange& range : ranges) count += range.count();
+  for (const DotRange& range : ranges) {
+    count += std::min(range.count(), ~std::uint64_t{0} - count);
+  }
   return count;
 }
 
@@ -219,7 +258,11 @@ std::string to_string(const Clock& clock) {
   for (const auto& [actor, counters] : clock.actors()) {
     text += fmt::format("{}{}:", text.size() > 1 ? ", " : "", grapevine::to_string(actor));
     if (counters.base() == 1) text += " 1";
-    if (counters.base() > 1) text += fmt::format(" 1-{}", counters.base());
+    if (counters.base() == kClosed) {
+      text += " closed";
+    } else if (counters.base() > 1) {
+      text += fmt::format(" 1-{}", counters.base());
+    }
     for (const auto& interval : counters.above()) {
       text += fmt::format(" {}", interval.first);
       if (interval.last > interval.first) text += fmt::format("-{}", interval.last);

@@ -51,30 +51,37 @@ class CounterSet {
 
 // The set of dots whose effect has reached a replica of one partition.
 //
-// Value. Invariant: no actor with an empty set is held, so equal sets are equal objects with equal
-// encodings and hashes. Costs: add and contains O(log actors + intervals of that actor); everything
-// else is linear in the clock.
+// An actor that has ended may be closed: all its dots, and those of the node's earlier epochs, are
+// in the set, for one item (kClosed), however often the node has crashed.
+//
+// Value. Invariant: no actor with an empty set is held, and none beside the marker that closes it,
+// so equal sets are equal objects with equal encodings and hashes. Costs: add and contains O(log
+// actors + intervals of that actor); everything else is linear in the clock.
 class Clock {
  public:
-  // True when the dot was not there before. REQUIRES: dot.counter >= 1.
+  // True when the dot was not there before. REQUIRES: 1 <= dot.counter <= kCounterMax.
   bool add(Dot dot);
-  void add(const DotRange& range);
+  void add(const DotRange& range);  // one that closes: as close()
   // Takes a dot out again: for undoing a batch that could not be written, never for anything that
-  // was seen outside.
+  // was seen outside. Nothing leaves a closed actor.
   void remove(Dot dot);
+  // R8: every dot of `node` up to this epoch is in the set. False when it was closed before.
+  bool close(NodeId node, std::uint64_t epoch);
   void merge(const Clock& other);
 
   bool contains(Dot dot) const;
-  // The largest n for which the dots 1..n of `actor` are all here.
+  bool closed(ActorId actor) const { return base(actor) == kClosed; }
+  // The largest n for which the dots 1..n of `actor` are all here; kClosed for a closed one.
   std::uint64_t base(ActorId actor) const;
-  // The largest counter of `actor` that is here; 0 when none is.
+  // The largest counter of `actor` that is here; 0 when none is, kClosed for a closed one.
   std::uint64_t top(ActorId actor) const;
   bool empty() const { return actors_.empty(); }
 
-  // The dots here that `other` lacks, sorted by actor and counter.
+  // The dots here that `other` lacks, sorted by actor and counter. A marker that it lacks gives a
+  // range that closes.
   std::vector<DotRange> minus(const Clock& other) const;
   bool covers(const Clock& other) const { return other.minus(*this).empty(); }
-  // Those of `dots` that are here.
+  // Those of `dots` that are here. REQUIRES: sorted, as minus() gives them.
   std::vector<DotRange> intersect(const std::vector<DotRange>& dots) const;
 
   // Sorted by actor.
@@ -83,7 +90,8 @@ class Clock {
   // Equal clocks have equal hashes. xxh3-64 of the encoding.
   std::uint64_t hash() const;
   // Appends: varint number of actors; for each its id (8 bytes), varint base, varint number of
-  // intervals, and for each varint gap to what is before it minus 1, varint length minus 1.
+  // intervals, and for each varint gap to what is before it minus 1, varint length minus 1. A marker
+  // is an actor with base kClosed and no interval.
   void encode(std::string& out) const;
   static absl::StatusOr<Clock> decode(std::string_view bytes);
   static absl::StatusOr<Clock> decode(ByteReader& in);
@@ -91,12 +99,15 @@ class Clock {
   friend bool operator==(const Clock&, const Clock&) = default;
 
  private:
+  // The set that tells of `actor`: its own, or the marker of this epoch or a later one.
+  const CounterSet* find(ActorId actor) const;
+
   absl::btree_map<ActorId, CounterSet> actors_;
 };
 
-// How many dots `ranges` hold.
+// How many dots `ranges` hold, at most 2^64 - 1.
 std::uint64_t count_dots(const std::vector<DotRange>& ranges);
-// Readable, for logs and tests: "{NODE.EPOCH: 1-7 9, …}".
+// Readable, for logs and tests: "{NODE.EPOCH: 1-7 9, NODE.EPOCH: closed, …}".
 std::string to_string(const Clock& clock);
 
 }  // namespace grapevine::model

@@ -12,21 +12,28 @@ auto find_place(Items& items, ActorId actor) {
       [](const VersionVector::Item& item, ActorId wanted) { return item.first < wanted; });
 }
 
+// Whether `item`, the first at or after `actor`, tells of it: its own, or the marker of a later epoch.
+bool tells_of(const VersionVector::Item& item, ActorId actor) {
+  return item.first == actor || (item.first.node() == actor.node() && item.second == kClosed);
+}
+
 }  // namespace
 
 std::uint64_t VersionVector::of(ActorId actor) const {
   const auto place = find_place(items_, actor);
-  return place == items_.end() || place->first != actor ? 0 : place->second;
+  return place == items_.end() || !tells_of(*place, actor) ? 0 : place->second;
 }
 
 void VersionVector::raise(ActorId actor, std::uint64_t counter) {
   if (counter == 0) return;
   const auto place = find_place(items_, actor);
-  if (place == items_.end() || place->first != actor) {
+  if (place == items_.end() || !tells_of(*place, actor)) {
     items_.insert(place, Item{actor, counter});
   } else {
     place->second = std::max(place->second, counter);
   }
+  if (counter != kClosed) return;
+  items_.erase(find_place(items_, ActorId::of(actor.node(), 0)), find_place(items_, actor));
 }
 
 void VersionVector::raise(const VersionVector& other) {
@@ -48,8 +55,11 @@ absl::StatusOr<VersionVector> VersionVector::decode(ByteReader& in) {
     const ActorId actor{in.fixed64()};
     const std::uint64_t counter = in.varint();
     if (!in.ok()) break;
-    if (counter == 0 || counter > kCounterMax || (i > 0 && actor <= vector.items_.back().first)) {
+    if (counter == 0 || counter > kClosed || (i > 0 && actor <= vector.items_.back().first)) {
       return absl::DataLossError("version vector: items empty, out of range or out of order");
+    }
+    if (counter == kClosed && i > 0 && actor.node() == vector.items_.back().first.node()) {
+      return absl::DataLossError("version vector: a closed actor, and an item that it implies");
     }
     vector.items_.emplace_back(actor, counter);
   }

@@ -43,7 +43,9 @@ TEST(Convergence, NoHistoryBreaksARule) {
     all.regained += counts.regained;
     all.splits += counts.splits;
     all.in_flight += counts.in_flight;
+    all.closed += counts.closed;
     all.closed_gaps += counts.closed_gaps;
+    all.mail_refused += counts.mail_refused;
   }
   if (last - first + 1 < kHistories) return;
   // Every path was really taken, and often.
@@ -55,7 +57,9 @@ TEST(Convergence, NoHistoryBreaksARule) {
   EXPECT_GT(all.regained, 100U);
   EXPECT_GT(all.splits, 100U);
   EXPECT_GT(all.in_flight, 100U);
+  EXPECT_GT(all.closed, 100U);
   EXPECT_GT(all.closed_gaps, 100U);
+  EXPECT_GT(all.mail_refused, 100U);
 }
 
 TEST(Convergence, OneSeedIsOneHistory) {

@@ -249,6 +249,112 @@ TEST_F(TwoReplicas, DamageIsReportedAndDoesNotSpread) {
   }
 }
 
+// ---- closed actors ----
+
+// R8: what one has closed the other adopts as any difference of clocks.
+TEST_F(TwoReplicas, AClosedActorCostsOneExchangeAndLeavesNothingUnquiet) {
+  share(50);
+  // A delete whose predecessor nobody has: a gap, and an entry that is not quiet.
+  const ActorId ended = ActorId::of(NodeId{3}, 4);
+  KeyedEntry above_gap{"gone", {}, {model::Dot{ended, 2}}};
+  above_gap.entry.vector.raise(ended, 2);
+  const PartitionId partition = a_.partition_of("gone");
+  ASSERT_TRUE(a_.merge(partition, {above_gap}).ok());
+  ASSERT_TRUE(b_.merge(partition, {above_gap}).ok());
+  ASSERT_TRUE(a_.close_actors(partition, NodeId{3}, 4).ok());
+  a_.strip_all();
+  EXPECT_TRUE(a_.quiet());
+  const ExchangeReport report = push_pull(b_, a_);
+  EXPECT_EQ(report.equal_roots, 1U);
+  EXPECT_EQ(report.clocks_adopted, 1U);
+  EXPECT_TRUE(same());
+  EXPECT_TRUE(b_.quiet());
+  EXPECT_TRUE(push_pull(a_, b_).proven_equal);
+}
+
+TEST_F(TwoReplicas, AMarkerAndOtherDataComeByOneDigestPullWithoutADelta) {
+  share(50);
+  const std::string key = "news";
+  const PartitionId partition = a_.partition_of(key);
+  a_.put(key, "1");
+  ASSERT_TRUE(a_.close_actors(partition, NodeId{3}, 4).ok());
+  settle();
+  Conversation pull(b_, a_);
+  pull.run();
+  EXPECT_EQ(pull.asked<DeltaRequest>(), 0U);
+  EXPECT_EQ(pull.report().digest_pulls, 1U);
+  EXPECT_TRUE(same());
+}
+
+TEST_F(TwoReplicas, TwoThatClosedDifferentEpochsMeetAtTheLater) {
+  share(50);
+  const PartitionId partition{1};
+  ASSERT_TRUE(a_.close_actors(partition, NodeId{3}, 4).ok());
+  ASSERT_TRUE(a_.close_actors(partition, NodeId{4}, 2).ok());
+  ASSERT_TRUE(b_.close_actors(partition, NodeId{3}, 6).ok());
+  push_pull(a_, b_);
+  EXPECT_TRUE(same());
+  EXPECT_TRUE(a_.partition(partition).clock.closed(ActorId::of(NodeId{3}, 6)));
+  EXPECT_TRUE(a_.partition(partition).clock.closed(ActorId::of(NodeId{4}, 2)));
+  EXPECT_TRUE(push_pull(a_, b_).proven_equal);
+}
+
+// What came late to one, of an actor that the other has closed, goes again.
+TEST_F(TwoReplicas, ALateWriteOfAClosedActorIsDropped) {
+  share(50);
+  FakeReplica ended(NodeId{3}, 4);
+  const KeyedEntry late = ended.put("late", "1");
+  const PartitionId partition = a_.partition_of("late");
+  ASSERT_TRUE(a_.close_actors(partition, NodeId{3}, 1).ok());
+  ASSERT_TRUE(b_.merge(partition, {late}).ok());
+  ASSERT_TRUE(a_.merge(partition, {late}).ok());
+  EXPECT_TRUE(a_.values("late").empty());
+  settle();
+  push_pull(a_, b_);
+  EXPECT_TRUE(same());
+  EXPECT_TRUE(b_.values("late").empty());
+}
+
+// ---- what it tells about the peer's dots ----
+
+TEST_F(TwoReplicas, AnExchangeSaysWhereThePeersClockWasCovered) {
+  share(50);
+  b_.put("k", "1");
+  Conversation young(a_, b_);
+  young.run();
+  EXPECT_EQ(young.report().covered.size(), 3U);  // all but the partition of the young dot
+  settle();
+  Conversation settled(a_, b_);
+  settled.run();
+  EXPECT_EQ(settled.report().covered, a_.partitions());
+  Conversation equal(a_, b_);
+  equal.run();
+  EXPECT_TRUE(equal.report().proven_equal);
+  EXPECT_EQ(equal.report().covered, a_.partitions());
+}
+
+TEST_F(TwoReplicas, WhatFailedOrWasPutOffOrIsOlderThanTheExchangeIsNotCovered) {
+  share(50);
+  for (int i = 0; i < 40; ++i) b_.put(fmt::format("k{}", i), "1");
+  settle();
+  ConversationOptions options;
+  options.exchange.may_pull = [](PartitionId partition) { return partition.value != 2; };
+  a_.merge_status = absl::UnavailableError("no");
+  Conversation failed(a_, b_, options);
+  failed.run();
+  EXPECT_TRUE(failed.report().covered.empty());
+  a_.merge_status = absl::OkStatus();
+  std::vector<PartitionState> states;
+  for (const PartitionId id : b_.partitions()) states.push_back(state_of(b_, id));
+  Conversation from_states(a_, b_, states, options);
+  from_states.run();
+  EXPECT_GT(from_states.report().keys_pulled, 0U);
+  EXPECT_TRUE(from_states.report().covered.empty());
+  Conversation rest(a_, b_, options);
+  rest.run();
+  EXPECT_EQ(rest.report().covered, (std::vector{PartitionId{0}, PartitionId{1}, PartitionId{3}}));
+}
+
 // ---- a peer that goes, or lies ----
 
 TEST_F(TwoReplicas, APeerLostMidWayLeavesWhatWasMergedAndAdoptsNoClock) {

@@ -78,6 +78,10 @@ Replica::NamedDots FakeReplica::name_dots(PartitionId partition,
   if (flaw_ == Flaw::kForgetsGained && with_young) return answer;
   const FakePartition& mine = partitions_.at(partition.value);
   for (const model::DotRange& range : dots) {
+    if (range.closes()) {
+      answer.complete = false;
+      return answer;
+    }
     for (std::uint64_t counter = range.first; counter <= range.last; ++counter) {
       const auto logged = mine.log.find({range.actor, counter});
       if (logged == mine.log.end()) {
@@ -145,10 +149,22 @@ absl::Status FakeReplica::merge_one(FakePartition& partition, KeyedEntry receive
 absl::Status FakeReplica::adopt(PartitionId id, const model::Clock& clock) {
   GRAPEVINE_RETURN_IF_ERROR(merge_status);
   FakePartition& partition = partitions_.at(id.value);
+  if (clock.top(actor()) > partition.clock.top(actor())) {
+    return absl::FailedPreconditionError("a peer's clock knows more of this actor than itself");
+  }
   partition.clock.merge(clock);
   if (arriving_ != nullptr) {
     for (const auto& [key, events] : *arriving_) partition.reached[key] |= events;
   }
+  return absl::OkStatus();
+}
+
+// R8.
+absl::Status FakeReplica::close_actors(PartitionId partition, NodeId node, std::uint64_t epoch) {
+  if (node == node_ && epoch >= epoch_) {
+    return absl::FailedPreconditionError("that would close this replica's own actor");
+  }
+  partitions_.at(partition.value).clock.close(node, epoch);
   return absl::OkStatus();
 }
 
@@ -272,10 +288,6 @@ void FakeReplica::deepen_tree() {
     }
     partition.tree = model::DigestTree::build(partition.range, shares);
   }
-}
-
-void FakeReplica::close(ActorId actor, std::uint64_t top) {
-  for (FakePartition& partition : partitions_) partition.clock.add(model::DotRange{actor, 1, top});
 }
 
 void FakeReplica::restore(const Copy& copy) {

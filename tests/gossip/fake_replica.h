@@ -1,4 +1,4 @@
-// A replica on plain maps, behind gossip's ports: the rules R1 to R3, R7 and R9 as one would say
+// A replica on plain maps, behind gossip's ports: the rules R1 to R3 and R7 to R9 as one would say
 // them, on the real clock, entries and digest tree. What a test may do to it that a store does to
 // itself: evict the dot log, fall back, lose entries.
 //
@@ -92,6 +92,7 @@ class FakeReplica final : public Replica {
                       bool with_young, std::size_t limit) const override;
   absl::Status merge(PartitionId partition, std::vector<KeyedEntry> entries) override;
   absl::Status adopt(PartitionId partition, const model::Clock& clock) override;
+  absl::Status close_actors(PartitionId partition, NodeId node, std::uint64_t epoch) override;
 
   // R1. A writer without a context has seen what this replica knows. Returns what is to be
   // replicated.
@@ -111,11 +112,10 @@ class FakeReplica final : public Replica {
   std::size_t tombstones() const;  // stored entries without live versions
 
   // What time brings.
-  void settle();                                 // no logged dot is young any more
-  void evict(Random& random, double share);      // so much of the dot log is forgotten
-  void strip_all();                              // upkeep
-  void deepen_tree();                            // as deep as the number of keys asks for
-  void close(ActorId actor, std::uint64_t top);  // R8: all its dots count as seen
+  void settle();                             // no logged dot is young any more
+  void evict(Random& random, double share);  // so much of the dot log is forgotten
+  void strip_all();                          // upkeep
+  void deepen_tree();                        // as deep as the number of keys asks for
 
   // What may befall it.
   using Copy = std::vector<FakePartition>;

@@ -9,7 +9,7 @@ namespace grapevine::gossip {
 namespace {
 
 constexpr PartitionId kPartition{0};
-constexpr std::size_t kHealRoundsMax = 12;
+constexpr std::size_t kHealRoundsMax = 16;
 constexpr std::size_t kBackgroundKeys = 200;  // deep enough for a tree of 16 leaves
 
 }  // namespace
@@ -29,6 +29,15 @@ History::History(std::uint64_t seed, Flaw flaw) : seed_(seed), random_(seed) {
   options_.exchange.pull.ranges_per_split = 1 + random_.below(3);
   if (random_.chance(0.1)) preload();
   for (const auto& replica : replicas_) copies_.push_back({replica->copy()});
+  closing_.settle = Duration(1 + random_.below(30));
+  for (std::size_t i = 0; i < replicas_.size(); ++i) {
+    owners_.push_back(NodeId{i + 1});
+    peers_.push_back(
+        {std::vector<std::uint64_t>(replicas_.size(), 1), Closing(NodeId{i + 1}, closing_)});
+  }
+  std::rotate(owners_.begin(),
+              owners_.begin() + static_cast<std::ptrdiff_t>(random_.below(owners_.size())),
+              owners_.end());
 }
 
 // Keys that all replicas hold, so that there is a tree to descend; some replicas' trees are not
@@ -73,10 +82,15 @@ std::optional<std::string> History::run() {
 }
 
 void History::step() {
+  now_ = now_ + Duration(1);
   const std::size_t at = random_.below(replicas_.size());
   FakeReplica& replica = *replicas_[at];
   const double act = random_.unit();
-  if (act < 0.25) {
+  if (act < 0.06) {
+    call(at, other_than(at));
+  } else if (act < 0.08) {
+    if (close_due(at)) ++counts_.closed;
+  } else if (act < 0.28) {
     write(at);
   } else if (act < 0.33) {
     read(at);
@@ -142,6 +156,10 @@ void History::receive_mail() {
   const auto picked = mail_.begin() + static_cast<std::ptrdiff_t>(random_.below(mail_.size()));
   Mail mail = std::move(*picked);
   mail_.erase(picked);
+  if (peers_[mail.to].closing.ended(mail.entry.events.front().actor)) {
+    ++counts_.mail_refused;
+    return;
+  }
   FakeReplica& to = *replicas_[mail.to];
   to.arriving(std::make_shared<const ReachedByKey>(ReachedByKey{{mail.entry.key, mail.reached}}));
   const absl::Status status = to.merge(kPartition, {std::move(mail.entry)});
@@ -153,15 +171,17 @@ void History::receive_mail() {
 // ---- exchanges ----
 
 void History::begin_exchange(std::size_t at) {
-  conversations_.push_back(
-      std::make_unique<Conversation>(*replicas_[at], *replicas_[other_than(at)], options_));
+  const std::size_t other = other_than(at);
+  meet(at, other);
+  talks_.push_back({std::make_unique<Conversation>(*replicas_[at], *replicas_[other], options_),
+                    peers_[at].closing.mark(NodeId{other + 1})});
 }
 
 // A few messages, whichever they are; now and then one is lost.
 void History::move_exchanges() {
-  for (std::uint64_t moves = 1 + random_.below(4); moves > 0 && !conversations_.empty(); --moves) {
-    const std::size_t which = random_.below(conversations_.size());
-    Conversation& conversation = *conversations_[which];
+  for (std::uint64_t moves = 1 + random_.below(4); moves > 0 && !talks_.empty(); --moves) {
+    const std::size_t which = random_.below(talks_.size());
+    Conversation& conversation = *talks_[which].conversation;
     if (conversation.under_way() > 0) {
       const std::size_t message = random_.below(conversation.under_way());
       if (random_.chance(0.02)) {
@@ -171,19 +191,25 @@ void History::move_exchanges() {
       }
       check(index_of(conversation.initiator()));
       if (auto states = conversation.take_states()) {
-        conversations_.push_back(std::make_unique<Conversation>(
-            *replicas_[index_of(conversation.responder())],
-            *replicas_[index_of(conversation.initiator())], *std::move(states), options_));
+        talks_.push_back(
+            {std::make_unique<Conversation>(*replicas_[index_of(conversation.responder())],
+                                            *replicas_[index_of(conversation.initiator())],
+                                            *std::move(states), options_),
+             std::nullopt});
       }
     }
-    if (conversations_[which]->under_way() == 0) finish(which);
+    if (talks_[which].conversation->under_way() == 0) finish(which);
   }
 }
 
 void History::finish(std::size_t which) {
-  const Conversation& over = *conversations_[which];
+  const Conversation& over = *talks_[which].conversation;
   if (!over.done()) broken("an exchange waits for nothing and is not done");
   const ExchangeReport& report = over.report();
+  if (talks_[which].mark.has_value()) {
+    peers_[index_of(over.initiator())].closing.heard(over.responder().node(), *talks_[which].mark,
+                                                     report.covered);
+  }
   counts_.delta_pulls += report.delta_pulls;
   counts_.digest_pulls += report.digest_pulls;
   counts_.equal_roots += report.equal_roots;
@@ -193,79 +219,154 @@ void History::finish(std::size_t which) {
   counts_.splits += over.asked<SplitRequest>();
   if (report.damage_suspected > 0) broken("damage suspected where there is none");
   if (over.views_open() > 0) broken("a view is left open");
-  conversations_.erase(conversations_.begin() + static_cast<std::ptrdiff_t>(which));
+  talks_.erase(talks_.begin() + static_cast<std::ptrdiff_t>(which));
 }
 
-// The process ends, and with it its exchanges; it comes back with an older state, or with entries
-// lost.
+// ---- members ----
+
+void History::learn(std::size_t at, const std::vector<std::uint64_t>& epochs) {
+  Peer& peer = peers_[at];
+  std::vector<MemberRecord> records;
+  for (std::size_t i = 0; i < epochs.size(); ++i) {
+    peer.epochs[i] = std::max(peer.epochs[i], epochs[i]);
+    MemberRecord& record = records.emplace_back();
+    record.id = NodeId{i + 1};
+    record.epoch = peer.epochs[i];
+  }
+  peer.closing.members(records, now_);
+}
+
+// Whoever makes a connection says who it is.
+void History::meet(std::size_t a, std::size_t b) {
+  for (const auto& [from, to] : {std::pair(a, b), std::pair(b, a)}) {
+    std::vector<std::uint64_t> known = peers_[to].epochs;
+    known[from] = peers_[from].epochs[from];
+    learn(to, known);
+  }
+}
+
+// A call with the member list, and its answer.
+void History::call(std::size_t at, std::size_t other) {
+  learn(other, peers_[at].epochs);
+  learn(at, peers_[other].epochs);
+  peers_[at].closing.told(NodeId{other + 1}, now_);
+}
+
+// R8. True when something was closed.
+bool History::close_due(std::size_t at) {
+  const FakePartition& partition = replicas_[at]->partition(kPartition);
+  const std::vector<ActorId> ends = peers_[at].closing.due(kPartition, owners_, partition.clock,
+                                                           partition.tree.root().unquiet > 0, now_);
+  for (const ActorId last : ends) closes(at, last);
+  return !ends.empty();
+}
+
+void History::closes(std::size_t at, ActorId last) {
+  const auto has_reached = [](const ReachedByKey& reached, const Event& event, std::size_t i) {
+    const auto ghost = reached.find(event.key);
+    return ghost != reached.end() && ghost->second[i];
+  };
+  bool gap = false;
+  for (std::size_t i = 0; i < events_.size(); ++i) {
+    const Event& event = events_[i];
+    if (event.dot.actor.node() != last.node() || event.dot.actor > last) continue;
+    if (has_reached(replicas_[at]->partition(kPartition).reached, event, i) || void_[i]) continue;
+    gap = true;
+    void_.set(i);
+    for (const auto& replica : replicas_) {
+      if (has_reached(replica->partition(kPartition).reached, event, i)) {
+        broken(fmt::format("closed: {}:{}, which a replica holds", to_string(event.dot.actor),
+                           event.dot.counter));
+      }
+    }
+    for (const Mail& mail : mail_) {
+      if (mail.entry.key == event.key && mail.reached[i] &&
+          !peers_[mail.to].closing.ended(mail.entry.events.front().actor)) {
+        broken(fmt::format("closed: {}:{}, which is under way", to_string(event.dot.actor),
+                           event.dot.counter));
+      }
+    }
+  }
+  counts_.closed_gaps += gap ? 1 : 0;
+  if (!replicas_[at]->close_actors(kPartition, last.node(), last.epoch()).ok()) {
+    broken("an actor is closed that has not ended");
+  }
+}
+
+// The process ends, and with it its exchanges; it comes back as it was, with an older state, or
+// with entries lost. What was lost does not come back by itself.
 void History::crash(std::size_t at) {
   FakeReplica& replica = *replicas_[at];
-  for (std::size_t i = conversations_.size(); i > 0; --i) {
-    Conversation& conversation = *conversations_[i - 1];
+  for (std::size_t i = talks_.size(); i > 0; --i) {
+    Conversation& conversation = *talks_[i - 1].conversation;
     if (&conversation.responder() == &replica) {
       conversation.break_off();
       finish(i - 1);
     } else if (&conversation.initiator() == &replica) {
-      conversations_.erase(conversations_.begin() + static_cast<std::ptrdiff_t>(i - 1));
+      talks_.erase(talks_.begin() + static_cast<std::ptrdiff_t>(i - 1));
     }
   }
-  if (random_.chance(0.6)) {
-    replica.restore(copies_[at][random_.below(copies_[at].size())]);
-    return;
+  std::vector<FakeReplica::Copy>& copies = copies_[at];
+  const double how = random_.unit();
+  if (how < 0.2) {
+    replica.restore(replica.copy());
+  } else if (how < 0.65) {
+    copies.resize(1 + random_.below(copies.size()));
+    replica.restore(copies.back());
+  } else {
+    std::set<std::string> lost;
+    for (const auto& [place, entry] : replica.partition(kPartition).stored) {
+      if (random_.chance(0.5)) lost.insert(place.second);
+    }
+    replica.lose(lost);
+    copies = {replica.copy()};
   }
-  std::set<std::string> lost;
-  for (const auto& [place, entry] : replica.partition(kPartition).stored) {
-    if (random_.chance(0.5)) lost.insert(place.second);
-  }
-  replica.lose(lost);
+  for (Peer& peer : peers_) peer.closing.lost(replica.node());
+  peers_[at].closing = Closing(replica.node(), closing_);
+  std::vector<std::uint64_t> epochs = peers_[at].epochs;
+  epochs[at] = replica.actor().epoch();
+  learn(at, epochs);
 }
 
 // ---- the end ----
 
 void History::heal() {
-  while (!conversations_.empty() && !broken_.has_value()) move_exchanges();
-  bool all_proven = false;
-  for (std::size_t round = 0; round < kHealRoundsMax && !all_proven && !broken_.has_value();
-       ++round) {
-    all_proven = true;
-    for (std::size_t a = 0; a < replicas_.size(); ++a) {
-      for (std::size_t b = 0; b < replicas_.size(); ++b) {
-        if (a == b) continue;
-        replicas_[a]->settle();
-        replicas_[b]->settle();
-        const ExchangeReport report = push_pull(*replicas_[a], *replicas_[b], options_);
-        if (!report.status.ok()) broken(fmt::format("exchange: {}", text_of(report.status)));
-        all_proven = all_proven && report.proven_equal;
-        check(a);
-        check(b);
-      }
-    }
-    for (const auto& replica : replicas_) replica->strip_all();
+  while (!talks_.empty() && !broken_.has_value()) move_exchanges();
+  bool whole = false;
+  for (std::size_t round = 0; round < kHealRoundsMax && !whole && !broken_.has_value(); ++round) {
+    whole = heal_round();
   }
-  if (!all_proven) broken("not all pairs are proven equal");
-  if (!broken_.has_value()) close_gaps();
+  if (!whole) broken("not all pairs are proven equal, or not all is closed");
   if (!broken_.has_value()) check_end();
 }
 
-// R8: what nobody holds any more counts as seen.
-void History::close_gaps() {
-  std::map<ActorId, std::uint64_t> tops;
-  const auto raise = [&](ActorId actor, std::uint64_t counter) {
-    tops[actor] = std::max(tops[actor], counter);
-  };
-  for (const auto& replica : replicas_) {
-    const FakePartition& partition = replica->partition(kPartition);
-    for (const auto& [actor, counters] : partition.clock.actors()) raise(actor, counters.top());
-    for (const auto& [place, entry] : partition.stored) {
-      for (const auto& [actor, counter] : entry.vector.items()) raise(actor, counter);
+// True when all pairs are proven equal, and nothing is left to close.
+bool History::heal_round() {
+  bool all_proven = true;
+  now_ = now_ + closing_.settle + Duration(1);
+  for (std::size_t a = 0; a < replicas_.size(); ++a) {
+    for (std::size_t b = 0; b < replicas_.size(); ++b) {
+      if (a == b) continue;
+      call(a, b);
+      replicas_[a]->settle();
+      replicas_[b]->settle();
+      const Instant mark = *peers_[a].closing.mark(NodeId{b + 1});
+      const ExchangeReport report = push_pull(*replicas_[a], *replicas_[b], options_);
+      if (!report.status.ok()) broken(fmt::format("exchange: {}", text_of(report.status)));
+      if (report.damage_suspected > 0) broken("damage suspected where there is none");
+      peers_[a].closing.heard(NodeId{b + 1}, mark, report.covered);
+      all_proven = all_proven && report.proven_equal;
+      check(a);
+      check(b);
     }
   }
-  for (const auto& replica : replicas_) {
-    const model::Clock before = replica->partition(kPartition).clock;
-    for (const auto& [actor, top] : tops) replica->close(actor, top);
-    counts_.closed_gaps += before == replica->partition(kPartition).clock ? 0 : 1;
-    replica->strip_all();
+  for (const auto& replica : replicas_) replica->strip_all();
+  for (std::size_t i = 0; i < replicas_.size(); ++i) {
+    if (!close_due(i)) continue;
+    all_proven = false;
+    check(i);
   }
+  return all_proven;
 }
 
 void History::check_end() {
@@ -275,6 +376,9 @@ void History::check_end() {
     const FakePartition& mine = replica->partition(kPartition);
     const FakePartition& first = replicas_.front()->partition(kPartition);
     if (mine.clock != first.clock || mine.stored != first.stored) broken("not the same in the end");
+    for (const auto& [actor, counters] : mine.clock.actors()) {
+      if (!counters.above().empty()) broken("a gap is left in the end");
+    }
   }
 }
 
@@ -310,7 +414,8 @@ void History::check_key(std::size_t at, const std::string& key) {
     };
     if (maximal && !is_live) broken(name() + " is lost (I1)");
     if (!maximal && is_live) broken(name() + " came back (I1)");
-    if (!reached[i] && (entry.vector.covers(event.dot) || partition.clock.contains(event.dot))) {
+    if (!reached[i] && !void_[i] &&
+        (entry.vector.covers(event.dot) || partition.clock.contains(event.dot))) {
       broken(name() + " is claimed and never came (I2)");
     }
   }

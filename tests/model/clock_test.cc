@@ -127,27 +127,33 @@ RC_GTEST_PROP(ClockLaw, AnyStepsAreThoseOfASetOfDots,
   for (const auto& [range, kind] : steps) {
     const Dot dot{range.actor, range.first};
     if (kind % 8 < 4) {
-      RC_ASSERT(clock.add(dot) == twin.dots.insert(dot).second);
+      RC_ASSERT(clock.add(dot) == !twin.contains(dot));
+      twin.dots.insert(dot);
     } else if (kind % 8 < 6) {
       clock.add(range);
       twin.dots.merge(dots_of({range}));
     } else if (kind % 8 == 6) {
       clock.remove(dot);
-      twin.dots.erase(dot);
+      if (!twin.closed(dot.actor)) twin.dots.erase(dot);
+    } else if (kind == 7) {
+      const bool is_new = clock.close(dot.actor.node(), dot.actor.epoch());
+      RC_ASSERT(is_new == !twin.closed(dot.actor));
+      twin.dots.merge(dots_of({{dot.actor, 1, kClosed}}));
     } else {
       clock.merge(other);
       for (const Dot theirs : twin_of(other).dots) twin.dots.insert(theirs);
     }
     RC_ASSERT(twin_of(clock) == twin);
     RC_ASSERT(clock.empty() == twin.dots.empty());
-    RC_ASSERT(clock.actors().size() == twin.actors().size());
+    RC_ASSERT(clock.actors().size() == twin.items().size());
   }
 }
 
 RC_GTEST_PROP(ClockLaw, AnswersAsTheSetDoes, (const Clock& clock)) {
   const ClockTwin twin = twin_of(clock);
   for (const Dot dot : every_small_dot()) {
-    RC_ASSERT(clock.contains(dot) == twin.dots.contains(dot));
+    RC_ASSERT(clock.contains(dot) == twin.contains(dot));
+    RC_ASSERT(clock.closed(dot.actor) == twin.closed(dot.actor));
     RC_ASSERT(clock.base(dot.actor) == twin.base(dot.actor));
     RC_ASSERT(clock.top(dot.actor) == twin.top(dot.actor));
   }
@@ -160,8 +166,26 @@ RC_GTEST_PROP(ClockLaw, AnswersAsTheSetDoes, (const Clock& clock)) {
 RC_GTEST_PROP(ClockLaw, MinusIsTheDifferenceSortedAndInAsFewRangesAsPossible,
               (const Clock& a, const Clock& b)) {
   const std::vector<DotRange> left = a.minus(b);
-  RC_ASSERT(dots_of(left) == difference(twin_of(a).dots, twin_of(b).dots));
-  RC_ASSERT(count_dots(left) == dots_of(left).size());
+  // One that closes says of earlier epochs that something is missing, not what.
+  std::set<Dot> exact = dots_of(left);
+  std::erase_if(exact, [&](Dot dot) {
+    return b.contains(dot) && std::any_of(left.begin(), left.end(), [&](const DotRange& range) {
+             return range.closes() && range.actor.node() == dot.actor.node() &&
+                    dot.actor < range.actor;
+           });
+  });
+  for (std::size_t i = 0; i < kSmallActors; ++i) {
+    if (b.closed(small_actor(i))) exact.erase(Dot{small_actor(i), kClosed});
+  }
+  RC_ASSERT(exact == difference(twin_of(a).dots, twin_of(b).dots));
+  const bool closes =
+      std::any_of(left.begin(), left.end(), [](const DotRange& range) { return range.closes(); });
+  RC_ASSERT(closes || count_dots(left) == dots_of(left).size());
+  Clock gained = b;
+  for (const DotRange& range : left) gained.add(range);
+  Clock merged = b;
+  merged.merge(a);
+  RC_ASSERT(gained == merged);
   for (std::size_t i = 1; i < left.size(); ++i) {
     RC_ASSERT(left[i - 1].actor < left[i].actor ||
               (left[i - 1].actor == left[i].actor && left[i - 1].last + 1 < left[i].first));
@@ -183,6 +207,18 @@ RC_GTEST_PROP(ClockLaw, IntersectKeepsTheDotsThatAreHere,
   RC_ASSERT(dots_of(clock.intersect(asked)) == expected);
 }
 
+RC_GTEST_PROP(ClockLaw, IntersectWithWhatAnotherLacksFindsAllOfItThatIsHere,
+              (const Clock& clock, const Clock& a, const Clock& b)) {
+  const std::set<Dot> both = dots_of(clock.intersect(a.minus(b)));
+  std::set<Dot> expected = difference(twin_of(a).dots, twin_of(b).dots);
+  std::erase_if(expected, [&](Dot dot) { return !twin_of(clock).contains(dot); });
+  RC_ASSERT(std::includes(both.begin(), both.end(), expected.begin(), expected.end()));
+  for (const Dot dot : both) {
+    RC_ASSERT(twin_of(clock).contains(dot));
+    RC_ASSERT(twin_of(a).contains(dot));
+  }
+}
+
 RC_GTEST_PROP(ClockLaw, MergeIsCommutativeAssociativeAndIdempotent,
               (const Clock& a, const Clock& b, const Clock& c)) {
   const auto merged = [](Clock to, const Clock& from) {
@@ -198,7 +234,9 @@ RC_GTEST_PROP(ClockLaw, EqualSetsHaveEqualBytesAndHashesAndOthersHaveNot,
               (const Clock& a, const Clock& b)) {
   Clock again;
   const ClockTwin twin = twin_of(a);
-  for (auto dot = twin.dots.rbegin(); dot != twin.dots.rend(); ++dot) again.add(*dot);
+  for (auto dot = twin.dots.rbegin(); dot != twin.dots.rend(); ++dot) {
+    again.add(DotRange{dot->actor, dot->counter, dot->counter});
+  }
   RC_ASSERT(again == a);
   RC_ASSERT(encoded(again) == encoded(a));
   RC_ASSERT(again.hash() == a.hash());
@@ -270,6 +308,18 @@ TEST(ClockBytes, AreFixedForGood) {
   EXPECT_EQ(Clock().hash(), token_of("\x00"s).value);  // xxh3-64 of the encoding
 }
 
+TEST(ClockBytes, AHundredLivesOfANodeThatAreClosedAreOneItem) {
+  Clock clock;
+  for (std::uint64_t epoch = 1; epoch <= 100; ++epoch) {
+    clock.add(Dot{ActorId::of(NodeId{7}, epoch), 2});
+  }
+  EXPECT_TRUE(clock.close(NodeId{7}, 99));
+  EXPECT_EQ(clock.actors().size(), 2U);
+  EXPECT_EQ(to_string(clock), "{00000000007.99: closed, 00000000007.100: 2}");
+  EXPECT_EQ(encoded(clock).size(), 1U + (8 + 10 + 1) + (8 + 1 + 1 + 2));
+  EXPECT_EQ(*Clock::decode(encoded(clock)), clock);
+}
+
 class ClockBytesRefused : public ::testing::TestWithParam<std::pair<const char*, std::string>> {};
 
 std::string bytes_of_clock(std::uint64_t actors, const std::vector<std::uint64_t>& numbers) {
@@ -277,6 +327,14 @@ std::string bytes_of_clock(std::uint64_t actors, const std::vector<std::uint64_t
   put_varint(out, actors);
   put_fixed64(out, 7);
   for (const std::uint64_t number : numbers) put_varint(out, number);
+  return out;
+}
+
+std::string earlier_epoch_beside_a_closed_one() {
+  std::string out = bytes_of_clock(2, {3, 0});
+  put_fixed64(out, 8);
+  put_varint(out, kClosed);
+  put_varint(out, 0);
   return out;
 }
 
@@ -295,7 +353,9 @@ INSTANTIATE_TEST_SUITE_P(
         std::pair{"more intervals than fit into memory", bytes_of_clock(1, {1, ~std::uint64_t{0}})},
         std::pair{"an actor twice", "\x02" + bytes_of_clock(1, {1, 0}).substr(1) +
                                         bytes_of_clock(1, {1, 0}).substr(1)},
-        std::pair{"a base too high", bytes_of_clock(1, {kCounterMax + 1, 0})},
+        std::pair{"a base too high", bytes_of_clock(1, {kClosed + 1, 0})},
+        std::pair{"a closed actor with an interval", bytes_of_clock(1, {kClosed, 1, 0, 0})},
+        std::pair{"an earlier epoch beside a closed one", earlier_epoch_beside_a_closed_one()},
         std::pair{"an interval that begins too high",
                   bytes_of_clock(1, {0, 1, kCounterMax - 1, 0})},
         std::pair{"an interval that ends too high", bytes_of_clock(1, {3, 1, 0, kCounterMax - 4})},
@@ -306,6 +366,12 @@ INSTANTIATE_TEST_SUITE_P(
       std::replace(name.begin(), name.end(), ' ', '_');
       return name;
     });
+
+TEST(CountDots, DoesNotOverflow) {
+  const DotRange all{small_actor(0), 1, kClosed};
+  EXPECT_EQ(count_dots({all}), kClosed);
+  EXPECT_EQ(count_dots({all, all, all}), ~std::uint64_t{0});
+}
 
 TEST(ClockText, ShowsRunsAndSingleCounters) {
   Clock clock;

@@ -1,9 +1,9 @@
 // RapidCheck generators for storage/model.
 //
 // Two worlds. The small one has three actors (two lives of one node, and another node) and counters
-// up to 10, so that values meet, cover and supersede each other all the time: it is what
-// rc::gen::arbitrary gives. The wide one reaches every actor, counters up to kCounterMax and any
-// bytes: it is for encodings.
+// up to 10, so that values meet, cover and supersede each other all the time, and some are closed:
+// it is what rc::gen::arbitrary gives. The wide one reaches every actor, counters up to kCounterMax,
+// markers and any bytes: it is for encodings.
 //
 // In both, a dot names one version: version_of(dot) is a function of the dot.
 #pragma once
@@ -74,10 +74,10 @@ inline rc::Gen<DotRange> any_small_range() {
 }
 
 // For each actor a base and a bit for each counter above it: gaps, runs and empty sets are all
-// common.
+// common. Beyond half of all counters stands that it is closed.
 inline rc::Gen<Clock> any_small_clock() {
   const auto counters = rc::gen::pair(
-      rc::gen::inRange<std::uint64_t>(0, kSmallCounterMax / 2 + 1),
+      rc::gen::inRange<std::uint64_t>(0, kSmallCounterMax / 2 + 2),
       rc::gen::container<std::vector<bool>>(kSmallCounterMax, rc::gen::arbitrary<bool>()));
   return rc::gen::map(rc::gen::container<std::vector<std::pair<std::uint64_t, std::vector<bool>>>>(
                           kSmallActors, counters),
@@ -85,9 +85,14 @@ inline rc::Gen<Clock> any_small_clock() {
                         Clock clock;
                         for (std::size_t i = 0; i < kSmallActors; ++i) {
                           const auto& [base, above] = drawn[i];
+                          const ActorId actor = small_actor(i);
+                          if (base > kSmallCounterMax / 2) {
+                            clock.close(actor.node(), actor.epoch());
+                            continue;
+                          }
                           for (std::uint64_t n = 1; n <= kSmallCounterMax; ++n) {
                             if (n <= base || (n > base + 1 && above[n - 1]))
-                              clock.add(Dot{small_actor(i), n});
+                              clock.add(Dot{actor, n});
                           }
                         }
                         return clock;
@@ -96,11 +101,13 @@ inline rc::Gen<Clock> any_small_clock() {
 
 inline rc::Gen<VersionVector> any_small_vector() {
   return rc::gen::map(rc::gen::container<std::vector<std::uint64_t>>(
-                          kSmallActors, rc::gen::inRange<std::uint64_t>(0, kSmallCounterMax + 1)),
+                          kSmallActors, rc::gen::inRange<std::uint64_t>(0, kSmallCounterMax + 2)),
                       [](const std::vector<std::uint64_t>& tops) {
                         VersionVector vector;
-                        for (std::size_t i = 0; i < kSmallActors; ++i)
-                          vector.raise(small_actor(i), tops[i]);
+                        for (std::size_t i = 0; i < kSmallActors; ++i) {
+                          vector.raise(small_actor(i),
+                                       tops[i] > kSmallCounterMax ? kClosed : tops[i]);
+                        }
                         return vector;
                       });
 }
@@ -130,26 +137,32 @@ inline rc::Gen<Dot> any_wide_dot() {
 inline rc::Gen<Clock> any_wide_clock() {
   const auto range =
       rc::gen::pair(rc::gen::oneOf(any_wide_dot(), any_small_dot()),
-                    rc::gen::oneOf(rc::gen::just<std::uint64_t>(1), any_wide_counter()));
-  return rc::gen::map(
-      rc::gen::container<std::vector<std::pair<Dot, std::uint64_t>>>(range),
-      [](const std::vector<std::pair<Dot, std::uint64_t>>& drawn) {
-        Clock clock;
-        for (const auto& [dot, length] : drawn) {
-          const std::uint64_t room = kCounterMax - dot.counter;
-          clock.add(DotRange{dot.actor, dot.counter, dot.counter + std::min(length - 1, room)});
-        }
-        return clock;
-      });
+                    rc::gen::oneOf(rc::gen::just<std::uint64_t>(1), any_wide_counter(),
+                                   rc::gen::element<std::uint64_t>(1, 2, kClosed)));
+  return rc::gen::map(rc::gen::container<std::vector<std::pair<Dot, std::uint64_t>>>(range),
+                      [](const std::vector<std::pair<Dot, std::uint64_t>>& drawn) {
+                        Clock clock;
+                        for (const auto& [dot, length] : drawn) {
+                          const std::uint64_t room = kCounterMax - dot.counter;
+                          const std::uint64_t last = length == kClosed
+                                                         ? kClosed
+                                                         : dot.counter + std::min(length - 1, room);
+                          clock.add(DotRange{dot.actor, dot.counter, last});
+                        }
+                        return clock;
+                      });
 }
 
 inline rc::Gen<VersionVector> any_wide_vector() {
-  return rc::gen::map(rc::gen::container<std::vector<Dot>>(any_wide_dot()),
-                      [](const std::vector<Dot>& dots) {
-                        VersionVector vector;
-                        for (const Dot dot : dots) vector.raise(dot);
-                        return vector;
-                      });
+  const auto top = rc::gen::construct<Dot>(
+      rc::gen::map(rc::gen::oneOf(any_wide_dot(), any_small_dot()),
+                   [](const Dot& dot) { return dot.actor; }),
+      rc::gen::oneOf(any_wide_counter(), rc::gen::element<std::uint64_t>(1, kClosed)));
+  return rc::gen::map(rc::gen::container<std::vector<Dot>>(top), [](const std::vector<Dot>& tops) {
+    VersionVector vector;
+    for (const Dot dot : tops) vector.raise(dot);
+    return vector;
+  });
 }
 
 inline rc::Gen<Version> any_wide_version() {

@@ -53,6 +53,24 @@ RC_GTEST_PROP(VersionVectorLaw, RaisingByAnotherIsThePointwiseMaximum,
   RC_ASSERT(both == other_way);
 }
 
+TEST(VersionVector, AClosedActorTakesTheItemsOfItsNodesEarlierEpochs) {
+  VersionVector vector;
+  for (const std::uint64_t epoch : {1U, 2U, 3U, 4U}) {
+    vector.raise(ActorId::of(NodeId{7}, epoch), 10 * epoch);
+  }
+  vector.raise(ActorId::of(NodeId{6}, 1), 5);
+  vector.raise(ActorId::of(NodeId{7}, 3), kClosed);
+  EXPECT_EQ(vector.items().size(), 3U);
+  EXPECT_EQ(vector.of(ActorId::of(NodeId{7}, 0)), kClosed);
+  EXPECT_EQ(vector.of(ActorId::of(NodeId{7}, 3)), kClosed);
+  EXPECT_EQ(vector.of(ActorId::of(NodeId{7}, 4)), 40U);
+  EXPECT_EQ(vector.of(ActorId::of(NodeId{6}, 1)), 5U);
+  const VersionVector before = vector;
+  vector.raise(ActorId::of(NodeId{7}, 2), 99);
+  vector.raise(ActorId::of(NodeId{7}, 2), kClosed);
+  EXPECT_EQ(vector, before);
+}
+
 TEST(VersionVector, KnowsNothingOfAStrangerAndZeroTeachesNothing) {
   VersionVector vector;
   EXPECT_EQ(vector.of(small_actor(0)), 0U);
@@ -114,8 +132,11 @@ TEST(VersionVectorBytes, ImpossibleItemsAreDataLoss) {
     return out;
   };
   EXPECT_TRUE(decoded("\x01" + item(1, kCounterMax)).ok());
+  EXPECT_TRUE(decoded("\x01" + item(1, kClosed)).ok());
+  EXPECT_TRUE(decoded("\x02" + item(1, kClosed) + item(2, 1)).ok());
   for (const std::string& bytes :
-       {""s, "\x01" + item(1, 0), "\x01" + item(1, kCounterMax + 1), "\x02" + item(1, 1),
+       {""s, "\x01" + item(1, 0), "\x01" + item(1, kClosed + 1),
+        "\x02" + item(1, 1) + item(2, kClosed), "\x02" + item(1, 1),
         "\x02" + item(1, 1) + item(1, 2), "\x02" + item(2, 1) + item(1, 1),
         "\xff\xff\xff\xff\x0f" + item(1, 1)}) {
     EXPECT_TRUE(absl::IsDataLoss(decoded(bytes).status()));

@@ -490,6 +490,58 @@ TEST_F(TwoNodesTest, ARestoredNodeComparesClocksThoughItIsANewActor) {
   EXPECT_EQ(second_->store().load("k", model::Values::kWith)->versions[0].dot, lost);
 }
 
+// What a power loss leaves: a delete reached the other node, its predecessor nobody, and the node
+// that made both remembers neither.
+TEST_F(TwoNodesTest, AGapThatAForgottenWriteLeavesIsClosed) {
+  const std::string key = "k";
+  const model::Dot kept = dot_of(client_of(*second_).execute(put(key, "v")));
+  const model::Dot above_gap{kept.actor, kept.counter + 2};
+  model::KeyedEntry deleted{"{k}other", entry_of({}, {above_gap}), {above_gap}};
+  ASSERT_TRUE(ok(first_->replica().receive({deleted}).status()));
+  const PartitionId partition = first_->store().partitioning().of(key);
+  run_while_not([&] {
+    return second_->store().actor().epoch() > kept.actor.epoch() &&
+           first_->store().live(partition).clock().closed(kept.actor) &&
+           second_->store().live(partition).clock().closed(kept.actor) &&
+           first_->store().statistics().unquiet == 0 && second_->store().statistics().unquiet == 0;
+  });
+  EXPECT_GE(first_->anti_entropy().counters().actors_closed +
+                second_->anti_entropy().counters().actors_closed,
+            1U);
+  EXPECT_EQ(first_->store().live(partition).clock(), second_->store().live(partition).clock());
+  EXPECT_EQ(first_->store().statistics().keys, 1U);
+  EXPECT_EQ(second_->store().statistics().keys, 1U);
+  EXPECT_EQ(values_of(client_of(*first_).execute(get(key))), Strings{"v"});
+  EXPECT_EQ(code_of(client_of(*second_).execute(put(key, "w"))), absl::StatusCode::kOk);
+  EXPECT_EQ(values_of(client_of(*first_).execute(get(key))), Strings{"w"});
+}
+
+TEST_F(TwoNodesTest, WhatAnEndedEpochReplicatesLateIsNotTaken) {
+  const ActorId ended = second_->store().actor();
+  ASSERT_TRUE(ok(second_->store().renew_actor()));
+  run_while_not([&] { return first_->anti_entropy().ended(ended); });
+  EXPECT_FALSE(first_->anti_entropy().ended(second_->store().actor()));
+  const model::Dot late{ended, 1};
+  const model::KeyedEntry entry{"late", entry_of({version_of(late, "v")}), {late}};
+  absl::Status refused;
+  loop_.run_until(
+      PeerLinks(loop_, rpc::test::kAnyPort,
+                {[&](wire::Hello::Builder hello) { second_->fill_hello(hello); },
+                 [](wire::Hello::Reader) { return absl::OkStatus(); }, [](NodeId) {}})
+          .reach(record(*first_).peer_address, std::nullopt)
+          .then([&](wire::Peer::Client peer) {
+            auto request = peer.replicateRequest();
+            write(entry, request.initEntries(1)[0]);
+            return request.send().ignoreResult();
+          })
+          .then([] {}, [&](kj::Exception&& exception) { refused = rpc::to_status(exception); }));
+  EXPECT_TRUE(absl::IsAborted(refused)) << refused;
+  EXPECT_THAT(std::string(text_of(refused)), HasSubstr("has ended"));
+  const auto held = first_->store().load("late", model::Values::kWith);
+  ASSERT_TRUE(ok(held.status()));
+  EXPECT_TRUE(held->versions.empty());
+}
+
 TEST_F(TwoNodesTest, WithoutTheOtherAQuorumIsRefusedAndOneIsServed) {
   const NodeId gone = second_->store().node();
   stop(second_);

@@ -290,7 +290,7 @@ TEST_F(HostileEntry, CountersThatNoWriteHas) {
     items[0].setActor(kActor.value);
     items[0].setCounter(5);
     items[1].setActor(kActor.value + 1);
-    items[1].setCounter(counter);
+    items[1].setCounter(counter == model::kClosed ? counter + 1 : counter);
     expect_refused();
     items[1].setCounter(1);
     EXPECT_TRUE(read(keyed_.asReader()).ok());

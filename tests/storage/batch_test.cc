@@ -296,6 +296,89 @@ TEST_F(BatchTest, AdoptingAClockMakesItOnesOwnForGood) {
   EXPECT_EQ(scene_.contents(), before);
 }
 
+// ---- R8 ----
+
+class ClosingBatchTest : public BatchTest {
+ protected:
+  absl::Status close(NodeId node, std::uint64_t epoch) {
+    GRAPEVINE_ASSIGN_OR_RETURN(auto batch, scene_.store().begin());
+    GRAPEVINE_RETURN_IF_ERROR(batch->close(PartitionId{0}, node, epoch));
+    return scene_.store().commit(std::move(batch)).status();
+  }
+};
+
+TEST_F(ClosingBatchTest, AClosedActorStaysClosedAndAllItsEntriesBecomeQuiet) {
+  const Dot above_gap{actor(9, 1), 3};
+  ASSERT_TRUE(ok(scene_.receive({"gone", filled_entry({}, {above_gap}), {above_gap}})));
+  ASSERT_TRUE(ok(scene_.receive(from_peer("kept", {actor(9, 2), 5}, "v"))));
+  scene_.upkeep();
+  EXPECT_EQ(scene_.store().statistics().unquiet, 1U);
+  ASSERT_TRUE(ok(close(NodeId{9}, 2)));
+  scene_.upkeep();
+  EXPECT_EQ(scene_.store().statistics().unquiet, 0U);
+  EXPECT_EQ(stored_keys(), 1U);
+  EXPECT_EQ(scene_.values("kept"), Strings{"v"});
+  const auto before = scene_.contents();
+  scene_.crash();
+  ASSERT_TRUE(ok(scene_.open()));
+  EXPECT_EQ(scene_.contents(), before);
+  EXPECT_TRUE(clock().closed(actor(9, 2)));
+  EXPECT_FALSE(clock().closed(actor(9, 3)));
+  EXPECT_EQ(clock().actors().size(), 1U);
+}
+
+TEST_F(ClosingBatchTest, WhatAClosedActorWroteIsOverwrittenAndDeletedAsEver) {
+  ASSERT_TRUE(ok(scene_.receive(from_peer("k", {actor(9), 1}, "old"))));
+  ASSERT_TRUE(ok(close(NodeId{9}, 1)));
+  scene_.put("k", "new");
+  EXPECT_EQ(scene_.values("k"), Strings{"new"});
+  scene_.remove("k");
+  EXPECT_EQ(stored_keys(), 0U);
+}
+
+TEST_F(ClosingBatchTest, ALateWriteOfAClosedActorLeavesNoTrace) {
+  ASSERT_TRUE(ok(close(NodeId{9}, 3)));
+  scene_.put("k", "mine", nothing_);
+  const auto before = scene_.contents();
+  for (const std::uint64_t epoch : {1U, 3U}) {
+    ASSERT_TRUE(ok(scene_.receive(from_peer("k", {actor(9, epoch), 7}, "late"))));
+    ASSERT_TRUE(ok(scene_.receive(from_peer("other", {actor(9, epoch), 8}, "late"))));
+  }
+  EXPECT_EQ(scene_.contents(), before);
+  EXPECT_EQ(scene_.store().live(PartitionId{0}).tree().root().unquiet, 0U);
+}
+
+TEST_F(ClosingBatchTest, NobodyClosesTheActorThatThisStoreWritesAs) {
+  ASSERT_TRUE(ok(scene_.store().renew_actor()));
+  scene_.put("k", "v");
+  const auto before = scene_.contents();
+  EXPECT_TRUE(absl::IsFailedPrecondition(close(self().node(), self().epoch())));
+  model::Clock theirs;
+  theirs.close(self().node(), self().epoch() + 1);
+  EXPECT_TRUE(absl::IsFailedPrecondition(scene_.adopt(PartitionId{0}, theirs)));
+  KeyedEntry entry = from_peer("k", {actor(9), 1}, "w");
+  entry.entry.vector.raise(self(), model::kClosed);
+  EXPECT_TRUE(absl::IsFailedPrecondition(scene_.receive(entry)));
+  EXPECT_EQ(scene_.contents(), before);
+  // R7: it goes on under a later epoch.
+  ASSERT_TRUE(ok(scene_.store().renew_actor()));
+  ASSERT_TRUE(ok(scene_.store().renew_actor()));
+  EXPECT_TRUE(ok(scene_.adopt(PartitionId{0}, theirs)));
+  EXPECT_EQ(scene_.put("k", "x").dot, (Dot{self(), 1}));
+  EXPECT_TRUE(ok(close(self().node(), self().epoch() - 1)));
+}
+
+TEST_F(ClosingBatchTest, ABatchThatClosesAndIsDroppedHasNotHappened) {
+  ASSERT_TRUE(ok(scene_.receive(from_peer("k", {actor(9), 2}, "v"))));
+  const auto before = scene_.contents();
+  {
+    auto batch = begin();
+    ASSERT_TRUE(ok(batch->close(PartitionId{0}, NodeId{9}, 1)));
+  }
+  EXPECT_EQ(scene_.contents(), before);
+  EXPECT_FALSE(clock().closed(actor(9)));
+}
+
 TEST_F(BatchTest, TokensAndPartitionsFollowTheHashTag) {
   Scene wide;
   wide.options.partitions = 64;

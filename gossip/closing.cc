@@ -1,0 +1,77 @@
+#include "gossip/closing.h"
+
+#include <algorithm>
+
+namespace grapevine::gossip {
+
+void Closing::members(const std::vector<MemberRecord>& records, Instant now) {
+  for (const MemberRecord& record : records) {
+    if (record.epoch > ActorId::kEpochMax) continue;
+    Life& life = lives_[record.id];
+    const bool removed = record.state == MemberState::kRemoved;
+    const std::uint64_t first_open = record.epoch + (removed ? 1 : 0);
+    if (first_open != life.first_open) last_end_ = now;
+    if (first_open < life.first_open) life.limit = std::min(life.limit, first_open);
+    life.first_open = first_open;
+    if (record.state == MemberState::kUp) continue;
+    told_.erase(record.id);
+    for (auto& [partition, marks] : heard_) marks.erase(record.id);
+  }
+}
+
+void Closing::told(NodeId peer, Instant begun) {
+  Instant& known = told_.try_emplace(peer, begun).first->second;
+  known = std::max(known, begun);
+}
+
+std::optional<Instant> Closing::mark(NodeId peer) const {
+  const auto found = told_.find(peer);
+  return found == told_.end() ? std::nullopt : std::optional(found->second);
+}
+
+void Closing::heard(NodeId peer, Instant mark, const std::vector<PartitionId>& partitions) {
+  for (const PartitionId partition : partitions) {
+    Instant& last = heard_[partition].try_emplace(peer, mark).first->second;
+    last = std::max(last, mark);
+  }
+}
+
+std::uint64_t Closing::first_open(NodeId node) const {
+  const auto found = lives_.find(node);
+  return found == lives_.end() ? 0 : std::min(found->second.first_open, found->second.limit);
+}
+
+std::vector<ActorId> Closing::due(PartitionId partition, const std::vector<NodeId>& owners,
+                                  const model::Clock& clock, bool unquiet, Instant now) const {
+  if (owners.empty() || owners.front() != self_) return {};
+  std::vector<ActorId> ends;
+  const auto end = [&](NodeId node) {
+    const std::uint64_t open = first_open(node);
+    if (open == 0) return;
+    const ActorId last = ActorId::of(node, open - 1);
+    if (!clock.closed(last) && (ends.empty() || ends.back() != last)) ends.push_back(last);
+  };
+  for (const auto& [actor, counters] : clock.actors()) {
+    if (ended(actor)) end(actor.node());
+  }
+  if (unquiet) {
+    for (const auto& [node, life] : lives_) {
+      if (life.first_open > 1) end(node);
+    }
+    std::sort(ends.begin(), ends.end());
+    ends.erase(std::unique(ends.begin(), ends.end()), ends.end());
+  }
+  if (ends.empty()) return {};
+
+  const Instant since = last_end_ + options_.settle;
+  const auto marks = heard_.find(partition);
+  const auto knew = [&](NodeId owner) {
+    if (owner == self_) return now >= since;
+    if (marks == heard_.end()) return false;
+    const auto mark = marks->second.find(owner);
+    return mark != marks->second.end() && mark->second >= since;
+  };
+  return std::all_of(owners.begin(), owners.end(), knew) ? ends : std::vector<ActorId>{};
+}
+
+}  // namespace grapevine::gossip
