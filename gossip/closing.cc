@@ -41,37 +41,50 @@ std::uint64_t Closing::first_open(NodeId node) const {
   return found == lives_.end() ? 0 : std::min(found->second.first_open, found->second.limit);
 }
 
-std::vector<ActorId> Closing::due(PartitionId partition, const std::vector<NodeId>& owners,
-                                  const model::Clock& clock, bool unquiet, Instant now) const {
-  if (owners.empty() || owners.front() != self_) return {};
+// Of each node with an ended epoch that is open: the last ended one. The owners' are closed though
+// the clock does not know them: vectors at another owner may.
+std::vector<ActorId> Closing::unclosed(const std::vector<NodeId>& owners, const model::Clock& clock,
+                                       bool unquiet) const {
   std::vector<ActorId> ends;
+  if (clock.empty() && !unquiet) return ends;
   const auto end = [&](NodeId node) {
     const std::uint64_t open = first_open(node);
-    if (open == 0) return;
+    if (open <= 1) return;
     const ActorId last = ActorId::of(node, open - 1);
-    if (!clock.closed(last) && (ends.empty() || ends.back() != last)) ends.push_back(last);
+    if (!clock.closed(last)) ends.push_back(last);
   };
+  for (const NodeId owner : owners) end(owner);
   for (const auto& [actor, counters] : clock.actors()) {
     if (ended(actor)) end(actor.node());
   }
-  if (unquiet) {
-    for (const auto& [node, life] : lives_) {
-      if (life.first_open > 1) end(node);
-    }
-    std::sort(ends.begin(), ends.end());
-    ends.erase(std::unique(ends.begin(), ends.end()), ends.end());
-  }
-  if (ends.empty()) return {};
+  for (auto life = lives_.begin(); unquiet && life != lives_.end(); ++life) end(life->first);
+  std::sort(ends.begin(), ends.end());
+  ends.erase(std::unique(ends.begin(), ends.end()), ends.end());
+  return ends;
+}
 
-  const Instant since = last_end_ + options_.settle;
+bool Closing::was_heard(NodeId peer, PartitionId partition) const {
   const auto marks = heard_.find(partition);
-  const auto knew = [&](NodeId owner) {
-    if (owner == self_) return now >= since;
-    if (marks == heard_.end()) return false;
-    const auto mark = marks->second.find(owner);
-    return mark != marks->second.end() && mark->second >= since;
-  };
-  return std::all_of(owners.begin(), owners.end(), knew) ? ends : std::vector<ActorId>{};
+  if (marks == heard_.end()) return false;
+  const auto mark = marks->second.find(peer);
+  return mark != marks->second.end() && mark->second >= since();
+}
+
+bool Closing::must_hear(NodeId peer, PartitionId partition, const std::vector<NodeId>& owners,
+                        const model::Clock& clock, bool unquiet) const {
+  const auto knows = mark(peer);
+  return !owners.empty() && owners.front() == self_ && knows.has_value() && *knows >= since() &&
+         !was_heard(peer, partition) && !unclosed(owners, clock, unquiet).empty();
+}
+
+std::vector<ActorId> Closing::due(PartitionId partition, const std::vector<NodeId>& owners,
+                                  const model::Clock& clock, bool unquiet, Instant now) const {
+  if (owners.empty() || owners.front() != self_ || now < since()) return {};
+  std::vector<ActorId> ends = unclosed(owners, clock, unquiet);
+  const bool all_heard = std::all_of(owners.begin(), owners.end(), [&](NodeId owner) {
+    return owner == self_ || was_heard(owner, partition);
+  });
+  return !ends.empty() && all_heard ? ends : std::vector<ActorId>{};
 }
 
 }  // namespace grapevine::gossip

@@ -7,7 +7,8 @@
 // difference of clocks.
 //
 // It is certain when each other owner was heard: an exchange with it began after it knew of every
-// end that this node knows, and brought all that it had. For an owner that knows of the end refuses
+// end that this node knows, and brought all that it had: its dots, and what the vectors of its
+// entries know beyond them. For an owner that knows of the end refuses
 // what is replicated late by the ended actor (ended()), so that its dots come to it only from other
 // owners, and their number is final. Nothing that was acknowledged is lost: that was durable at W
 // owners before its coordinator ended; what comes later is not acknowledged, since it is refused.
@@ -55,7 +56,11 @@ class Closing {
   void lost(NodeId peer) { told_.erase(peer); }
   // What `peer` knows, as a mark for an exchange with it that begins now.
   std::optional<Instant> mark(NodeId peer) const;
-  // That exchange has brought all that the peer had of these partitions.
+  // Whether such an exchange is to bring all that the peer knows of the partition
+  // (ExchangeOptions::hear_all): actors wait for it to be closed.
+  bool must_hear(NodeId peer, PartitionId partition, const std::vector<NodeId>& owners,
+                 const model::Clock& clock, bool unquiet) const;
+  // That exchange has brought it.
   void heard(NodeId peer, Instant mark, const std::vector<PartitionId>& partitions);
 
   // Whether the actor has ended: nothing that it replicates may be taken any more.
@@ -71,6 +76,10 @@ class Closing {
     std::uint64_t limit = ActorId::kEpochMax + 1;  // none from here on is taken for ended
   };
   std::uint64_t first_open(NodeId node) const;
+  std::vector<ActorId> unclosed(const std::vector<NodeId>& owners, const model::Clock& clock,
+                                bool unquiet) const;
+  Instant since() const { return last_end_ + options_.settle; }
+  bool was_heard(NodeId peer, PartitionId partition) const;
 
   NodeId self_;
   ClosingOptions options_;

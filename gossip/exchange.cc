@@ -28,28 +28,30 @@ void Exchange::ask(ExchangeRequest request) {
 }
 
 void Exchange::on_summary(const SummaryReply& reply) {
+  StatesRequest request;
   if (reply.equal) {
     report_.proven_equal = true;
-    report_.covered = partitions_;
-    done_ = true;
-    return;
+    for (const PartitionId partition : partitions_) {
+      if (must_hear_all(partition)) request.states.push_back(state_of(*replica_, partition));
+    }
   }
-  StatesRequest request;
   for (const Fingerprint& theirs : reply.fingerprints) {
     if (!std::binary_search(partitions_.begin(), partitions_.end(), theirs.partition)) continue;
     PartitionState mine = state_of(*replica_, theirs.partition);
-    if (mine.root.sum.low == theirs.root && mine.clock.hash() == theirs.clock) {
-      report_.covered.push_back(theirs.partition);
-      continue;
-    }
+    const bool equal = mine.root.sum.low == theirs.root && mine.clock.hash() == theirs.clock;
+    if (equal && !must_hear_all(theirs.partition)) continue;
     request.states.push_back(std::move(mine));
   }
   if (request.states.empty()) {
-    std::sort(report_.covered.begin(), report_.covered.end());
     done_ = true;
     return;
   }
   ask(std::move(request));
+}
+
+// States that the peer sent by itself may be older than this exchange.
+bool Exchange::must_hear_all(PartitionId partition) const {
+  return !partitions_.empty() && options_.hear_all && options_.hear_all(partition);
 }
 
 void Exchange::begin_pulls(std::vector<PartitionState> theirs) {
@@ -84,7 +86,9 @@ void Exchange::go_on() {
       ++report_.put_off;
       continue;
     }
-    PartitionPull pull(*replica_, std::move(theirs), options_.pull);
+    PullOptions options = options_.pull;
+    options.hear_all = must_hear_all(partition);
+    PartitionPull pull(*replica_, std::move(theirs), options);
     if (pull.done()) {
       account(pull);
       continue;
@@ -95,16 +99,11 @@ void Exchange::go_on() {
     pulls_.emplace(partition, std::move(pull));
   }
   done_ = pulls_.empty() && to_pull_.empty();
-  if (done_) std::sort(report_.covered.begin(), report_.covered.end());
 }
 
 void Exchange::account(const PartitionPull& pull) {
   const PullOutcome& outcome = pull.outcome();
-  // States that the peer sent by itself may be older than this exchange.
-  if (!partitions_.empty() && outcome.status.ok() && !outcome.damage_suspected &&
-      replica_->live(pull.partition()).clock().covers(pull.their_clock())) {
-    report_.covered.push_back(pull.partition());
-  }
+  if (outcome.heard_all) report_.heard_all.push_back(pull.partition());
   if (report_.status.ok()) report_.status = outcome.status;
   report_.delta_pulls += outcome.path == PullPath::kDelta ? 1 : 0;
   report_.digest_pulls += outcome.path == PullPath::kDigest ? 1 : 0;

@@ -1,6 +1,6 @@
 // One anti-entropy exchange with one peer, over all partitions that both own.
 //
-//   summary --equal--> done, proven equal
+//   summary --equal--> done, proven equal (unless all is to be heard of some partitions: their states)
 //      '--not--> states of the partitions whose fingerprints differ --> a pull for each that lacks something --> done
 //
 // Proven equal is a pair that holds the same live versions under the same clocks. Entries that are
@@ -34,6 +34,10 @@ struct ExchangeOptions {
   // Whether a partition may be pulled now: not while another exchange pulls it, which most likely
   // brings the same. It is then left for the next round. Empty: always.
   std::function<bool(PartitionId)> may_pull;
+  // Whether all must be heard that the peer knows of a partition, because its actors are to be
+  // closed (closing.h): then also what the vectors of its unquiet entries say beyond its clock, which
+  // costs the states of the partition, and a pull if there are such entries. Empty: of none.
+  std::function<bool(PartitionId)> hear_all;
   PullOptions pull;
 };
 
@@ -49,9 +53,7 @@ struct ExchangeReport {
   std::uint64_t clocks_adopted = 0;
   std::uint64_t damage_suspected = 0;  // partitions
   std::uint64_t put_off = 0;           // partitions that might not be pulled now
-  // Of an exchange that began with the summary: the partitions in which this replica's clock has
-  // covered what the peer's was meanwhile, sorted.
-  std::vector<PartitionId> covered;
+  std::vector<PartitionId> heard_all;  // of options.hear_all, those where it has come about
   bool progress() const { return keys_pulled > 0 || clocks_adopted > 0; }
 };
 
@@ -90,6 +92,7 @@ class Exchange {
       : replica_(&replica), options_(options) {}
   void ask(ExchangeRequest request);
   void on_summary(const SummaryReply& reply);
+  bool must_hear_all(PartitionId partition) const;
   void begin_pulls(std::vector<PartitionState> theirs);
   void go_on();
   void account(const PartitionPull& pull);

@@ -24,27 +24,29 @@ PartitionPull::PartitionPull(Replica& replica, PartitionState theirs, const Pull
 
 void PartitionPull::decide() {
   const PartitionState mine = state_of(replica_, theirs_.partition);
-  const std::vector<model::DotRange> lacks = theirs_.clock.minus(mine.clock);
-  const bool missing = !lacks.empty();
+  const std::vector<model::DotRange> missing = theirs_.clock.minus(mine.clock);
   const bool roots_equal = theirs_.root.sum == mine.root.sum;
-  const bool closes = std::any_of(lacks.begin(), lacks.end(),
-                                  [](const model::DotRange& range) { return range.closes(); });
-  if (closes && !roots_equal) {
-    // A marker has no key, so no delta brings it.
+  const bool clocks_equal = theirs_.clock == mine.clock;
+  if (!roots_equal && clocks_equal && theirs_.root.unquiet == 0 && mine.root.unquiet == 0) {
+    outcome_.damage_suspected = true;
+    return;
+  }
+  // What no delta brings: a marker has no key, nor has what a vector knows.
+  const bool beyond_dots = (options_.hear_all && theirs_.root.unquiet > 0) ||
+                           std::any_of(missing.begin(), missing.end(),
+                                       [](const model::DotRange& range) { return range.closes(); });
+  if (roots_equal && (!missing.empty() || beyond_dots)) {
+    outcome_.path = PullPath::kEqualRoots;
+    open_view();
+  } else if (beyond_dots || (!roots_equal && clocks_equal)) {
     outcome_.path = PullPath::kDigest;
     open_view();
-  } else if (missing && !roots_equal) {
+  } else if (!missing.empty()) {
     phase_ = Phase::kDelta;
     outcome_.path = PullPath::kDelta;
     ask_delta();
-  } else if (missing) {
-    outcome_.path = PullPath::kEqualRoots;
-    open_view();
-  } else if (!roots_equal && theirs_.clock == mine.clock) {
-    outcome_.damage_suspected = theirs_.root.unquiet == 0 && mine.root.unquiet == 0;
-    if (outcome_.damage_suspected) return;
-    outcome_.path = PullPath::kDigest;
-    open_view();
+  } else {
+    finish(absl::OkStatus());
   }
 }
 
@@ -232,6 +234,8 @@ void PartitionPull::send(ExchangeRequest body) {
 
 void PartitionPull::finish(absl::Status status) {
   phase_ = Phase::kDone;
+  outcome_.heard_all = options_.hear_all && status.ok() && live().clock().covers(theirs_.clock) &&
+                       (outcome_.adopted || theirs_.root.unquiet == 0);
   outcome_.status = std::move(status);
   waiting_.clear();
   requests_.clear();

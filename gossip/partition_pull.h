@@ -2,9 +2,11 @@
 // and R6 (equal roots).
 //
 //   deciding --nothing missing--> done
-//      |-----roots differ, dots missing (a marker, R8: at once viewing)--> delta --log reaches--> done
+//      |-----roots differ, dots missing--> delta --log reaches--> done
 //      |                                     '--it does not--.
-//      '-----roots equal, or clocks equal-----------------> viewing --> comparing --> regaining --> adopting --> done
+//      '-----roots equal, or clocks equal (*)-------------> viewing --> comparing --> regaining --> adopting --> done
+//
+//   (*) or what no delta brings: a marker (R8), or what the peer's unquiet entries know, when all is to be heard
 //
 //   viewing    the peer freezes a view of its partition
 //   comparing  descent through the digests; what differs or is not quiet over there is pulled and merged (R3)
@@ -43,6 +45,7 @@ struct PullOptions {
   std::size_t delta_ranges_max =
       10'000;  // dot ranges of one request; at most what the responder takes
   std::size_t items_per_pull_max = 1 << 20;  // of one leaf; at most what the responder takes
+  bool hear_all = false;  // also what unquiet entries of the peer know beyond its clock
 };
 
 enum class PullPath : std::uint8_t { kNone, kDelta, kDigest, kEqualRoots };
@@ -56,6 +59,7 @@ struct PullOutcome {
       0;                 // dots left for the next round: their direct replication is on its way
   bool adopted = false;  // the peer's clock, by digest pull or equal roots
   bool damage_suspected = false;  // equal clocks, both quiet, and yet other digests (I3)
+  bool heard_all = false;         // as was asked for: nothing that the peer knew is unknown here
 };
 
 class PartitionPull {
@@ -75,8 +79,6 @@ class PartitionPull {
   bool done() const { return phase_ == Phase::kDone; }
   const PullOutcome& outcome() const { return outcome_; }
   PartitionId partition() const { return theirs_.partition; }
-  // What the peer had, as it said last.
-  const model::Clock& their_clock() const { return theirs_.clock; }
 
  private:
   enum class Phase { kDelta, kViewing, kComparing, kRegaining, kDone };

@@ -92,6 +92,9 @@ void AntiEntropy::begin(NodeId peer, std::optional<std::vector<gossip::Partition
                     return other.second->exchange.pulls(partition);
                   });
                 };
+                options.hear_all = [this, peer](PartitionId partition) {
+                  return must_hear(peer, partition);
+                };
                 const auto mark = theirs.has_value() ? std::nullopt : closing_.mark(peer);
                 auto exchange =
                     theirs.has_value()
@@ -145,7 +148,7 @@ void AntiEntropy::drain(NodeId peer, std::uint64_t number) {
   for (const PartitionId partition : output.close_views) running->views.erase(partition);
   if (!running->exchange.done()) return;
   const gossip::ExchangeReport report = running->exchange.report();
-  if (running->mark.has_value()) closing_.heard(peer, *running->mark, report.covered);
+  if (running->mark.has_value()) closing_.heard(peer, *running->mark, report.heard_all);
   running_.erase(peer);
   end(peer, report);
 }
@@ -186,6 +189,12 @@ void AntiEntropy::end(NodeId peer, const gossip::ExchangeReport& report) {
         report.damage_suspected, to_string(peer));
   }
   alarm_.set(scheduler_.next_deadline());
+}
+
+bool AntiEntropy::must_hear(NodeId peer, PartitionId partition) const {
+  const gossip::PartitionView& live = replica_.live(partition);
+  return closing_.must_hear(peer, partition, cluster_.owners(partition), live.clock(),
+                            live.share(live.range())->unquiet > 0);
 }
 
 // R8, where this node is to do it.

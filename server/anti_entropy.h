@@ -94,6 +94,7 @@ class AntiEntropy {
                                               const gossip::ExchangeRequest& request);
   kj::Promise<void> within_budget(const gossip::ExchangeRequest& request);
   void end(NodeId peer, const gossip::ExchangeReport& report);
+  bool must_hear(NodeId peer, PartitionId partition) const;
   void close_actors();
   Running* find(NodeId peer, std::uint64_t number);
   RepairReport repaired(Instant since, const AntiEntropyCounters& before) const;

@@ -104,6 +104,28 @@ TEST_F(ClosingTest, ALostConnectionMeansThatThePeerMustBeToldAgain) {
   EXPECT_EQ(closing_.mark(kOther), at(111));
 }
 
+TEST_F(ClosingTest, APeerMustBeHeardOnceItKnowsAndWhileSomethingIsToBeClosed) {
+  const auto must_hear = [&] {
+    return closing_.must_hear(kOther, kPartition, owners_, clock_, /*unquiet=*/false);
+  };
+  EXPECT_FALSE(must_hear());
+  closing_.told(kOther, at(109));
+  EXPECT_FALSE(must_hear());
+  closing_.told(kOther, at(110));
+  EXPECT_TRUE(must_hear());
+  closing_.heard(kOther, *closing_.mark(kOther), {kPartition});
+  EXPECT_FALSE(must_hear());
+  closing_.members({with_epoch(kThird, 4)}, at(200));
+  EXPECT_FALSE(must_hear());
+  closing_.told(kOther, at(210));
+  EXPECT_TRUE(must_hear());
+  std::swap(owners_[0], owners_[1]);
+  EXPECT_FALSE(must_hear());
+  std::swap(owners_[0], owners_[1]);
+  clock_.close(kThird, 3);
+  EXPECT_FALSE(must_hear());
+}
+
 TEST_F(ClosingTest, OnlyTheFirstOwnerCloses) {
   hear(kOther, at(110));
   hear(kThird, at(110));
@@ -122,7 +144,7 @@ TEST_F(ClosingTest, AnOwnerAloneWaitsForNobody) {
 }
 
 TEST_F(ClosingTest, WhatIsOpenOrOfNoMemberIsNotClosed) {
-  clock_ = {};
+  clock_.close(kThird, 2);
   clock_.add(model::Dot{ActorId::of(kThird, 3), 5});
   clock_.add(model::Dot{ActorId::of(kSelf, 1), 5});
   clock_.add(model::Dot{ActorId::of(NodeId{9}, 1), 5});
@@ -131,13 +153,17 @@ TEST_F(ClosingTest, WhatIsOpenOrOfNoMemberIsNotClosed) {
   EXPECT_TRUE(due().empty());
 }
 
-// A vector may mention an actor none of whose dots any clock holds.
-TEST_F(ClosingTest, WhereEntriesAreUnquietWhatHasEndedIsClosedThoughTheClockDoesNotKnowIt) {
+// A vector, here or at another owner, may mention an actor none of whose dots any clock holds.
+TEST_F(ClosingTest, WhatHasEndedIsClosedThoughTheClockDoesNotKnowIt) {
   clock_ = {};
+  closing_.members({with_epoch(NodeId{4}, 2)}, at(100));
   hear(kOther, at(110));
   hear(kThird, at(110));
-  EXPECT_TRUE(due(at(1000), /*unquiet=*/false).empty());
-  EXPECT_EQ(due(at(1000), /*unquiet=*/true), third_ended_);
+  EXPECT_TRUE(due().empty()) << "nothing was ever written here";
+  clock_.add(model::Dot{ActorId::of(kOther, 1), 7});
+  EXPECT_EQ(due(), third_ended_) << "of the owners";
+  EXPECT_EQ(due(at(1000), /*unquiet=*/true),
+            (std::vector{ActorId::of(kThird, 2), ActorId::of(NodeId{4}, 1)}));
 }
 
 TEST_F(ClosingTest, ARemovedNodeHasEndedWithItsLastEpoch) {

@@ -96,6 +96,14 @@ TEST(Convergence, TakingAVectorForAClockClaimsWhatNeverCame) {
   EXPECT_NE(first_broken(Flaw::kTrustsVectors, "(I2)", 100), "");
 }
 
+TEST(Convergence, ClosingWithoutHearingTheOthersClosesWhatTheyHold) {
+  EXPECT_NE(first_broken(Flaw::kClosesUnheard, "which a replica holds", 100), "");
+}
+
+TEST(Convergence, TakingWhatAnEndedActorReplicatesLateTakesWhatIsClosedElsewhere) {
+  EXPECT_NE(first_broken(Flaw::kTakesLateMail, "(I", kHistories), "");
+}
+
 TEST(Convergence, JoiningWithoutFillingBringsBackWhatWasDeleted) {
   EXPECT_NE(first_broken(Flaw::kJoinsUnfilled, "came back (I1)", 100), "");
 }

@@ -315,44 +315,76 @@ TEST_F(TwoReplicas, ALateWriteOfAClosedActorIsDropped) {
   EXPECT_TRUE(b_.values("late").empty());
 }
 
-// ---- what it tells about the peer's dots ----
+// ---- all that the peer knows ----
 
-TEST_F(TwoReplicas, AnExchangeSaysWhereThePeersClockWasCovered) {
-  share(50);
-  b_.put("k", "1");
-  Conversation young(a_, b_);
-  young.run();
-  EXPECT_EQ(young.report().covered.size(), 3U);  // all but the partition of the young dot
-  settle();
-  Conversation settled(a_, b_);
-  settled.run();
-  EXPECT_EQ(settled.report().covered, a_.partitions());
-  Conversation equal(a_, b_);
-  equal.run();
-  EXPECT_TRUE(equal.report().proven_equal);
-  EXPECT_EQ(equal.report().covered, a_.partitions());
+ConversationOptions hearing_all(const std::vector<PartitionId>& of) {
+  ConversationOptions options;
+  options.exchange.hear_all = [of](PartitionId partition) {
+    return std::find(of.begin(), of.end(), partition) != of.end();
+  };
+  return options;
 }
 
-TEST_F(TwoReplicas, WhatFailedOrWasPutOffOrIsOlderThanTheExchangeIsNotCovered) {
+TEST_F(TwoReplicas, OfAQuietPeerAllIsHeardWhenItsClockIsCovered) {
+  share(50);
+  const std::vector<PartitionId> wanted{PartitionId{0}, PartitionId{1}, PartitionId{2}};
+  Conversation equal(a_, b_, hearing_all(wanted));
+  equal.run();
+  EXPECT_TRUE(equal.report().proven_equal);
+  EXPECT_EQ(equal.asked_in_all(), 2U);  // the states, too
+  EXPECT_EQ(equal.report().heard_all, wanted);
+  for (int i = 0; i < 40; ++i) b_.put(fmt::format("k{}", i), "1");
+  Conversation young(a_, b_, hearing_all(wanted));
+  young.run();
+  EXPECT_TRUE(young.report().heard_all.empty());
+  settle();
+  Conversation settled(a_, b_, hearing_all(wanted));
+  settled.run();
+  EXPECT_EQ(settled.report().delta_pulls, 4U);
+  EXPECT_EQ(settled.report().heard_all.size(), 3U);
+  Conversation nobody_asks(a_, b_);
+  nobody_asks.run();
+  EXPECT_TRUE(nobody_asks.report().heard_all.empty());
+}
+
+// A vector knows of a delete whose dot is in no clock any more.
+TEST_F(TwoReplicas, WhatTheVectorsOfThePeerKnowIsPulledToBeHeard) {
+  share(50);
+  const PartitionId partition = a_.partition_of("k1");
+  KeyedEntry known{"k1", b_.load("k1"), {}};
+  known.entry.vector.raise(ActorId::of(NodeId{3}, 1), 5);
+  ASSERT_TRUE(b_.merge(partition, {known}).ok());
+  EXPECT_FALSE(b_.quiet());
+  EXPECT_TRUE(push_pull(a_, b_).proven_equal);
+  EXPECT_TRUE(a_.quiet());
+  Conversation hears(a_, b_, hearing_all({partition}));
+  hears.run();
+  EXPECT_EQ(hears.report().equal_roots, 1U);
+  EXPECT_EQ(hears.report().keys_pulled, 1U);
+  EXPECT_EQ(hears.report().heard_all, std::vector{partition});
+  EXPECT_EQ(a_.load("k1").vector, b_.load("k1").vector);
+}
+
+TEST_F(TwoReplicas, WhatFailedOrWasPutOffOrIsOlderThanTheExchangeIsNotHeard) {
   share(50);
   for (int i = 0; i < 40; ++i) b_.put(fmt::format("k{}", i), "1");
   settle();
-  ConversationOptions options;
+  ConversationOptions options = hearing_all(a_.partitions());
   options.exchange.may_pull = [](PartitionId partition) { return partition.value != 2; };
   a_.merge_status = absl::UnavailableError("no");
   Conversation failed(a_, b_, options);
   failed.run();
-  EXPECT_TRUE(failed.report().covered.empty());
+  EXPECT_TRUE(failed.report().heard_all.empty());
   a_.merge_status = absl::OkStatus();
   std::vector<PartitionState> states;
   for (const PartitionId id : b_.partitions()) states.push_back(state_of(b_, id));
   Conversation from_states(a_, b_, states, options);
   from_states.run();
   EXPECT_GT(from_states.report().keys_pulled, 0U);
-  EXPECT_TRUE(from_states.report().covered.empty());
+  EXPECT_TRUE(from_states.report().heard_all.empty());
   Conversation rest(a_, b_, options);
   rest.run();
-  EXPECT_EQ(rest.report().covered, (std::vector{PartitionId{0}, PartitionId{1}, PartitionId{3}}));
+  EXPECT_EQ(rest.report().heard_all, (std::vector{PartitionId{0}, PartitionId{1}, PartitionId{3}}));
 }
 
 // ---- a peer that goes, or lies ----

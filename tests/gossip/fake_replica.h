@@ -35,6 +35,8 @@ enum class Flaw {
   kForgetsGained,  // names no dots that it gained during an exchange: they are not pulled once more
   kTrustsVectors,  // adds to its clock whatever an entry's vector covers
   kJoinsUnfilled,  // joins what comes with the entry as it is stored
+  kClosesUnheard,  // closes what has ended without hearing the others
+  kTakesLateMail,  // takes what an actor replicates that has ended
 };
 
 // All that one partition holds. Value.

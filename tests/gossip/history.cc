@@ -11,10 +11,11 @@ namespace {
 constexpr PartitionId kPartition{0};
 constexpr std::size_t kHealRoundsMax = 16;
 constexpr std::size_t kBackgroundKeys = 200;  // deep enough for a tree of 16 leaves
+constexpr NodeId kGone{99};                   // wrote them, and was removed
 
 }  // namespace
 
-History::History(std::uint64_t seed, Flaw flaw) : seed_(seed), random_(seed) {
+History::History(std::uint64_t seed, Flaw flaw) : seed_(seed), flaw_(flaw), random_(seed) {
   const std::uint64_t count[] = {2, 3, 3, 4, 5};
   const std::uint64_t replicas = count[random_.below(5)];
   for (std::uint64_t i = 1; i <= replicas; ++i) {
@@ -38,12 +39,13 @@ History::History(std::uint64_t seed, Flaw flaw) : seed_(seed), random_(seed) {
   std::rotate(owners_.begin(),
               owners_.begin() + static_cast<std::ptrdiff_t>(random_.below(owners_.size())),
               owners_.end());
+  for (std::size_t i = 0; i < replicas_.size(); ++i) learn(i, peers_[i].epochs);
 }
 
 // Keys that all replicas hold, so that there is a tree to descend; some replicas' trees are not
 // deep.
 void History::preload() {
-  FakeReplica writer(NodeId{99});
+  FakeReplica writer(kGone);
   for (std::size_t i = 0; i < kBackgroundKeys; ++i) {
     const KeyedEntry written = writer.put(fmt::format("background {}", i), "v");
     for (const auto& replica : replicas_) {
@@ -156,7 +158,8 @@ void History::receive_mail() {
   const auto picked = mail_.begin() + static_cast<std::ptrdiff_t>(random_.below(mail_.size()));
   Mail mail = std::move(*picked);
   mail_.erase(picked);
-  if (peers_[mail.to].closing.ended(mail.entry.events.front().actor)) {
+  if (flaw_ != Flaw::kTakesLateMail &&
+      peers_[mail.to].closing.ended(mail.entry.events.front().actor)) {
     ++counts_.mail_refused;
     return;
   }
@@ -173,7 +176,8 @@ void History::receive_mail() {
 void History::begin_exchange(std::size_t at) {
   const std::size_t other = other_than(at);
   meet(at, other);
-  talks_.push_back({std::make_unique<Conversation>(*replicas_[at], *replicas_[other], options_),
+  talks_.push_back({std::make_unique<Conversation>(*replicas_[at], *replicas_[other],
+                                                   options_between(at, other)),
                     peers_[at].closing.mark(NodeId{other + 1})});
 }
 
@@ -208,7 +212,7 @@ void History::finish(std::size_t which) {
   const ExchangeReport& report = over.report();
   if (talks_[which].mark.has_value()) {
     peers_[index_of(over.initiator())].closing.heard(over.responder().node(), *talks_[which].mark,
-                                                     report.covered);
+                                                     report.heard_all);
   }
   counts_.delta_pulls += report.delta_pulls;
   counts_.digest_pulls += report.digest_pulls;
@@ -233,6 +237,10 @@ void History::learn(std::size_t at, const std::vector<std::uint64_t>& epochs) {
     record.id = NodeId{i + 1};
     record.epoch = peer.epochs[i];
   }
+  MemberRecord& gone = records.emplace_back();
+  gone.id = kGone;
+  gone.epoch = 1;
+  gone.state = MemberState::kRemoved;
   peer.closing.members(records, now_);
 }
 
@@ -252,11 +260,27 @@ void History::call(std::size_t at, std::size_t other) {
   peers_[at].closing.told(NodeId{other + 1}, now_);
 }
 
+ConversationOptions History::options_between(std::size_t at, std::size_t other) const {
+  ConversationOptions options = options_;
+  options.exchange.hear_all = [this, at, other](PartitionId id) {
+    const FakePartition& partition = replicas_[at]->partition(id);
+    return peers_[at].closing.must_hear(NodeId{other + 1}, id, owners_, partition.clock,
+                                        partition.tree.root().unquiet > 0);
+  };
+  return options;
+}
+
 // R8. True when something was closed.
 bool History::close_due(std::size_t at) {
   const FakePartition& partition = replicas_[at]->partition(kPartition);
-  const std::vector<ActorId> ends = peers_[at].closing.due(kPartition, owners_, partition.clock,
-                                                           partition.tree.root().unquiet > 0, now_);
+  std::vector<ActorId> ends = peers_[at].closing.due(kPartition, owners_, partition.clock,
+                                                     partition.tree.root().unquiet > 0, now_);
+  if (flaw_ == Flaw::kClosesUnheard) {
+    ends.clear();
+    for (const auto& [actor, counters] : partition.clock.actors()) {
+      if (peers_[at].closing.ended(actor) && !partition.clock.closed(actor)) ends.push_back(actor);
+    }
+  }
   for (const ActorId last : ends) closes(at, last);
   return !ends.empty();
 }
@@ -351,10 +375,10 @@ bool History::heal_round() {
       replicas_[a]->settle();
       replicas_[b]->settle();
       const Instant mark = *peers_[a].closing.mark(NodeId{b + 1});
-      const ExchangeReport report = push_pull(*replicas_[a], *replicas_[b], options_);
+      const ExchangeReport report = push_pull(*replicas_[a], *replicas_[b], options_between(a, b));
       if (!report.status.ok()) broken(fmt::format("exchange: {}", text_of(report.status)));
       if (report.damage_suspected > 0) broken("damage suspected where there is none");
-      peers_[a].closing.heard(NodeId{b + 1}, mark, report.covered);
+      peers_[a].closing.heard(NodeId{b + 1}, mark, report.heard_all);
       all_proven = all_proven && report.proven_equal;
       check(a);
       check(b);

@@ -89,6 +89,7 @@ class History {
   void meet(std::size_t a, std::size_t b);
   void call(std::size_t at, std::size_t other);
   void learn(std::size_t at, const std::vector<std::uint64_t>& epochs);
+  ConversationOptions options_between(std::size_t at, std::size_t other) const;
   bool close_due(std::size_t at);
   void closes(std::size_t at, ActorId last);
   void begin_exchange(std::size_t at);
@@ -108,6 +109,7 @@ class History {
   std::size_t index_of(const FakeReplica& replica) const;
 
   const std::uint64_t seed_;
+  const Flaw flaw_;
   Random random_;
   std::vector<std::unique_ptr<FakeReplica>> replicas_;
   std::vector<std::vector<FakeReplica::Copy>> copies_;
