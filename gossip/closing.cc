@@ -46,7 +46,6 @@ std::uint64_t Closing::first_open(NodeId node) const {
 std::vector<ActorId> Closing::unclosed(const std::vector<NodeId>& owners, const model::Clock& clock,
                                        bool unquiet) const {
   std::vector<ActorId> ends;
-  if (clock.empty() && !unquiet) return ends;
   const auto end = [&](NodeId node) {
     const std::uint64_t open = first_open(node);
     if (open <= 1) return;

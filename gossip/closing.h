@@ -4,13 +4,14 @@
 // A dot whose only copies were lost leaves a gap for good, and every epoch of a node an item in the
 // clocks. Once it is certain that no owner holds a dot of an ended actor that this replica lacks,
 // the replica closes it: one item for all the node's ended epochs. The others adopt that as any
-// difference of clocks.
+// difference of clocks. The owners' ended epochs are closed in any case: vectors elsewhere may
+// mention them where the clock does not.
 //
 // It is certain when each other owner was heard: an exchange with it began after it knew of every
 // end that this node knows, and brought all that it had: its dots, and what the vectors of its
-// entries know beyond them. For an owner that knows of the end refuses
-// what is replicated late by the ended actor (ended()), so that its dots come to it only from other
-// owners, and their number is final. Nothing that was acknowledged is lost: that was durable at W
+// entries know beyond them. For an owner that knows of the end refuses what is replicated late by
+// the ended actor (ended()), so that its dots come to it only from other owners, and their number
+// is final. Nothing that was acknowledged is lost: that was durable at W
 // owners before its coordinator ended; what comes later is not acknowledged, since it is refused.
 //
 // One owner closes, the first in the partition's order: two that close for themselves might hold

@@ -7,7 +7,7 @@
 //
 //   I1  the live versions of a key are exactly the maximal writes among the events that have truly reached the replica
 //   I2  neither its clock nor a version vector claims an event that has not, unless that was closed when no replica held it any
-//       more, nor a message that would still be taken
+//       more (but as what a later write has seen), nor a message that would still be taken
 //   I3  with any other replica: equal clocks and both quiet means equal digests
 //
 // and in the end: all pairs prove equal within a bounded number of rounds, all that has ended is
