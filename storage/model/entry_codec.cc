@@ -111,8 +111,11 @@ absl::StatusOr<VersionVector> take_vector(ByteReader& in, const ActorTable& acto
     GRAPEVINE_ASSIGN_OR_RETURN(const ActorId actor, take_actor(in, actors));
     const std::uint64_t counter = in.varint();
     if (!in.ok()) break;
-    if (counter == 0 || counter > kCounterMax || (i > 0 && actor <= before)) {
+    if (counter == 0 || counter > kClosed || (i > 0 && actor <= before)) {
       return absl::DataLossError("stored entry: vector out of range or out of order");
+    }
+    if (counter == kClosed && i > 0 && actor.node() == before.node()) {
+      return absl::DataLossError("stored entry: a closed actor, and an item that it implies");
     }
     vector.raise(actor, counter);
     before = actor;
