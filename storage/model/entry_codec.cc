@@ -115,6 +115,9 @@ absl::StatusOr<VersionVector> take_vector(ByteReader& in, const ActorTable& acto
     if (counter == 0 || counter > kClosed || (i > 0 && actor <= before) || subsumes) {
       return absl::DataLossError("stored entry: vector out of range or out of order");
     }
+    if (counter == kClosed && i > 0 && actor.node() == before.node()) {
+      return absl::DataLossError("stored entry: a closed actor, and an item that it implies");
+    }
     vector.raise(actor, counter);
     before = actor;
   }
