@@ -111,8 +111,7 @@ absl::StatusOr<VersionVector> take_vector(ByteReader& in, const ActorTable& acto
     GRAPEVINE_ASSIGN_OR_RETURN(const ActorId actor, take_actor(in, actors));
     const std::uint64_t counter = in.varint();
     if (!in.ok()) break;
-    const bool subsumes = counter == kClosed && i > 0 && actor.node() == before.node();
-    if (counter == 0 || counter > kClosed || (i > 0 && actor <= before) || subsumes) {
+    if (counter == 0 || counter > kClosed || (i > 0 && actor <= before)) {
       return absl::DataLossError("stored entry: vector out of range or out of order");
     }
     if (counter == kClosed && i > 0 && actor.node() == before.node()) {
