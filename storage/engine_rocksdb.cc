@@ -74,7 +74,10 @@ rocksdb::DBOptions database_options(const StoreOptions& options) {
   db_options.bytes_per_sync = std::uint64_t{1} << 20;
   // Lets a backup notice that a file is not any more what was written.
   db_options.file_checksum_gen_factory = rocksdb::GetFileChecksumGenCrc32cFactory();
-  if (options.environment != nullptr) db_options.env = options.environment->env;
+  if (options.environment != nullptr) {
+    db_options.env = options.environment->env;
+    if (options.environment->tune) options.environment->tune(db_options);
+  }
   return db_options;
 }
 

@@ -151,7 +151,7 @@ FailingDisk::FailingDisk(rocksdb::Env* below)
     : state_(std::make_shared<State>()),
       env_(rocksdb::NewCompositeEnv(
           std::make_shared<FailingFileSystem>(below->GetFileSystem(), state_))),
-      environment_{env_.get()} {}
+      environment_{env_.get(), {}} {}
 
 FailingDisk::~FailingDisk() = default;
 
@@ -307,8 +307,12 @@ std::vector<std::string> Scene::contents() {
 }
 
 ::testing::AssertionResult Scene::trees_are_true() {
-  for (std::uint32_t i = 0; i < store_->partitioning().count(); ++i) {
-    const View& view = store_->live(PartitionId{i});
+  return storage::trees_are_true(*store_);
+}
+
+::testing::AssertionResult trees_are_true(const Store& store) {
+  for (std::uint32_t i = 0; i < store.partitioning().count(); ++i) {
+    const View& view = store.live(PartitionId{i});
     model::DigestTree expected(view.range());
     std::vector<std::pair<model::Token, model::DigestShare>> shares;
     const absl::Status status =
@@ -316,7 +320,7 @@ std::vector<std::string> Scene::contents() {
                   [&](std::string_view key, model::Entry entry) {
                     model::strip(entry, view.clock());
                     const model::Token token = model::token_of(key);
-                    shares.emplace_back(token, model::share_of(store_->digester(), key, entry));
+                    shares.emplace_back(token, model::share_of(store.digester(), key, entry));
                     return true;
                   });
     if (!status.ok()) return ::testing::AssertionFailure() << text_of(status);

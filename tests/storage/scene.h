@@ -102,6 +102,9 @@ class FailingDisk {
   RocksEnvironment environment_;
 };
 
+// The digest tree of each partition says what its entries add up to.
+::testing::AssertionResult trees_are_true(const Store& store);
+
 // A store and what it needs. Unless told otherwise, in memory and with one partition.
 class Scene {
  public:
@@ -132,7 +135,6 @@ class Scene {
   // Everything that is stored, readable: clocks, entries as they lie there, the digests of every
   // partition.
   std::vector<std::string> contents();
-  // The digest tree of each partition says what its entries add up to.
   ::testing::AssertionResult trees_are_true();
 
   StoreOptions options;
