@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "storage/base/planted_flaws.h"
+
 namespace grapevine::server {
 
 std::optional<model::DigestShare> StoreView::share(const model::TokenRange& range) const {
@@ -16,7 +18,12 @@ absl::StatusOr<std::vector<model::Item>> StoreView::items(
 }
 
 absl::StatusOr<model::Entry> StoreView::load(std::string_view key) const {
-  return view_.load(key, model::Values::kWith);
+  GRAPEVINE_ASSIGN_OR_RETURN(auto entry, view_.load(key, model::Values::kWith));
+  if (GRAPEVINE_FLAW(sends_unfilled)) {
+    model::strip(entry, clock());
+    model::fill(entry, model::Clock{});
+  }
+  return entry;
 }
 
 StoreReplica::StoreReplica(storage::Store& store, std::function<absl::Status()> on_forgotten_dots)

@@ -13,6 +13,7 @@
 #include <rocksdb/table.h>
 
 #include "storage/base/check.h"
+#include "storage/base/planted_flaws.h"
 #include "storage/rocksdb_log.h"
 
 namespace grapevine::storage {
@@ -247,6 +248,7 @@ absl::StatusOr<std::optional<model::Entry>> Engine::get(std::string_view key, mo
   const rocksdb::Status status =
       db_->Get(read, families_.data, slice(data_key(token, key)), &bytes);
   if (status.IsNotFound()) return std::nullopt;
+  if (!status.ok() && GRAPEVINE_FLAW(takes_read_errors_for_absence)) return std::nullopt;
   if (!status.ok()) {
     return noticed(from_rocksdb(status, fmt::format("{}: reading a key", directory_)));
   }

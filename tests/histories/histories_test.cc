@@ -60,8 +60,8 @@ TEST(Histories, BreakNoRule) {
       broken = history.run();
       all += history.counts();
     }
-    ASSERT_FALSE(broken.has_value()) << "seed " << seed << ", " << *broken << "\nshortest: "
-                                     << explain(disk, seed);
+    ASSERT_FALSE(broken.has_value())
+        << "seed " << seed << ", " << *broken << "\nshortest: " << explain(disk, seed);
   }
   const double took =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();

@@ -288,10 +288,10 @@ std::string describe(std::string_view key, const model::Entry& entry) {
 
 }  // namespace
 
-std::vector<std::string> Scene::contents() {
+std::vector<std::string> contents_of(const Store& store) {
   std::vector<std::string> lines;
-  for (std::uint32_t i = 0; i < store_->partitioning().count(); ++i) {
-    const View& view = store_->live(PartitionId{i});
+  for (std::uint32_t i = 0; i < store.partitioning().count(); ++i) {
+    const View& view = store.live(PartitionId{i});
     const model::DigestShare root = view.tree().root();
     lines.push_back(fmt::format("partition {}: {} digest {:x}{:016x}, {} keys, {} not quiet", i,
                                 model::to_string(view.clock()), root.sum.high, root.sum.low,

@@ -102,6 +102,9 @@ class FailingDisk {
   RocksEnvironment environment_;
 };
 
+// Everything that is stored, readable: clocks, entries as they lie there, the digests of every
+// partition.
+std::vector<std::string> contents_of(const Store& store);
 // The digest tree of each partition says what its entries add up to.
 ::testing::AssertionResult trees_are_true(const Store& store);
 
@@ -132,9 +135,7 @@ class Scene {
 
   model::Entry load(std::string_view key);
   std::vector<std::string> values(std::string_view key);  // of the live versions, sorted
-  // Everything that is stored, readable: clocks, entries as they lie there, the digests of every
-  // partition.
-  std::vector<std::string> contents();
+  std::vector<std::string> contents() { return contents_of(*store_); }
   ::testing::AssertionResult trees_are_true();
 
   StoreOptions options;
