@@ -2,8 +2,10 @@
 // the files, a store shows what it held after some commit, or says that it cannot be read; it never
 // shows another value, and never takes what it lost for a delete. Method: one store's files, cut at
 // every byte and with every byte turned over, opened each time.
+#include <algorithm>
 #include <cstdint>
 #include <iostream>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -97,6 +99,7 @@ class LogDamage : public testing::Test {
     int refused = 0;  // opening says that it is damaged
     int whole = 0;    // everything is there
     int shorter = 0;  // what was there after an earlier commit
+    int mixed = 0;    // what was there at different times
     int shortest = kCommits;
   };
   // Every byte from `from` on of the file `kind` turned over in turn.
@@ -116,16 +119,34 @@ class LogDamage : public testing::Test {
         continue;
       }
       const int commits = commits_of(contents_of(**store));
-      EXPECT_GE(commits, 0) << kind << ", byte " << at << ": holds what it never held";
+      EXPECT_TRUE(only_what_was_written(contents_of(**store))) << kind << ", byte " << at;
       EXPECT_TRUE(trees_are_true(**store));
-      EXPECT_NE((*store)->actor(), actor_);
-      commits == kCommits ? ++outcomes.whole : ++outcomes.shorter;
-      outcomes.shortest = std::min(outcomes.shortest, commits);
+      if (commits < 0) {
+        ++outcomes.mixed;
+      } else {
+        commits == kCommits ? ++outcomes.whole : ++outcomes.shorter;
+        outcomes.shortest = std::min(outcomes.shortest, commits);
+      }
     }
     std::cout << kind << ": " << bytes.size() - from << " bytes turned over, " << outcomes.refused
               << " refused, " << outcomes.whole << " whole, " << outcomes.shorter << " shorter, of "
               << kCommits << " commits at least " << outcomes.shortest << '\n';
     return outcomes;
+  }
+  // Each entry as it was at some time, vectors aside: no value was made up.
+  bool only_what_was_written(const std::vector<std::string>& contents) const {
+    const auto versions = [](const std::string& line) {
+      return line.substr(0, line.find(" knows"));
+    };
+    for (std::size_t i = 1; i < contents.size(); ++i) {
+      const bool was = std::any_of(states_.begin(), states_.end(), [&](const State& state) {
+        return std::any_of(
+            state.contents.begin(), state.contents.end(),
+            [&](const std::string& line) { return versions(line) == versions(contents[i]); });
+      });
+      if (!was) return false;
+    }
+    return true;
   }
   // After how many commits the store held this; -1: never.
   int commits_of(const std::vector<std::string>& contents) const {
@@ -180,6 +201,7 @@ TEST_F(LogDamage, ALogCutAnywhereShowsExactlyTheCommitsThatStandInIt) {
 TEST_F(LogDamage, ATurnedBitInTheLogNeverShowsWhatWasNotWritten) {
   const LossyDisk::Image image = history();
   const Outcomes outcomes = turn_over(image, ".log", states_[kSynced - 3].end.bytes);
+  EXPECT_EQ(outcomes.mixed, 0);
   EXPECT_GT(outcomes.shorter + outcomes.refused, 200);
 }
 
@@ -194,17 +216,22 @@ TEST_F(LogDamage, ATurnedBitInATableIsDataLossOrMakesNoDifference) {
     if (!name.ends_with(".sst")) continue;
     ++tables;
     const Outcomes outcomes = turn_over(image, name, 0);
-    EXPECT_EQ(outcomes.shorter, 0) << name;
+    EXPECT_EQ(outcomes.shorter + outcomes.mixed, 0) << name;
     EXPECT_GT(outcomes.refused, 100) << name;
   }
   EXPECT_GE(tables, 2);
 }
 
-TEST_F(LogDamage, ATurnedBitInTheManifestIsDataLossOrMakesNoDifference) {
+// RocksDB takes a turned bit in the length or the type of one of the last records for a record whose
+// writing was interrupted, and opens with what the manifest said before: tables are missing then, at
+// worst those of the clocks alone. Nothing tells it before a peer's clock does (README.md).
+TEST_F(LogDamage, ATurnedBitInTheManifestIsDataLossButInTheHeadsOfItsLastRecords) {
   disk_.place(std::string(kAt), history());
   ASSERT_TRUE(ok((*open(kLife))->close()));
   const Outcomes outcomes = turn_over(disk_.copy(std::string(kAt)), "MANIFEST", 0);
-  EXPECT_EQ(outcomes.shorter, 0);
+  constexpr int kHeads = 4;
+  constexpr int kLengthAndTypeBytes = 3;
+  EXPECT_LE(outcomes.shorter + outcomes.mixed, kHeads * kLengthAndTypeBytes);
   EXPECT_GT(outcomes.refused, 100);
 }
 

@@ -490,16 +490,6 @@ LossyDisk::LogEnd LossyDisk::log_end(const std::string& directory) const {
   return end;
 }
 
-LossyDisk::LogEnd LossyDisk::synced_log_end(const std::string& directory) const {
-  background_->await_idle();
-  const std::lock_guard lock(files_->mutex);
-  LogEnd end;
-  for (const auto& [name, file] : files_->directories[directory].files) {
-    if (log_number(name) > end.log) end = {log_number(name), file->synced};
-  }
-  return end;
-}
-
 bool LossyDisk::holds(const std::string& directory, const LogEnd& end) const {
   return holds(copy(directory), end);
 }

@@ -27,8 +27,8 @@
 namespace grapevine::storage {
 
 // Resource. Directories are apart from each other, each the data directory of one store, one level
-// deep. RocksDB's options files are refused (it goes on without them, and writing them is most of
-// what opening costs). One thread of its own for RocksDB's background work; every call but
+// deep. RocksDB's options files and its LOG are refused: it goes on without them, and writing them is
+// most of what opening costs. One thread of its own for RocksDB's background work; every call but
 // environment() first waits until that is idle, so that nothing depends on when it ran. Calls are
 // for the thread that uses the stores. All stores must be gone before the disk goes.
 class LossyDisk {
@@ -50,8 +50,6 @@ class LossyDisk {
     std::size_t bytes = 0;
   };
   LogEnd log_end(const std::string& directory) const;
-  // The same as it would be after a power loss that keeps the least: nothing that was not synced.
-  LogEnd synced_log_end(const std::string& directory) const;
   // Whether the directory still holds everything up to `end`, in its log or, where that log is no
   // more because its contents were written out, in tables.
   bool holds(const std::string& directory, const LogEnd& end) const;
