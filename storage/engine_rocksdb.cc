@@ -172,11 +172,22 @@ absl::Status Engine::take_families(const std::vector<rocksdb::ColumnFamilyHandle
   };
   families_.expiry = find(kExpiryFamily);
   families_.meta = find(kMetaFamily);
-  GRAPEVINE_ASSIGN_OR_RETURN(const auto generation, get_meta(kMetaFamilies));
-  if (generation.has_value()) {
-    model::ByteReader in(*generation);
+  // No handle may be left when the database goes.
+  const auto give_up = [&](absl::Status status) {
+    for (rocksdb::ColumnFamilyHandle* family : handles) {
+      if (family == families_.expiry || family == families_.meta) continue;
+      db_->DestroyColumnFamilyHandle(family);
+    }
+    return status;
+  };
+  const auto generation = get_meta(kMetaFamilies);
+  if (!generation.ok()) return give_up(generation.status());
+  if (generation->has_value()) {
+    model::ByteReader in(**generation);
     generation_ = in.varint();
-    if (!in.done()) return absl::DataLossError("metadata: the record of the families is malformed");
+    if (!in.done()) {
+      return give_up(absl::DataLossError("metadata: the record of the families is malformed"));
+    }
   }
   families_.data = find(of_generation(kDataFamily, generation_));
   families_.values = find(of_generation(kValuesFamily, generation_));

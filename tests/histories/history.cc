@@ -539,6 +539,15 @@ void History::read_badly(Random& random) {
   disk_.heal_reads();
   counts_.bad_reads += disk_.bad_reads() - before;
   touched_.insert(at);
+  // Bytes that came back wrong end the process sooner or later; the disk has the right ones.
+  if (flips && disk_.bad_reads() > before) {
+    break_off(at);
+    replicas_[at]->kill();
+    open(at);
+    if (!broken_.has_value() && replicas_[at]->store().any_suspect()) {
+      broken("a partition is suspect and nothing is damaged");
+    }
+  }
 }
 
 // ---- the end ----

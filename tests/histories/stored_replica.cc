@@ -128,6 +128,7 @@ void StoredReplica::remember() {
 
 absl::Status StoredReplica::open() {
   executor_ = std::make_unique<HandExecutor>();
+  fatal_.clear();
   auto opened =
       storage::Store::open(options_, *executor_, time_, random_,
                            [this](absl::Status status) { fatal_.push_back(std::move(status)); });
