@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "gossip/responder.h"
+#include "storage/base/planted_flaws.h"
 
 namespace grapevine::gossip {
 namespace {
@@ -88,7 +89,8 @@ void PartitionPull::on_view(OpenViewReply reply) {
   phase_ = Phase::kComparing;
   const PartitionView& mine = live();
   descent_.emplace(mine.range(), *mine.share(mine.range()), theirs_.root,
-                   RangeDescent::Unquiet::kOnTheRight);
+                   GRAPEVINE_FLAW(adopts_past_the_unquiet) ? RangeDescent::Unquiet::kIgnored
+                                                           : RangeDescent::Unquiet::kOnTheRight);
   ask_more();
 }
 
@@ -161,7 +163,7 @@ void PartitionPull::regain() {
   known.merge(from_view_);
   known.merge(regained_);
   const std::vector<model::DotRange> gained = theirs_.clock.intersect(live().clock().minus(known));
-  if (!gained.empty()) {
+  if (!gained.empty() && !GRAPEVINE_FLAW(makes_no_second_pull)) {
     const Replica::NamedDots dots = replica_.name_dots(
         theirs_.partition, gained, /*with_young=*/true, model::count_dots(gained));
     if (!dots.complete) {

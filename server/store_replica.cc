@@ -5,6 +5,7 @@
 
 #include "gossip/range_descent.h"
 #include "gossip/responder.h"
+#include "storage/base/planted_flaws.h"
 
 namespace grapevine::server {
 
@@ -20,7 +21,12 @@ absl::StatusOr<std::vector<model::Item>> StoreView::items(
 }
 
 absl::StatusOr<model::Entry> StoreView::load(std::string_view key) const {
-  return view_.load(key, model::Values::kWith);
+  GRAPEVINE_ASSIGN_OR_RETURN(auto entry, view_.load(key, model::Values::kWith));
+  if (GRAPEVINE_FLAW(sends_unfilled)) {
+    model::strip(entry, clock());
+    model::fill(entry, model::Clock{});
+  }
+  return entry;
 }
 
 StoreReplica::StoreReplica(storage::Store& store, std::function<absl::Status()> on_forgotten_dots)

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "storage/base/check.h"
+#include "storage/base/planted_flaws.h"
 #include "storage/engine_rocksdb.h"
 #include "storage/store.h"
 
@@ -153,7 +154,9 @@ absl::StatusOr<WriteOutcome> Batch::write(WriteRequest request) {
     entry.insert(std::move(fresh));
   }
   entry.vector.raise(dot);
-  add_dot(partition, dot, request.key);
+  if (request.value.has_value() || !GRAPEVINE_FLAW(leaves_out_dots_of_deletes)) {
+    add_dot(partition, dot, request.key);
+  }
 
   WriteOutcome outcome{dot, seen_after(seen, dot, entry)};
   pending->entry = std::move(entry);

@@ -13,6 +13,7 @@
 #include <rocksdb/table.h>
 
 #include "storage/base/check.h"
+#include "storage/base/planted_flaws.h"
 #include "storage/rocksdb_log.h"
 
 namespace grapevine::storage {
@@ -94,7 +95,10 @@ rocksdb::DBOptions database_options(const StoreOptions& options) {
   db_options.bytes_per_sync = std::uint64_t{1} << 20;
   // Lets a backup notice that a file is not any more what was written.
   db_options.file_checksum_gen_factory = rocksdb::GetFileChecksumGenCrc32cFactory();
-  if (options.environment != nullptr) db_options.env = options.environment->env;
+  if (options.environment != nullptr) {
+    db_options.env = options.environment->env;
+    if (options.environment->tune) options.environment->tune(db_options);
+  }
   return db_options;
 }
 
@@ -193,11 +197,22 @@ absl::Status Engine::take_families(const std::vector<rocksdb::ColumnFamilyHandle
   };
   families_.expiry = find(kExpiryFamily);
   families_.meta = find(kMetaFamily);
-  GRAPEVINE_ASSIGN_OR_RETURN(const auto generation, get_meta(kMetaFamilies));
-  if (generation.has_value()) {
-    model::ByteReader in(*generation);
+  // No handle may be left when the database goes.
+  const auto give_up = [&](absl::Status status) {
+    for (rocksdb::ColumnFamilyHandle* family : handles) {
+      if (family == families_.expiry || family == families_.meta) continue;
+      db_->DestroyColumnFamilyHandle(family);
+    }
+    return status;
+  };
+  const auto generation = get_meta(kMetaFamilies);
+  if (!generation.ok()) return give_up(generation.status());
+  if (generation->has_value()) {
+    model::ByteReader in(**generation);
     generation_ = in.varint();
-    if (!in.done()) return absl::DataLossError("metadata: the record of the families is malformed");
+    if (!in.done()) {
+      return give_up(absl::DataLossError("metadata: the record of the families is malformed"));
+    }
   }
   families_.data = find(of_generation(kDataFamily, generation_));
   families_.values = find(of_generation(kValuesFamily, generation_));
@@ -275,6 +290,7 @@ absl::StatusOr<std::optional<model::Entry>> Engine::get(std::string_view key, mo
   const rocksdb::Status status =
       db_->Get(read, families_.data, slice(data_key(token, key)), &bytes);
   if (status.IsNotFound()) return std::nullopt;
+  if (!status.ok() && GRAPEVINE_FLAW(takes_read_errors_for_absence)) return std::nullopt;
   if (!status.ok()) {
     return noticed(from_rocksdb(status, fmt::format("{}: reading a key", directory_)));
   }

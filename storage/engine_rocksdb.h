@@ -34,6 +34,9 @@ namespace grapevine::storage {
 // What StoreOptions::environment points to.
 struct RocksEnvironment {
   rocksdb::Env* env = nullptr;
+  // Called last on the options that a database is opened with; may be empty. For tests that open
+  // very many of them.
+  std::function<void(rocksdb::DBOptions&)> tune;
 };
 
 // The one place where RocksDB's errors become ours. `what` names the thing, e.g. "reading key k".

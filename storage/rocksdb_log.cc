@@ -18,12 +18,12 @@ class ForgivingLog final : public rocksdb::Logger {
 
   using rocksdb::Logger::Logv;
   void Logv(const char* format, va_list arguments) override {
+    if (file_ == nullptr) return;
     char text[4096];
     std::vsnprintf(text, sizeof text, format, arguments);
     const std::uint64_t now = env_->NowMicros();
     const std::string line = fmt::format("{}.{:06} {}\n", now / 1'000'000, now % 1'000'000, text);
     const std::lock_guard lock(mutex_);
-    if (file_ == nullptr) return;
     file_->Append(line).PermitUncheckedError();
     file_->Flush().PermitUncheckedError();
   }

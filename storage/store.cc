@@ -6,6 +6,7 @@
 #include <xxhash.h>
 
 #include "storage/base/check.h"
+#include "storage/base/planted_flaws.h"
 #include "storage/damage.h"
 #include "storage/engine_rocksdb.h"
 #include "storage/tree_checkpoint.h"
@@ -145,8 +146,10 @@ absl::StatusOr<Committed> Store::commit(std::unique_ptr<Batch> batch) {
       partitions_[added.placed.partition.value]->clock_changed = true;
       record.dots.push_back(added.placed);
     }
-    engine_->put_meta(writes, meta_key(kMetaJournal, record.sequence % JournalRecord::kSlots),
-                      record.encode());
+    if (!GRAPEVINE_FLAW(forgets_to_journal)) {
+      engine_->put_meta(writes, meta_key(kMetaJournal, record.sequence % JournalRecord::kSlots),
+                        record.encode());
+    }
   }
   for (const Batch::Adopted& adopted : batch->adopted_) adopted.partition->clock_changed = true;
   const bool checkpoint =

@@ -14,7 +14,7 @@ absl::StatusOr<ExchangeReply> widened(absl::StatusOr<Reply> reply) {
 
 }  // namespace
 
-Conversation::Conversation(FakeReplica& initiator, FakeReplica& responder,
+Conversation::Conversation(GhostlyReplica& initiator, GhostlyReplica& responder,
                            const ConversationOptions& options)
     : initiator_(initiator),
       responder_(responder),
@@ -23,7 +23,7 @@ Conversation::Conversation(FakeReplica& initiator, FakeReplica& responder,
   collect();
 }
 
-Conversation::Conversation(FakeReplica& initiator, FakeReplica& responder,
+Conversation::Conversation(GhostlyReplica& initiator, GhostlyReplica& responder,
                            std::vector<PartitionState> theirs, const ConversationOptions& options)
     : initiator_(initiator),
       responder_(responder),
@@ -45,7 +45,7 @@ void Conversation::collect() {
 absl::StatusOr<ExchangeReply> Conversation::answered(Message& message) {
   const auto& request = message.request;
   const auto ghost_of_now = [&](PartitionId partition) {
-    return std::make_shared<const ReachedByKey>(responder_.partition(partition).reached);
+    return std::make_shared<const ReachedByKey>(responder_.reached(partition));
   };
   if (const auto* summary = std::get_if<SummaryRequest>(&request)) {
     return ExchangeReply(answer(responder_, responder_.partitions(), *summary));
@@ -72,7 +72,7 @@ absl::StatusOr<ExchangeReply> Conversation::answered(Message& message) {
   if (held == views_.end()) return absl::InternalError("a view was asked before it was opened");
   const PartitionView& view = *held->second;
   message.reached =
-      std::make_shared<const ReachedByKey>(static_cast<const FakeView&>(view).state().reached);
+      std::make_shared<const ReachedByKey>(static_cast<const GhostlyView&>(view).reached());
   if (const auto* split = std::get_if<SplitRequest>(&request)) {
     return widened(answer(view, *split, options_.limits));
   }
@@ -124,7 +124,7 @@ std::size_t Conversation::asked_in_all() const {
   return std::accumulate(asked_.begin(), asked_.end(), std::size_t{0});
 }
 
-ExchangeReport push_pull(FakeReplica& a, FakeReplica& b, const ConversationOptions& options) {
+ExchangeReport push_pull(GhostlyReplica& a, GhostlyReplica& b, const ConversationOptions& options) {
   Conversation there(a, b, options);
   there.run();
   if (auto states = there.take_states()) {

@@ -1,4 +1,4 @@
-// One exchange between two fake replicas, message by message: the test says which message moves on
+// One exchange between two replicas with ghosts, message by message: the test says which message moves on
 // and which is lost.
 #pragma once
 
@@ -12,7 +12,7 @@
 
 #include "gossip/exchange.h"
 #include "gossip/responder.h"
-#include "tests/gossip/fake_replica.h"
+#include "tests/gossip/ghost.h"
 
 namespace grapevine::gossip {
 
@@ -25,18 +25,18 @@ struct ConversationOptions {
 class Conversation {
  public:
   // From the summary on, over all partitions.
-  Conversation(FakeReplica& initiator, FakeReplica& responder,
+  Conversation(GhostlyReplica& initiator, GhostlyReplica& responder,
                const ConversationOptions& options = {});
   // From the states that `responder` had sent on.
-  Conversation(FakeReplica& initiator, FakeReplica& responder, std::vector<PartitionState> theirs,
-               const ConversationOptions& options = {});
+  Conversation(GhostlyReplica& initiator, GhostlyReplica& responder,
+               std::vector<PartitionState> theirs, const ConversationOptions& options = {});
 
   bool done() const { return exchange_.done(); }
   const ExchangeReport& report() const { return exchange_.report(); }
   std::size_t under_way() const { return messages_.size(); }
   std::size_t views_open() const { return views_.size(); }
-  const FakeReplica& initiator() const { return initiator_; }
-  const FakeReplica& responder() const { return responder_; }
+  const GhostlyReplica& initiator() const { return initiator_; }
+  const GhostlyReplica& responder() const { return responder_; }
 
   // The message moves on: a request reaches the responder and is answered, an answer reaches the
   // initiator. REQUIRES: message < under_way().
@@ -68,8 +68,8 @@ class Conversation {
   absl::StatusOr<ExchangeReply> answered(Message& message);
   void deliver(Message message);
 
-  FakeReplica& initiator_;
-  FakeReplica& responder_;
+  GhostlyReplica& initiator_;
+  GhostlyReplica& responder_;
   const ConversationOptions options_;
   Exchange exchange_;
   std::vector<Message> messages_;  // oldest first
@@ -80,6 +80,7 @@ class Conversation {
 
 // An exchange, and the one that the responder begins in turn: push and pull. The report is of the
 // first.
-ExchangeReport push_pull(FakeReplica& a, FakeReplica& b, const ConversationOptions& options = {});
+ExchangeReport push_pull(GhostlyReplica& a, GhostlyReplica& b,
+                         const ConversationOptions& options = {});
 
 }  // namespace grapevine::gossip

@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include "tests/gossip/conversation.h"
+#include "tests/gossip/fake_replica.h"
 
 namespace grapevine::gossip {
 namespace {

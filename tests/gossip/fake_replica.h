@@ -1,13 +1,9 @@
 // A replica on plain maps, behind gossip's ports: the rules R1 to R3 and R7 to R9 as one would say
 // them, on the real clock, entries and digest tree. What a test may do to it that a store does to
 // itself: evict the dot log, fall back, lose entries.
-//
-// It also keeps a ghost: for each key, the events that have truly reached it. Nothing here decides
-// by the ghost; it travels beside what travels anyway, so that a test can tell what a replica may
-// know from what it claims.
+// It keeps a ghost, too.
 #pragma once
 
-#include <bitset>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -21,12 +17,9 @@
 #include "gossip/replica.h"
 #include "storage/base/random.h"
 #include "storage/model/digest_tree.h"
+#include "tests/gossip/ghost.h"
 
 namespace grapevine::gossip {
-
-inline constexpr std::size_t kEventsMax = 256;  // of one history
-using Reached = std::bitset<kEventsMax>;        // events, by the order in which they happened
-using ReachedByKey = std::map<std::string, Reached>;
 
 // Ways to get it wrong, to prove that a test would notice.
 enum class Flaw {
@@ -57,7 +50,7 @@ struct FakePartition {
   ReachedByKey reached;
 };
 
-class FakeView final : public PartitionView {
+class FakeView final : public GhostlyView {
  public:
   FakeView(const FakePartition& live, const std::set<std::string>& unreadable, Flaw flaw)
       : state_(live), unreadable_(unreadable), flaw_(flaw) {}
@@ -73,7 +66,7 @@ class FakeView final : public PartitionView {
       const std::optional<std::string>& after_key) const override;
   absl::StatusOr<model::Entry> load(std::string_view key) const override;
 
-  const FakePartition& state() const { return state_; }
+  const ReachedByKey& reached() const override { return state_.reached; }
 
  private:
   std::unique_ptr<FakePartition> owned_;
@@ -82,7 +75,7 @@ class FakeView final : public PartitionView {
   Flaw flaw_;
 };
 
-class FakeReplica final : public Replica {
+class FakeReplica final : public GhostlyReplica {
  public:
   explicit FakeReplica(NodeId node, std::uint32_t partitions = 1, Flaw flaw = Flaw::kNone);
   FakeReplica(const FakeReplica&) = delete;
@@ -108,7 +101,7 @@ class FakeReplica final : public Replica {
   ActorId actor() const { return ActorId::of(node_, epoch_); }
   NodeId node() const { return node_; }
   PartitionId partition_of(std::string_view key) const { return partitioning_.of(key); }
-  std::vector<PartitionId> partitions() const;
+  std::vector<PartitionId> partitions() const override;
   const FakePartition& partition(PartitionId id) const { return partitions_[id.value]; }
   bool quiet() const;
   std::size_t tombstones() const;  // stored entries without live versions
@@ -128,8 +121,10 @@ class FakeReplica final : public Replica {
   std::set<std::string> unreadable;              // keys whose entries cannot be read
   absl::Status merge_status;                     // what becomes of every merge; OK: it is done
 
-  // The ghost of what is about to be merged or adopted.
-  void arriving(std::shared_ptr<const ReachedByKey> reached) { arriving_ = std::move(reached); }
+  ReachedByKey reached(PartitionId id) const override { return partition(id).reached; }
+  void arriving(std::shared_ptr<const ReachedByKey> reached) override {
+    arriving_ = std::move(reached);
+  }
   void reach(std::string_view key, const Reached& events);
 
  private:

@@ -65,7 +65,7 @@ std::size_t History::other_than(std::size_t at) {
   return (at + 1 + random_.below(replicas_.size() - 1)) % replicas_.size();
 }
 
-std::size_t History::index_of(const FakeReplica& replica) const {
+std::size_t History::index_of(const GhostlyReplica& replica) const {
   std::size_t i = 0;
   while (replicas_[i].get() != &replica) ++i;
   return i;

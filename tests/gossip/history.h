@@ -106,7 +106,7 @@ class History {
   void broken(std::string what);
   std::string any_key();
   std::size_t other_than(std::size_t at);
-  std::size_t index_of(const FakeReplica& replica) const;
+  std::size_t index_of(const GhostlyReplica& replica) const;
 
   const std::uint64_t seed_;
   const Flaw flaw_;

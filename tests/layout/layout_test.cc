@@ -186,6 +186,31 @@ TEST(TheCore, ReadsNoClockDrawsNoChanceAndNeverWaits) {
   }
 }
 
+// Flaws are in the program only where the one test library asks for them, and change no header.
+TEST(PlantedFlaws, AreAskedForByOneLibraryOfTheTests) {
+  const std::string definition = "GRAPEVINE_PLANTED_FLAWS";
+  for (const auto& [name, room] : rooms()) {
+    for (const fs::path& file : sources_of(room)) {
+      if (file.filename() == "planted_flaws.h") continue;
+      const std::string text = text_of(file);
+      EXPECT_EQ(text.find(definition), std::string::npos) << file;
+      if (file.extension() == ".h") {
+        EXPECT_EQ(text.find("GRAPEVINE_FLAW"), std::string::npos) << file;
+      }
+    }
+    const fs::path build = kRoot / room.folder / "CMakeLists.txt";
+    if (fs::exists(build)) {
+      EXPECT_EQ(text_of(build).find(definition), std::string::npos) << build;
+    }
+  }
+  const std::string build = text_of(kRoot / "tests/CMakeLists.txt");
+  const std::size_t first =
+      build.find("target_compile_definitions(grapevine_flawed PUBLIC " + definition);
+  ASSERT_NE(first, std::string::npos);
+  EXPECT_EQ(build.find(definition), build.rfind(definition)) << "asked for more than once";
+  EXPECT_EQ(build.find("LINK grapevine_flawed"), build.rfind("LINK grapevine_flawed"));
+}
+
 TEST(Tests, AwaitEventsInsteadOfSleeping) {
   for (const fs::path& file : sources_in("tests", true)) {
     if (file.filename() == "layout_test.cc") continue;

@@ -161,7 +161,7 @@ FailingDisk::FailingDisk(rocksdb::Env* below)
     : state_(std::make_shared<State>()),
       env_(rocksdb::NewCompositeEnv(
           std::make_shared<FailingFileSystem>(below->GetFileSystem(), state_))),
-      environment_{env_.get()} {}
+      environment_{env_.get(), {}} {}
 
 FailingDisk::~FailingDisk() = default;
 
@@ -312,10 +312,10 @@ std::string describe(std::string_view key, const model::Entry& entry) {
 
 }  // namespace
 
-std::vector<std::string> Scene::contents() {
+std::vector<std::string> contents_of(const Store& store) {
   std::vector<std::string> lines;
-  for (std::uint32_t i = 0; i < store_->partitioning().count(); ++i) {
-    const View& view = store_->live(PartitionId{i});
+  for (std::uint32_t i = 0; i < store.partitioning().count(); ++i) {
+    const View& view = store.live(PartitionId{i});
     const model::DigestShare root = view.tree().root();
     lines.push_back(fmt::format("partition {}: {} digest {:x}{:016x}, {} keys, {} not quiet", i,
                                 model::to_string(view.clock()), root.sum.high, root.sum.low,
@@ -331,8 +331,12 @@ std::vector<std::string> Scene::contents() {
 }
 
 ::testing::AssertionResult Scene::trees_are_true() {
-  for (std::uint32_t i = 0; i < store_->partitioning().count(); ++i) {
-    const View& view = store_->live(PartitionId{i});
+  return storage::trees_are_true(*store_);
+}
+
+::testing::AssertionResult trees_are_true(const Store& store) {
+  for (std::uint32_t i = 0; i < store.partitioning().count(); ++i) {
+    const View& view = store.live(PartitionId{i});
     model::DigestTree expected(view.range());
     std::vector<std::pair<model::Token, model::DigestShare>> shares;
     const absl::Status status =
@@ -340,7 +344,7 @@ std::vector<std::string> Scene::contents() {
                   [&](std::string_view key, model::Entry entry) {
                     model::strip(entry, view.clock());
                     const model::Token token = model::token_of(key);
-                    shares.emplace_back(token, model::share_of(store_->digester(), key, entry));
+                    shares.emplace_back(token, model::share_of(store.digester(), key, entry));
                     return true;
                   });
     if (!status.ok()) return ::testing::AssertionFailure() << text_of(status);

@@ -104,6 +104,12 @@ class FailingDisk {
   RocksEnvironment environment_;
 };
 
+// Everything that is stored, readable: clocks, entries as they lie there, the digests of every
+// partition.
+std::vector<std::string> contents_of(const Store& store);
+// The digest tree of each partition says what its entries add up to.
+::testing::AssertionResult trees_are_true(const Store& store);
+
 // A store and what it needs. Unless told otherwise, in memory and with one partition.
 class Scene {
  public:
@@ -134,10 +140,7 @@ class Scene {
 
   model::Entry load(std::string_view key);
   std::vector<std::string> values(std::string_view key);  // of the live versions, sorted
-  // Everything that is stored, readable: clocks, entries as they lie there, the digests of every
-  // partition.
-  std::vector<std::string> contents();
-  // The digest tree of each partition says what its entries add up to.
+  std::vector<std::string> contents() { return contents_of(*store_); }
   ::testing::AssertionResult trees_are_true();
 
   StoreOptions options;

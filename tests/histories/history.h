@@ -1,0 +1,186 @@
+// One random history of two to five real stores and the real gossip machines between them.
+//
+// After every step, of every replica that it touched (causality.md):
+//
+//   I1  the live versions of a key are exactly the maximal writes among the events that have truly reached the replica, each with
+//       the value that was written; and all that has reached it is known there
+//   I2  neither its clock nor a version vector claims an event that has not
+//   I3  with any other replica: equal clocks and both quiet means equal digests
+//   no dot was ever issued twice; what was called durable survives a power loss; now and then: the digest trees are what a scan
+//   adds up to
+//
+// and in the end: all pairs prove equal within a bounded number of rounds; when the gaps that nobody can fill are closed (R8), all
+// replicas hold the same and no entry without live versions is left (I4).
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "storage/base/random.h"
+#include "tests/gossip/conversation.h"
+#include "tests/histories/stored_replica.h"
+
+namespace grapevine::histories {
+
+// Everything that a step chooses it draws from its own seed: the others do not change when it is
+// left out. Value.
+struct Step {
+  std::size_t kind = 0;  // a row of the table in history.cc
+  std::uint64_t seed = 0;
+};
+
+struct Plan {
+  std::uint64_t seed = 0;  // of the scene: how many replicas, their options, what is there already
+  std::vector<Step> steps;
+
+  static Plan of(std::uint64_t seed);
+};
+
+// What the histories reached, all together: a check of a path that no history takes checks nothing.
+struct Counts {
+  std::uint64_t writes = 0;
+  std::uint64_t retries_recognised = 0;
+  std::uint64_t messages = 0;
+  std::uint64_t delta_pulls = 0;
+  std::uint64_t digest_pulls = 0;
+  std::uint64_t equal_roots = 0;
+  std::uint64_t clocks_adopted = 0;
+  std::uint64_t regained = 0;  // second pulls
+  std::uint64_t splits = 0;    // descents below the root
+  std::uint64_t in_flight = 0;
+  std::uint64_t stops = 0;
+  std::uint64_t kills = 0;
+  std::uint64_t power_losses = 0;
+  std::uint64_t fallen_back = 0;  // power losses that lost something
+  std::uint64_t restores = 0;
+  std::uint64_t bad_reads = 0;
+  std::uint64_t closed_gaps = 0;
+
+  Counts& operator+=(const Counts& other);
+};
+
+class History {
+ public:
+  History(LossyDisk& disk, const Plan& plan);
+
+  // What broke, with the step; nullopt when every check held.
+  std::optional<std::string> run();
+  const Counts& counts() const { return counts_; }
+  // What was done, a line a step.
+  const std::vector<std::string>& trace() const { return trace_; }
+  // Of the trace and of every state that was checked: equal for equal histories.
+  std::uint64_t trace_hash() const { return trace_hash_; }
+
+ private:
+  friend struct StepKind;
+
+  struct Event {
+    PartitionId partition;
+    model::Dot dot;
+    std::string key;
+    std::optional<std::string> value;  // nullopt: it deletes
+    std::uint64_t write_id = 0;
+    Reached past;
+  };
+  struct Read {
+    std::string key;
+    model::VersionVector context;
+    Reached seen;
+  };
+  // A write as a client asked for it; it may ask again.
+  struct Attempt {
+    std::string key;
+    std::optional<std::string> value;
+    std::optional<model::VersionVector> context;
+    Reached seen;  // with a context
+    std::uint64_t write_id = 0;
+  };
+  struct Mail {
+    std::size_t to;
+    std::vector<model::KeyedEntry> entries;
+    ReachedByKey reached;
+  };
+
+  // The steps.
+  void write(Random& random);
+  void read(Random& random);
+  void deliver(Random& random);
+  void begin_exchange(Random& random);
+  void move_exchanges(Random& random);
+  void let_time_pass(Random& random);
+  void forget_dots(Random& random);
+  void upkeep(Random& random);
+  void sync(Random& random);
+  void stop(Random& random);
+  void kill(Random& random);
+  void lose_power(Random& random);
+  void back_up(Random& random);
+  void restore(Random& random);
+  void read_badly(Random& random);
+
+  void preload(Random& random);
+  void write_at(std::size_t at, Random& random);
+  Attempt draw_attempt(std::size_t at, Random& random);
+  Read read_at(std::size_t at, const std::string& key);
+  void deliver_mail(std::size_t which, Random& random);
+  void upkeep_at(std::size_t at, Random& random);
+  void finish(std::size_t conversation);
+  void break_off(std::size_t at);
+  void open(std::size_t at);
+  void heal();
+  void close_gaps();
+
+  void check(std::size_t at, bool trees);
+  void check_key(std::size_t at, const std::string& key);
+  void check_pair(std::size_t at, std::size_t other);
+  void check_end();
+  // An operation that no bad read disturbs must succeed.
+  bool went_well(const absl::Status& status, std::string_view what);
+  void broken(std::string what);
+  void note(std::string line);
+
+  const std::string& any_key(Random& random) const { return keys_[random.below(keys_.size())]; }
+  std::size_t any_replica(Random& random) const { return random.below(replicas_.size()); }
+  std::size_t other_than(std::size_t at, Random& random) const;
+  std::size_t index_of(const gossip::GhostlyReplica& replica) const;
+
+  LossyDisk& disk_;
+  HandTime time_;
+  const Plan& plan_;
+  const std::vector<std::string> keys_;
+  std::vector<std::unique_ptr<StoredReplica>> replicas_;
+  std::vector<std::uint64_t> epochs_;  // the highest that each replica has served under
+  std::vector<std::vector<StoredReplica::Backup>> backups_;
+  std::vector<Event> events_;
+  std::set<std::pair<PartitionId, model::Dot>> issued_;
+  std::vector<Read> reads_;
+  std::vector<Attempt> attempts_;
+  std::uint64_t last_write_id_ = 0;
+  std::vector<Mail> mail_;
+  std::vector<std::unique_ptr<gossip::Conversation>> conversations_;
+  gossip::ConversationOptions options_;
+  double loss_ = 0;
+  bool reads_go_bad_ = false;  // now
+  std::set<std::size_t> touched_;
+  std::size_t step_ = 0;
+  std::optional<std::string> broken_;
+  std::vector<std::string> trace_;
+  std::uint64_t trace_hash_ = 0;
+  Counts counts_;
+};
+
+// A plan that breaks a rule, with steps left out as long as it still does, for at most `seconds`.
+struct Shrunk {
+  Plan plan;
+  std::string broken;
+  std::vector<std::string> trace;
+};
+std::optional<Shrunk> shrink(LossyDisk& disk, Plan plan, double seconds);
+
+}  // namespace grapevine::histories

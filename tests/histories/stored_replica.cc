@@ -1,0 +1,208 @@
+#include "tests/histories/stored_replica.h"
+
+#include <algorithm>
+#include <utility>
+
+#include <fmt/format.h>
+
+namespace grapevine::histories {
+namespace {
+
+class View final : public gossip::GhostlyView {
+ public:
+  View(std::unique_ptr<gossip::PartitionView> frozen, ReachedByKey reached)
+      : frozen_(std::move(frozen)), reached_(std::move(reached)) {}
+
+  const model::Clock& clock() const override { return frozen_->clock(); }
+  const model::TokenRange& range() const override { return frozen_->range(); }
+  std::optional<model::DigestShare> share(const model::TokenRange& range) const override {
+    return frozen_->share(range);
+  }
+  absl::StatusOr<std::vector<model::Item>> items(
+      const model::TokenRange& range, std::size_t limit,
+      const std::optional<std::string>& after_key) const override {
+    return frozen_->items(range, limit, after_key);
+  }
+  absl::StatusOr<model::Entry> load(std::string_view key) const override {
+    return frozen_->load(key);
+  }
+  const ReachedByKey& reached() const override { return reached_; }
+
+ private:
+  const std::unique_ptr<gossip::PartitionView> frozen_;
+  const ReachedByKey reached_;
+};
+
+}  // namespace
+
+StoredReplica::StoredReplica(LossyDisk& disk, HandTime& time, std::size_t index, std::uint64_t seed,
+                             storage::StoreOptions options)
+    : disk_(disk), time_(time), random_(seed), options_(std::move(options)) {
+  options_.directory = fmt::format("/replica{}", index);
+  options_.environment = disk_.environment();
+  options_.life = {fmt::format("machine {}", index), "boot 1", "directory 1"};
+}
+
+StoredReplica::~StoredReplica() {
+  if (store_ != nullptr) drop();
+  disk_.remove(options_.directory);
+}
+
+// ---- ports ----
+
+const gossip::PartitionView& StoredReplica::live(PartitionId partition) const {
+  return replica_->live(partition);
+}
+
+std::unique_ptr<gossip::PartitionView> StoredReplica::freeze(PartitionId partition) const {
+  return std::make_unique<View>(replica_->freeze(partition), reached(partition));
+}
+
+gossip::Replica::NamedDots StoredReplica::name_dots(PartitionId partition,
+                                                    const std::vector<model::DotRange>& dots,
+                                                    bool with_young, std::size_t limit) const {
+  return replica_->name_dots(partition, dots, with_young, limit);
+}
+
+absl::Status StoredReplica::merge(PartitionId partition, std::vector<model::KeyedEntry> entries) {
+  std::vector<std::string> keys;
+  for (const model::KeyedEntry& entry : entries) keys.push_back(entry.key);
+  GRAPEVINE_RETURN_IF_ERROR(replica_->merge(partition, std::move(entries)));
+  for (const std::string& key : keys) {
+    const auto ghost = arriving_->find(key);
+    if (ghost != arriving_->end()) reached_[key] |= ghost->second;
+  }
+  remember();
+  return absl::OkStatus();
+}
+
+absl::Status StoredReplica::adopt(PartitionId partition, const model::Clock& clock) {
+  GRAPEVINE_RETURN_IF_ERROR(replica_->adopt(partition, clock));
+  if (arriving_ != nullptr) {
+    for (const auto& [key, events] : *arriving_) reached_[key] |= events;
+  }
+  remember();
+  return absl::OkStatus();
+}
+
+std::vector<PartitionId> StoredReplica::partitions() const {
+  std::vector<PartitionId> ids;
+  for (std::uint32_t i = 0; i < options_.partitions; ++i) ids.push_back({i});
+  return ids;
+}
+
+ReachedByKey StoredReplica::reached(PartitionId partition) const {
+  ReachedByKey of_partition;
+  for (const auto& [key, events] : reached_) {
+    if (store_->partitioning().of(key) == partition) of_partition.emplace(key, events);
+  }
+  return of_partition;
+}
+
+Reached StoredReplica::reached(std::string_view key) const {
+  const auto ghost = reached_.find(std::string(key));
+  return ghost == reached_.end() ? Reached{} : ghost->second;
+}
+
+absl::Status StoredReplica::receive(const std::vector<model::KeyedEntry>& entries,
+                                    const ReachedByKey& reached) {
+  GRAPEVINE_RETURN_IF_ERROR(replica_->receive(entries).status());
+  for (const auto& [key, events] : reached) reached_[key] |= events;
+  remember();
+  return absl::OkStatus();
+}
+
+void StoredReplica::committed(storage::CommitNumber number, const ReachedByKey& reached) {
+  for (const auto& [key, events] : reached) reached_[key] |= events;
+  remember();
+  store_->when_durable(number, [this, point = points_.size() - 1] {
+    acknowledged_ = std::max(acknowledged_, point);
+  });
+}
+
+void StoredReplica::remember() {
+  points_.push_back({disk_.log_end(options_.directory), reached_});
+}
+
+// ---- lives ----
+
+absl::Status StoredReplica::open() {
+  executor_ = std::make_unique<HandExecutor>();
+  fatal_.clear();
+  auto opened =
+      storage::Store::open(options_, *executor_, time_, random_,
+                           [this](absl::Status status) { fatal_.push_back(std::move(status)); });
+  if (!opened.ok()) return opened.status();
+  store_ = *std::move(opened);
+  replica_ = std::make_unique<server::StoreReplica>(*store_, [this] {
+    ++renewals_;
+    return store_->renew_actor();
+  });
+  // Opening writes out what it reads from the log.
+  points_.assign(1, Point{{}, reached_});
+  acknowledged_ = 0;
+  return absl::OkStatus();
+}
+
+// The objects go; on the disk nothing happens.
+void StoredReplica::drop() {
+  disk_.freeze(options_.directory);
+  replica_.reset();
+  store_.reset();
+  executor_.reset();
+  disk_.thaw(options_.directory);
+}
+
+absl::Status StoredReplica::stop() {
+  executor_->run_all();
+  replica_.reset();
+  const absl::Status closed = store_->close();
+  store_.reset();
+  executor_.reset();
+  return closed;
+}
+
+void StoredReplica::kill() {
+  drop();
+}
+
+template <typename Holds>
+std::size_t StoredReplica::last_held(const Holds& holds) const {
+  std::size_t last = points_.size() - 1;
+  while (last > 0 && !holds(points_[last].end)) --last;
+  return last;
+}
+
+bool StoredReplica::lose_power(Random& random) {
+  const bool was_open = store_ != nullptr;
+  if (was_open) drop();
+  disk_.lose_power(options_.directory, random);
+  options_.life.boot = fmt::format("boot {}", ++boots_);
+  if (!was_open)
+    return true;  // stopped cleanly: nothing may be lost, and nothing is forgotten here
+  const std::size_t last =
+      last_held([&](const LossyDisk::LogEnd& end) { return disk_.holds(options_.directory, end); });
+  reached_ = points_[last].reached;
+  return last >= acknowledged_;
+}
+
+StoredReplica::Backup StoredReplica::back_up() const {
+  return {disk_.copy(options_.directory), reached_};
+}
+
+StoredReplica::Backup StoredReplica::copy_while_running(Random& random) const {
+  Backup backup{disk_.copy_while_running(options_.directory, random), {}};
+  const std::size_t last =
+      last_held([&](const LossyDisk::LogEnd& end) { return LossyDisk::holds(backup.image, end); });
+  backup.reached = points_[last].reached;
+  return backup;
+}
+
+void StoredReplica::restore(const Backup& backup) {
+  if (store_ != nullptr) drop();
+  disk_.place(options_.directory, backup.image);
+  options_.life.directory = fmt::format("directory {}", ++directories_);
+  reached_ = backup.reached;
+}
+
+}  // namespace grapevine::histories
