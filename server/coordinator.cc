@@ -187,6 +187,7 @@ void Coordinator::forward(Request& request, const std::vector<std::size_t>& indi
                   request.operations[index].writes() ? "written" : "read")));
       continue;
     }
+    request.states[index].forwarded = true;
     by_owner[*owner].push_back(index);
   }
   for (auto& [owner, group] : by_owner) {
@@ -316,8 +317,7 @@ void Coordinator::tick(Instant now) {
           ++counters_.overloaded;
           continue;
         }
-        const bool under_way = state.outstanding > 0 || state.confirmed > 0 ||
-                               (!state.owners.empty() && !owned_here(state));  // forwarded
+        const bool under_way = state.outstanding > 0 || state.confirmed > 0 || state.forwarded;
         if (request.operations[index].writes() && under_way) {
           resolve(
               request, index,

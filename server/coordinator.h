@@ -150,6 +150,7 @@ class Coordinator {
     Owners owners;
     std::size_t needed = 0;
     bool resolved = false;
+    bool forwarded = false;
     bool queued = false;  // a write in queued_
     std::size_t outstanding =
         0;  // nodes that may still answer; for a write this one too, until its log is durable

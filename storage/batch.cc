@@ -56,15 +56,34 @@ void Batch::undo() {
   store_->batch_open_ = false;
 }
 
+void Batch::preload(std::vector<std::string_view> keys) {
+  std::vector<std::pair<model::Token, std::string_view>> wanted;
+  wanted.reserve(keys.size());
+  for (const std::string_view key : keys) {
+    if (!by_key_.contains(key)) wanted.emplace_back(model::token_of(key), key);
+  }
+  std::sort(wanted.begin(), wanted.end());
+  wanted.erase(std::unique(wanted.begin(), wanted.end()), wanted.end());
+  auto stored = store_->engine_->get_many(wanted, reach_);
+  for (std::size_t i = 0; i < wanted.size(); ++i) {
+    if (stored[i].ok()) place(wanted[i].second, wanted[i].first, *std::move(stored[i]));
+  }
+}
+
 absl::StatusOr<Batch::Pending*> Batch::pending(std::string_view key) {
-  const auto found = by_key_.find(std::string(key));
+  const auto found = by_key_.find(key);
   if (found != by_key_.end()) return found->second;
-  auto fresh = std::make_unique<Pending>();
   GRAPEVINE_ASSIGN_OR_RETURN(auto stored,
                              store_->engine_->get(key, model::Values::kWithout, nullptr, reach_));
+  return place(key, model::token_of(key), std::move(stored));
+}
+
+Batch::Pending* Batch::place(std::string_view key, model::Token token,
+                             std::optional<model::Entry> stored) {
+  auto fresh = std::make_unique<Pending>();
   fresh->key = std::string(key);
-  fresh->token = model::token_of(key);
-  fresh->partition = &store_->partition_of(fresh->token);
+  fresh->token = token;
+  fresh->partition = &store_->partition_of(token);
   if (stored.has_value()) {
     fresh->entry = *std::move(stored);
     fresh->before = model::share_of(store_->digester_, key, fresh->entry);
@@ -99,10 +118,10 @@ absl::Status Batch::need_values(const Pending& pending, model::Entry& entry, boo
   return absl::OkStatus();
 }
 
-void Batch::add_dot(Partition& partition, model::Dot dot, std::string_view key) {
+void Batch::add_dot(const Pending& pending, model::Dot dot) {
   GRAPEVINE_CHECK(adopted_.empty(), "a batch that adopts does nothing else");
-  if (!partition.clock.add(dot)) return;
-  added_.push_back({{partition.id, dot}, std::string(key)});
+  if (!pending.partition->clock.add(dot)) return;
+  added_.push_back({{pending.partition->id, dot}, pending.key});
 }
 
 absl::StatusOr<WriteOutcome> Batch::write(WriteRequest request) {
@@ -155,7 +174,7 @@ absl::StatusOr<WriteOutcome> Batch::write(WriteRequest request) {
   }
   entry.vector.raise(dot);
   if (request.value.has_value() || !GRAPEVINE_FLAW(leaves_out_dots_of_deletes)) {
-    add_dot(partition, dot, request.key);
+    add_dot(*pending, dot);
   }
 
   WriteOutcome outcome{dot, seen_after(seen, dot, entry)};
@@ -189,7 +208,7 @@ absl::Status Batch::receive(model::KeyedEntry received) {
   GRAPEVINE_RETURN_IF_ERROR(need_values(*pending, joined, /*with_apart=*/pending->replicate));
   pending->entry = std::move(joined);
   pending->changed = true;
-  for (const model::Dot dot : received.events) add_dot(partition, dot, received.key);
+  for (const model::Dot dot : received.events) add_dot(*pending, dot);
   return absl::OkStatus();
 }
 

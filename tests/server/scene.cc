@@ -186,7 +186,7 @@ model::Version version_of(model::Dot dot, std::string_view value, std::uint64_t 
   model::Version version;
   version.dot = dot;
   version.written = WallTime{1};
-  version.write_id = write_id;
+  version.write_id = static_cast<std::uint32_t>(write_id);
   version.checksum = model::value_checksum(value);
   version.value_bytes = value.size();
   version.value = value;
