@@ -13,6 +13,7 @@
 #include <rocksdb/table.h>
 
 #include "storage/base/check.h"
+#include "storage/base/limits.h"
 #include "storage/base/planted_flaws.h"
 #include "storage/rocksdb_log.h"
 
@@ -33,6 +34,14 @@ void refuse_rather_than_slow_down(rocksdb::ColumnFamilyOptions& family) {
   family.level0_stop_writes_trigger = 36;
   family.level0_slowdown_writes_trigger = family.level0_stop_writes_trigger;
   family.soft_pending_compaction_bytes_limit = family.hard_pending_compaction_bytes_limit;
+}
+
+// A cache does not keep what is larger than one of its shards: as many of them, up to RocksDB's 64, as
+// hold two of the largest values each.
+int shard_bits(std::size_t cache_bytes) {
+  int bits = 0;
+  while (bits < 6 && (cache_bytes >> (bits + 1)) >= 2 * kValueBytesMax) ++bits;
+  return bits;
 }
 
 rocksdb::ReadTier tier_of(Reach reach) {
@@ -152,7 +161,8 @@ absl::StatusOr<std::unique_ptr<Engine>> Engine::open(const StoreOptions& options
   rocksdb::DBOptions db_options = database_options(options);
   db_options.info_log = open_rocksdb_log(db_options.env, options.directory);
   db_options.listeners.push_back(std::make_shared<NoRecoveryOfItsOwn>());
-  const auto cache = rocksdb::NewLRUCache(options.block_cache_bytes);
+  const auto cache =
+      rocksdb::NewLRUCache(options.block_cache_bytes, shard_bits(options.block_cache_bytes));
   std::vector<std::string> names;
   if (!rocksdb::DB::ListColumnFamilies(db_options, options.directory, &names).ok()) {
     names = {rocksdb::kDefaultColumnFamilyName};
@@ -508,18 +518,17 @@ void Engine::put_new_actors(rocksdb::WriteBatch& batch) const {
   }
 }
 
-std::unique_ptr<Engine::Held> Engine::hold(std::string_view key, const Moment& at) const {
-  rocksdb::ReadOptions read;
-  read.snapshot = at.snapshot.get();
+std::unique_ptr<Engine::Held> Engine::hold(std::string_view key,
+                                           const model::ActorTable& actors) const {
   auto held = std::make_unique<Held>();
   const auto read_part = [&](rocksdb::ColumnFamilyHandle* family, const std::string& stored_key) {
     rocksdb::PinnableSlice& bytes = held->parts_.emplace_back();
-    return db_->Get(read, family, slice(stored_key), &bytes).ok();
+    return db_->Get({}, family, slice(stored_key), &bytes).ok();
   };
   const model::Token token = model::token_of(key);
   if (!read_part(families_.data, data_key(token, key))) return held;
   const auto entry =
-      model::decode_entry(view(held->parts_.front()), at.actors, model::Values::kWithout);
+      model::decode_entry(view(held->parts_.front()), actors, model::Values::kWithout);
   if (!entry.ok()) return held;
   for (const model::Dot dot : model::apart_dots(*entry)) {
     read_part(families_.values, value_key(token, key, dot));

@@ -118,8 +118,8 @@ class Engine {
       std::function<bool(WallTime at, std::string_view note, std::string_view key)>;
   absl::Status scan_expired(const VisitExpired& visit) const;
 
-  // An entry read through to the disk and held in the block cache, however small that is. To be
-  // let go of before the engine goes.
+  // An entry read through to the disk and held in the block cache, however small that is; its values
+  // that stand apart as far as the cache keeps them. To be let go of before the engine goes.
   class Held {
    public:
     std::size_t bytes() const;
@@ -128,8 +128,11 @@ class Engine {
     friend class Engine;
     std::deque<rocksdb::PinnableSlice> parts_;  // the stored entry, the values that stand apart
   };
-  // Holds nothing where there is nothing, or where reading fails: that shows to who reads next.
-  std::unique_ptr<Held> hold(std::string_view key, const Moment& at) const;
+  // Holds nothing where there is nothing, or where reading fails: that shows to who reads next. Any
+  // thread; `actors` is a copy of actors(). (Of no moment: when RocksDB lets go of a snapshot, it may
+  // write the tables below anew, which makes all of their keys cold.)
+  std::unique_ptr<Held> hold(std::string_view key, const model::ActorTable& actors) const;
+  const model::ActorTable& actors() const { return actors_; }
   // Reads the entries of a range into the block cache, without the values that stand apart, after
   // `after_key`, at most keys_max; how many. Any thread.
   std::size_t warm(const model::TokenRange& range, const std::optional<std::string>& after_key,

@@ -117,7 +117,9 @@ class Store {
   absl::StatusOr<model::Entry> load(std::string_view key, model::Values values,
                                     Reach reach = Reach::kDisk) const;
   // Reads the entries of `keys` on the executor, then calls `done`: until that returns they are held
-  // in memory. Not more than about bytes_max, the first ones first. Errors show to who reads next.
+  // in memory (values from 4 KiB on only as far as the block cache keeps them: one larger than an
+  // eighth of a cache of 256 MiB is read again). Not more than about bytes_max, the first ones first.
+  // Errors show to who reads next.
   void warm(std::vector<std::string> keys, std::function<void()> done,
             std::size_t bytes_max = ~std::size_t{0});
   // The same for the entries of some ranges, in order, after `after_key`, at most keys_max: as far

@@ -31,7 +31,7 @@ void Store::warm(std::vector<std::string> keys, std::function<void()> done, std:
   warming->works_left = (keys.size() + keys_per_work - 1) / keys_per_work;
   warming->held.resize(warming->works_left);
   warming->done = std::move(done);
-  const auto moment = std::make_shared<const Moment>(engine_->moment());
+  const auto actors = std::make_shared<const model::ActorTable>(engine_->actors());
   auto from = std::make_move_iterator(keys.begin());
   for (auto& held : warming->held) {
     const auto left = std::make_move_iterator(keys.end()) - from;
@@ -39,11 +39,11 @@ void Store::warm(std::vector<std::string> keys, std::function<void()> done, std:
     std::vector<std::string> some(from, to);
     from = to;
     executor_.run_read(
-        [this, warming, moment, &held, bytes_max, some = std::move(some)] {
+        [this, warming, actors, &held, bytes_max, some = std::move(some)] {
           std::size_t bytes = 0;
           for (const std::string& key : some) {
             if (bytes >= bytes_max) return;
-            held.push_back(engine_->hold(key, *moment));
+            held.push_back(engine_->hold(key, *actors));
             bytes += held.back()->bytes();
           }
         },

@@ -79,6 +79,20 @@ TEST_F(ExpiryTest, WhatExpiredWhileTheStoreWasClosedGoesWhenItIsOpened) {
   EXPECT_TRUE(scene_.values("k").empty());
 }
 
+TEST_F(ExpiryTest, WhatIsColdIsWarmedBeforeItGoes) {
+  put_until("k", "v", 1000);
+  put_until("l", std::string(10'000, 'v'), 1000);
+  scene_.cool_down();
+  advance_ms(1000);
+  const auto more = scene_.store().upkeep(100);
+  ASSERT_TRUE(ok(more));
+  EXPECT_TRUE(*more);
+  EXPECT_EQ(scene_.executor.waiting(), 1U);
+  EXPECT_EQ(scene_.store().statistics().keys, 2U);
+  scene_.upkeep();
+  EXPECT_EQ(scene_.store().statistics().keys, 0U);
+}
+
 TEST_F(ExpiryTest, ManyAtOnceGoInSteps) {
   for (int i = 0; i < 500; ++i) put_until(fmt::format("k{}", i), "v", 1000 + i % 7);
   advance_ms(1003);

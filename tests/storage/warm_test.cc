@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include "storage/base/limits.h"
 #include "storage/store.h"
 #include "storage/waiting.h"
 #include "tests/storage/scene.h"
@@ -105,21 +106,54 @@ TEST_F(WarmTest, AColdReceivedEntryChangesNothing) {
   EXPECT_EQ(scene_.values("k"), (std::vector<std::string>{"v", "w"}));
 }
 
+TEST_F(WarmTest, AValueThatStandsApartIsWarmedWithItsEntryAndStays) {
+  const std::string value(20'000, 'v');
+  scene_.put("k", value);
+  scene_.cool_down();
+  EXPECT_TRUE(cold("k"));
+  scene_.store().warm({"k"}, [] {});
+  scene_.executor.run_all();
+  EXPECT_FALSE(cold("k"));
+  EXPECT_EQ(scene_.values("k"), std::vector<std::string>{value});
+}
+
+TEST_F(WarmTest, AValueThatStandsApartMayBeColdAlone) {
+  scene_.put("k", std::string(20'000, 'v'));
+  scene_.cool_down();
+  const auto heads = [&](Reach reach) {
+    return scene_.store().load("k", model::Values::kWithout, reach).status();
+  };
+  EXPECT_TRUE(is_cold(heads(Reach::kMemory)));
+  EXPECT_TRUE(ok(heads(Reach::kDisk)));
+  EXPECT_TRUE(ok(heads(Reach::kMemory)));
+  EXPECT_TRUE(cold("k"));
+}
+
 TEST_F(WarmTest, AnEntryLargerThanTheCacheIsHeldUntilDoneReturns) {
-  scene_.options.block_cache_bytes = kBig / 4;
-  scene_.put("big", std::string(kBig, 'v'));
+  scene_.options.block_cache_bytes = 1'000;
+  scene_.put("k", std::string(3'000, 'v'));
   scene_.cool_down();
   bool done = false;
-  scene_.store().warm({"big"}, [&] {
+  scene_.store().warm({"k"}, [&] {
     done = true;
-    EXPECT_FALSE(cold("big"));
+    EXPECT_FALSE(cold("k"));
   });
   scene_.executor.run_all();
   EXPECT_TRUE(done);
-  EXPECT_TRUE(cold("big"));
+  EXPECT_TRUE(cold("k"));
+}
+
+TEST_F(WarmTest, TheLargestValueStaysInACacheThatHasRoomForTwo) {
+  scene_.options.block_cache_bytes = std::size_t{256} << 20;
+  scene_.put("k", std::string(kValueBytesMax, 'v'));
+  scene_.cool_down();
+  scene_.store().warm({"k"}, [] {});
+  scene_.executor.run_all();
+  EXPECT_FALSE(cold("k"));
 }
 
 TEST_F(WarmTest, ItStopsAtItsBoundOfBytes) {
+  scene_.options.block_cache_bytes = 8 * kBig;
   scene_.put("first", std::string(kBig, 'v'));
   scene_.put("second", std::string(kBig, 'v'));
   scene_.cool_down();
