@@ -43,7 +43,8 @@ struct StepKind {
 namespace {
 
 constexpr std::size_t kHealRoundsMax = 12;
-constexpr std::size_t kBackgroundKeys = 200;  // deep enough for a tree of 16 leaves
+constexpr std::size_t kBackgroundKeys = 200;   // deep enough for a tree of 16 leaves
+constexpr std::uint64_t kBackgroundNode = 99;  // wrote them, and has ended
 constexpr std::size_t kRecent = 12;
 
 std::string name_of(model::Dot dot) {
@@ -119,7 +120,6 @@ History::History(LossyDisk& disk, const Plan& plan)
   for (std::size_t i = 0; i < replicas; ++i) {
     replicas_.push_back(
         std::make_unique<StoredReplica>(disk_, time_, i, plan.seed + i + 1, options));
-    epochs_.push_back(0);
     backups_.emplace_back();
     open(i);
   }
@@ -130,7 +130,7 @@ History::History(LossyDisk& disk, const Plan& plan)
 // deep.
 void History::preload(Random& random) {
   std::vector<model::KeyedEntry> written;
-  const ActorId writer = storage::actor(99);
+  const ActorId writer = storage::actor(kBackgroundNode);
   std::map<PartitionId, std::uint64_t> counters;
   const model::Partitioning partitioning = replicas_.front()->store().partitioning();
   for (std::size_t i = 0; i < kBackgroundKeys; ++i) {
@@ -431,27 +431,28 @@ void History::break_off(std::size_t at) {
   }
 }
 
-// Starts as a node does (R7): above every epoch under which it is known to have served, and not
-// before a peer was asked for dots of its actor that it has forgotten.
+// Starts as a node does (R7): not before a peer was asked for dots of its actor that it has
+// forgotten. A directory that comes from elsewhere draws its epoch; that it draws one that it had
+// before is a chance of one in a thousand that a node takes, and histories do not.
 void History::open(std::size_t at) {
   StoredReplica& replica = *replicas_[at];
   const absl::Status opened = replica.open();
   if (!opened.ok())
     return broken(fmt::format("replica {} does not start: {}", at, text_of(opened)));
   storage::Store& store = replica.store();
-  if (!store.kept_actor()) {
-    while (store.actor().epoch() <= epochs_[at]) {
-      if (!went_well(store.renew_actor(), "renewing the actor")) return;
-    }
-  } else {
+  bool forgot = false;
+  if (store.kept_actor()) {
     const std::size_t peer = (at + 1) % replicas_.size();
     const std::vector<std::uint64_t> mine = store.tops(store.actor());
     const std::vector<std::uint64_t> theirs = replicas_[peer]->store().tops(store.actor());
-    bool forgot = false;
     for (std::size_t i = 0; i < mine.size(); ++i) forgot = forgot || theirs[i] > mine[i];
-    if (forgot) went_well(store.renew_actor(), "renewing the actor");
+  } else {
+    forgot = actors_.contains(store.actor());
   }
-  epochs_[at] = std::max(epochs_[at], store.actor().epoch());
+  while (forgot && went_well(store.renew_actor(), "renewing the actor")) {
+    forgot = actors_.contains(store.actor());
+  }
+  actors_.insert(store.actor());
 }
 
 void History::stop(Random& random) {
@@ -582,31 +583,31 @@ void History::heal() {
 
 // R8: what nobody holds any more counts as seen, of every actor that has ended.
 void History::close_gaps() {
-  for (const PartitionId id : replicas_.front()->partitions()) {
-    std::map<ActorId, std::uint64_t> tops;
-    const auto raise = [&](ActorId actor, std::uint64_t counter) {
-      tops[actor] = std::max(tops[actor], counter);
-    };
-    for (const auto& replica : replicas_) {
-      const storage::View& view = replica->store().live(id);
-      for (const auto& [actor, counters] : view.clock().actors()) raise(actor, counters.top());
-      went_well(view.scan(view.range(), std::nullopt, model::Values::kWithout,
-                          [&](std::string_view, const model::Entry& entry) {
-                            for (const auto& [actor, top] : entry.vector.items()) raise(actor, top);
-                            return true;
-                          }),
-                "scanning");
+  for (const auto& ending : replicas_) {
+    storage::Store& store = ending->store();
+    const NodeId node = store.node();
+    const auto last = std::prev(actors_.upper_bound(ActorId::of(node, ActorId::kEpochMax)));
+    // Epochs that were drawn may have gone back: what came after must end, too.
+    if (store.actor() < *last) {
+      while (store.actor() <= *last && went_well(store.renew_actor(), "renewing the actor")) {
+      }
     }
-    for (const auto& replica : replicas_) tops.erase(replica->store().actor());
-    model::Clock closed;
-    for (const auto& [actor, top] : tops) closed.add(model::DotRange{actor, 1, top});
-    for (const auto& replica : replicas_) {
-      counts_.closed_gaps += closed.minus(replica->store().live(id).clock()).empty() ? 0U : 1U;
-      went_well(replica->adopt(id, closed), "closing");
-    }
+    close_up_to(node, store.actor().epoch() - 1);
   }
+  close_up_to(NodeId{kBackgroundNode}, 1);
   for (const auto& replica : replicas_) {
     went_well(replica->store().upkeep(10'000).status(), "upkeep");
+  }
+}
+
+void History::close_up_to(NodeId node, std::uint64_t epoch) {
+  if (epoch == 0) return;
+  for (const PartitionId id : replicas_.front()->partitions()) {
+    for (const auto& replica : replicas_) {
+      const model::Clock before = replica->store().live(id).clock();
+      went_well(replica->close_actors(id, node, epoch), "closing");
+      counts_.closed_gaps += before == replica->store().live(id).clock() ? 0U : 1U;
+    }
   }
 }
 

@@ -135,6 +135,7 @@ class History {
   void open(std::size_t at);
   void heal();
   void close_gaps();
+  void close_up_to(NodeId node, std::uint64_t epoch);
 
   void check(std::size_t at, bool trees);
   void check_key(std::size_t at, const std::string& key);
@@ -155,7 +156,7 @@ class History {
   const Plan& plan_;
   const std::vector<std::string> keys_;
   std::vector<std::unique_ptr<StoredReplica>> replicas_;
-  std::vector<std::uint64_t> epochs_;  // the highest that each replica has served under
+  std::set<ActorId> actors_;  // all that ever served
   std::vector<std::vector<StoredReplica::Backup>> backups_;
   std::vector<Event> events_;
   std::set<std::pair<PartitionId, model::Dot>> issued_;

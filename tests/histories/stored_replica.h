@@ -41,6 +41,9 @@ class StoredReplica final : public gossip::GhostlyReplica {
                       bool with_young, std::size_t limit) const override;
   absl::Status merge(PartitionId partition, std::vector<model::KeyedEntry> entries) override;
   absl::Status adopt(PartitionId partition, const model::Clock& clock) override;
+  absl::Status close_actors(PartitionId partition, NodeId node, std::uint64_t epoch) override {
+    return replica_->close_actors(partition, node, epoch);
+  }
   std::vector<PartitionId> partitions() const override;
   ReachedByKey reached(PartitionId partition) const override;
   void arriving(std::shared_ptr<const ReachedByKey> reached) override {
