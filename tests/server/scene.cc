@@ -5,6 +5,7 @@
 #include <rocksdb/file_system.h>
 
 #include "storage/base/check.h"
+#include "storage/engine_rocksdb.h"
 
 namespace grapevine::server::test {
 namespace {
@@ -106,6 +107,13 @@ MemoryStore::MemoryStore(std::uint64_t seed, std::uint32_t partitions, const Ear
   if (earlier.written.empty()) return;
   for (const auto& [key, value] : earlier.written) put(key, value);
   store_.reset();
+  if (!earlier.lost.empty()) {
+    auto engine = storage::Engine::open(options);
+    GRAPEVINE_CHECK(engine.ok(), "a store in memory opens");
+    rocksdb::WriteBatch batch;
+    (*engine)->put_entry(batch, model::token_of(earlier.lost), earlier.lost, {}, {});
+    EXPECT_TRUE(ok((*engine)->write(batch, storage::Stall::kWait)));
+  }
   open(options, executor);
 }
 

@@ -1,0 +1,88 @@
+// Goal: a node whose stored bytes are damaged notices it by itself, answers nothing wrong, and has
+// back from the others what it lost. Method: three real nodes; bytes of a table are turned over.
+#include <algorithm>
+#include <chrono>
+#include <filesystem>
+#include <fstream>
+#include <string>
+
+#include <fmt/format.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "tests/cluster/cluster.h"
+
+namespace grapevine::cluster_test {
+namespace {
+
+namespace fs = std::filesystem;
+using std::chrono::seconds;
+using ::testing::HasSubstr;
+
+constexpr std::size_t kKeys = 5000;
+
+class DamageTest : public ::testing::Test {
+ protected:
+  // All keys in all nodes, those of the last one in a table.
+  void fill(Cluster& cluster) {
+    std::string lines;
+    for (std::size_t i = 0; i < kKeys; ++i) {
+      lines += fmt::format("{{\"key\":\"key-{}\",\"value\":\"value of key {}\"}}\n", i, i);
+    }
+    cluster.start_all();
+    ASSERT_EQ(cluster.grapevine(0, {"import", "-", "--consistency", "all"}, lines).exit_code, 0);
+    cluster.wait_until_equal(seconds(30));
+    before_ = cluster.exported(0);
+    // Opening writes a table of what the log held.
+    cluster.kill_hard(2);
+    cluster.start(2);
+  }
+  static void turn_bytes_over(const std::string& directory) {
+    fs::path largest;
+    std::uintmax_t size = 0;
+    for (const auto& entry : fs::directory_iterator(directory)) {
+      if (entry.path().extension() == ".sst" && entry.file_size() > size) {
+        largest = entry.path();
+        size = entry.file_size();
+      }
+    }
+    ASSERT_GT(size, 50'000U);
+    std::fstream file(largest, std::ios::in | std::ios::out | std::ios::binary);
+    file.seekg(static_cast<std::streamoff>(size / 2));
+    const int byte = file.get();
+    file.seekp(static_cast<std::streamoff>(size / 2));
+    file.put(static_cast<char>(byte ^ 0x55));
+  }
+  void expect_whole(const Cluster& cluster) {
+    cluster.wait_until_equal(seconds(30));
+    EXPECT_TRUE(cluster.process(2).wait_for_line("what was lost to damage is back", seconds(30)));
+    for (std::size_t node = 0; node < 3; ++node) {
+      EXPECT_TRUE(cluster.exported(node) == before_) << "node " << node + 1;
+    }
+    EXPECT_EQ(cluster.grapevine(2, {"get", "key-17", "--consistency", "one"}).out,
+              "value of key 17\n");
+  }
+
+  std::string before_;
+};
+
+TEST_F(DamageTest, FoundWhenANodeStarts) {
+  Cluster cluster(3);
+  fill(cluster);
+  cluster.kill_hard(2);
+  turn_bytes_over(cluster.directory(2));
+  cluster.start(2);
+  EXPECT_THAT(cluster.process(2).log(), HasSubstr(".sst"));
+  expect_whole(cluster);
+}
+
+TEST_F(DamageTest, FoundByTheScrubOfARunningNodeWhichStartsAnew) {
+  Cluster cluster(3, {"--scrub-rate", "1000000"});
+  fill(cluster);
+  turn_bytes_over(cluster.directory(2));
+  ASSERT_TRUE(cluster.process(2).wait_for_line("the node starts anew", seconds(60)));
+  expect_whole(cluster);
+}
+
+}  // namespace
+}  // namespace grapevine::cluster_test
