@@ -213,8 +213,8 @@ void History::finish(std::size_t which) {
   if (!over.done()) broken("an exchange waits for nothing and is not done");
   const ExchangeReport& report = over.report();
   if (talks_[which].mark.has_value()) {
-    peers_[index_of(over.initiator())].closing.heard(over.responder().node(), *talks_[which].mark,
-                                                     report.heard_all);
+    peers_[index_of(over.initiator())].closing.heard(replicas_[index_of(over.responder())]->node(),
+                                                     *talks_[which].mark, report.heard_all);
   }
   counts_.delta_pulls += report.delta_pulls;
   counts_.digest_pulls += report.digest_pulls;

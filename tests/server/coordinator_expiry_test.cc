@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "storage/base/limits.h"
 #include "tests/server/coordinator_desk.h"
 
 namespace grapevine::server::test {
@@ -16,8 +17,8 @@ class CoordinatorExpiry : public CoordinatorDesk {
     return operation;
   }
   OperationAnswer at(std::int64_t unix_ms, Operation operation) {
-    const auto id = coordinator_.execute({std::move(operation)}, true, now_ + kTimeout,
-                                         WallTime{unix_ms});
+    const auto id =
+        coordinator_.execute({std::move(operation)}, true, now_ + kTimeout, WallTime{unix_ms});
     EXPECT_TRUE(ok(id.status()));
     collect();
     store_.sync();

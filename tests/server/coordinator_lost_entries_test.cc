@@ -14,7 +14,8 @@ using ::testing::HasSubstr;
 
 class CoordinatorLostEntries : public CoordinatorDesk {
  protected:
-  CoordinatorLostEntries() : CoordinatorDesk({.written = {{"k", "v"}, {"lost", "v"}}, .lost = "lost"}) {
+  CoordinatorLostEntries()
+      : CoordinatorDesk({{{"k", "v"}, {"lost", "v"}}, std::size_t{64} << 20, nullptr, "lost"}) {
     EXPECT_TRUE(store_->suspect(PartitionId{0}));
   }
 };

@@ -497,7 +497,7 @@ TEST_F(TwoNodesTest, AGapThatAForgottenWriteLeavesIsClosed) {
   const model::Dot kept = dot_of(client_of(*second_).execute(put(key, "v")));
   const model::Dot above_gap{kept.actor, kept.counter + 2};
   model::KeyedEntry deleted{"{k}other", entry_of({}, {above_gap}), {above_gap}};
-  ASSERT_TRUE(ok(first_->replica().receive({deleted}).status()));
+  ASSERT_TRUE(ok(first_->replica().receive({deleted}, storage::Reach::kDisk).status()));
   const PartitionId partition = first_->store().partitioning().of(key);
   run_while_not([&] {
     return second_->store().actor().epoch() > kept.actor.epoch() &&

@@ -93,7 +93,7 @@ MemoryStore::MemoryStore(std::uint64_t seed, std::uint32_t partitions, const Ear
     : memory_(rocksdb::NewMemEnv(rocksdb::Env::Default())),
       disk_(rocksdb::NewCompositeEnv(
           std::make_shared<MemoryFiles>(memory_->GetFileSystem(), full_, tables_, reads_))),
-      environment_{disk_.get()},
+      environment_{disk_.get(), {}},
       random_(seed) {
   storage::StoreOptions options;
   options.directory = "/store";

@@ -79,9 +79,9 @@ class MemoryStore {
  public:
   struct Earlier {
     std::map<std::string, std::string> written;  // by a life before: in tables, and cold
-    std::string lost;  // one of these keys: gone behind the store's back; empty: none
     std::size_t memtable_bytes = std::size_t{64} << 20;
     storage::Executor* executor = nullptr;  // to be idle before the store goes; nullptr: sync()
+    std::string lost = {};  // one of the keys above: gone behind the store's back; empty: none
   };
   // Different seeds make different nodes.
   explicit MemoryStore(std::uint64_t seed = 1, std::uint32_t partitions = 1);

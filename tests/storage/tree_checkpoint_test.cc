@@ -86,7 +86,7 @@ TEST_F(TreeCheckpointTest, ThatIsDamagedIsReplacedByTheScan) {
     (**bytes)[5] ^= 1;
     rocksdb::WriteBatch writes;
     (*engine)->put_meta(writes, key, **bytes);
-    ASSERT_TRUE(ok((*engine)->write(writes)));
+    ASSERT_TRUE(ok((*engine)->write(writes, Stall::kWait)));
   }
   ASSERT_TRUE(ok(scene_.open()));
   EXPECT_TRUE(scene_.store().scanned());

@@ -49,7 +49,7 @@ class VerifyTest : public ::testing::Test {
     ASSERT_TRUE(ok(engine));
     rocksdb::WriteBatch writes;
     change(**engine, writes);
-    ASSERT_TRUE(ok((*engine)->write(writes)));
+    ASSERT_TRUE(ok((*engine)->write(writes, Stall::kWait)));
   }
   std::map<std::string, fs::file_time_type> files() {
     std::map<std::string, fs::file_time_type> files;

@@ -1,0 +1,251 @@
+// Hostile bytes for every decoder of what lies on disk: none may do more than give a Status, and what
+// is taken must be written again as the same bytes.
+//
+// One body, two ways to run it:
+//   - by the test suite: every file of tests/fuzz/corpus, and thousands of mutations of each, drawn
+//     from a fixed seed (GRAPEVINE_FUZZ_ROUNDS of them; a failure prints the bytes)
+//   - by libFuzzer, for as long as one likes: tools/fuzz.sh
+// The first byte of an input chooses the decoder. `decoders_fuzz --write-corpus DIRECTORY` makes the
+// corpus anew from what the encoders write today.
+#include <algorithm>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <functional>
+#include <iterator>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "storage/base/check.h"
+#include "storage/base/random.h"
+#include "storage/clock_journal.h"
+#include "storage/damage.h"
+#include "storage/identity.h"
+#include "storage/life.h"
+#include "storage/model/clock.h"
+#include "storage/model/context.h"
+#include "storage/model/entry_codec.h"
+#include "storage/tree_checkpoint.h"
+
+namespace grapevine::fuzz {
+namespace {
+
+using namespace storage;
+
+constexpr std::string_view kKey = "key";
+constexpr std::uint64_t kSequence = 9;
+
+model::ActorTable actors() {
+  model::ActorTable table;
+  for (std::uint64_t node = 1; node <= 3; ++node) table.index_of(ActorId::of(NodeId{node}, node));
+  return table;
+}
+
+model::TokenRange range() {
+  return model::Partitioning(4).range(PartitionId{1});
+}
+
+struct Decoder {
+  const char* name;
+  std::function<void(std::string_view)> check;
+  std::function<std::string()> sample;
+};
+
+// Where `decode` takes the bytes, `encode` gives them back.
+template <typename Decode, typename Encode>
+std::function<void(std::string_view)> round_trip(Decode decode, Encode encode) {
+  return [=](std::string_view bytes) {
+    const auto decoded = decode(bytes);
+    if (decoded.ok()) {
+      GRAPEVINE_CHECK(encode(*decoded) == bytes, "what was decoded encodes to other bytes");
+    } else {
+      GRAPEVINE_CHECK(!text_of(decoded.status()).empty(), "an error says what is wrong");
+    }
+  };
+}
+
+model::Entry sample_entry() {
+  model::Entry entry;
+  for (std::uint64_t i = 1; i <= 2; ++i) {
+    model::Version version;
+    version.dot = {ActorId::of(NodeId{i}, i), 300 * i};
+    version.written = {1'700'000'000'000};
+    version.write_id = static_cast<std::uint32_t>(i);
+    version.value = i == 1 ? "a value" : std::string(model::kApartBytes, 'v');
+    version.expires = {i == 1 ? 1'800'000'000'000 : 0};
+    version.checksum = model::value_checksum(version.value);
+    version.value_bytes = version.value.size();
+    entry.insert(std::move(version));
+  }
+  entry.vector.raise(ActorId::of(NodeId{3}, 3), 70'000);
+  return entry;
+}
+
+model::Clock sample_clock() {
+  model::Clock clock;
+  clock.add(model::DotRange{ActorId::of(NodeId{1}, 1), 1, 1000});
+  clock.add(model::DotRange{ActorId::of(NodeId{1}, 1), 1500, 1600});
+  clock.add({ActorId::of(NodeId{2}, 7), 5});
+  clock.close(NodeId{3}, 4);
+  return clock;
+}
+
+template <typename T>
+std::string encoded(const T& value) {
+  std::string bytes;
+  value.encode(bytes);
+  return bytes;
+}
+
+const std::vector<Decoder>& decoders() {
+  static const std::vector<Decoder> all{
+      {"entry",
+       [](std::string_view bytes) {
+         const model::ActorTable table = actors();
+         const auto whole = model::decode_entry(bytes, table, model::Values::kWith);
+         const auto heads = model::decode_entry(bytes, table, model::Values::kWithout);
+         GRAPEVINE_CHECK(whole.ok() == heads.ok(), "values make no difference");
+         if (!whole.ok()) return;
+         model::ActorTable same = table;
+         std::string again;
+         model::encode_entry(*whole, same, again);
+         GRAPEVINE_CHECK(again == bytes, "what was decoded encodes to other bytes");
+       },
+       [] {
+         model::ActorTable table = actors();
+         std::string bytes;
+         model::encode_entry(sample_entry(), table, bytes);
+         return bytes;
+       }},
+      {"clock",
+       round_trip([](std::string_view bytes) { return model::Clock::decode(bytes); },
+                  encoded<model::Clock>),
+       [] { return encoded(sample_clock()); }},
+      {"context",
+       [](std::string_view bytes) { model::decode_context(kKey, bytes).status().IgnoreError(); },
+       [] { return model::encode_context(kKey, sample_entry().vector); }},
+      {"journal record",
+       [](std::string_view bytes) {
+         const auto record = JournalRecord::decode(bytes);
+         if (record.ok()) JournalRecord::decode(record->encode()).value();
+       },
+       [] {
+         JournalRecord record{300, {{1, 2}, 3}, {}};
+         record.dots = {{{5}, {ActorId::of(NodeId{1}, 1), 2}},
+                        {{4}, {ActorId::of(NodeId{2}, 1), 1}}};
+         return record.encode();
+       }},
+      {"identity",
+       round_trip([](std::string_view bytes) { return Identity::decode(bytes); },
+                  [](const Identity& identity) { return identity.encode(); }),
+       [] {
+         return Identity{"grapevine", 64, ActorId::of(NodeId{77}, 3)}.encode();
+       }},
+      {"life record",
+       [](std::string_view bytes) { LifeRecord::decode(bytes).status().IgnoreError(); },
+       [] {
+         return LifeRecord{{"machine", "boot", "directory"}, true}.encode();
+       }},
+      {"damage note",
+       round_trip([](std::string_view bytes) { return DamageNote::decode(bytes); },
+                  [](const DamageNote& note) { return note.encode(); }),
+       [] {
+         return DamageNote{300, {{{1, 2}, 3}, {{4, 5}, 6}}}.encode();
+       }},
+      {"tree checkpoint",
+       [](std::string_view bytes) {
+         decode_tree_checkpoint(bytes, range(), kSequence).status().IgnoreError();
+       },
+       [] {
+         std::vector<std::pair<model::Token, model::DigestShare>> shares;
+         for (std::uint64_t i = 0; i < 200; ++i) {
+           shares.emplace_back(model::Token{range().first.value + (i << 54)},
+                               model::DigestShare{{i, i * i}, 1, i % 2 == 0 ? 1U : 0U, i % 2});
+         }
+         return encode_tree_checkpoint(model::DigestTree::build(range(), shares), kSequence);
+       }},
+  };
+  return all;
+}
+
+void check(std::string_view input) {
+  if (input.empty()) return;
+  const auto which = static_cast<std::uint8_t>(input.front());
+  decoders()[which % decoders().size()].check(input.substr(1));
+}
+
+}  // namespace
+}  // namespace grapevine::fuzz
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  grapevine::fuzz::check({reinterpret_cast<const char*>(data), size});
+  return 0;
+}
+
+#ifndef GRAPEVINE_LIBFUZZER
+
+namespace grapevine::fuzz {
+namespace {
+
+std::string mutated(std::string bytes, Random& random) {
+  for (std::uint64_t edits = 1 + random.below(4); edits > 0; --edits) {
+    const std::size_t at = bytes.size() < 2 ? 0 : 1 + random.below(bytes.size() - 1);
+    switch (random.below(5)) {
+      case 0: bytes[at] = static_cast<char>(bytes[at] ^ (1 << random.below(8))); break;
+      case 1: bytes[at] = static_cast<char>(random.next()); break;
+      case 2: bytes.insert(at, 1 + random.below(8), static_cast<char>(random.next())); break;
+      case 3: bytes.erase(at, 1 + random.below(8)); break;
+      default: bytes.resize(at); break;
+    }
+    if (bytes.empty()) return bytes;
+  }
+  return bytes;
+}
+
+int run(const std::string& corpus) {
+  const char* const asked = std::getenv("GRAPEVINE_FUZZ_ROUNDS");
+  const std::uint64_t rounds = asked == nullptr ? 20'000 : std::strtoull(asked, nullptr, 10);
+  std::vector<std::filesystem::path> files;
+  for (const auto& file : std::filesystem::directory_iterator(corpus)) files.push_back(file.path());
+  std::sort(files.begin(), files.end());
+  GRAPEVINE_CHECK(files.size() >= decoders().size(), "the corpus holds an input for each decoder");
+  Random random(1);
+  for (const auto& file : files) {
+    std::ifstream in(file, std::ios::binary);
+    const std::string bytes{std::istreambuf_iterator<char>(in), {}};
+    check(bytes);
+    for (std::uint64_t i = 0; i < rounds; ++i) check(mutated(bytes, random));
+  }
+  fmt::print("{} inputs, {} mutations of each: every decoder kept its word\n", files.size(),
+             rounds);
+  return 0;
+}
+
+int write_corpus(const std::string& directory) {
+  for (std::size_t i = 0; i < decoders().size(); ++i) {
+    std::string name = decoders()[i].name;
+    std::replace(name.begin(), name.end(), ' ', '_');
+    std::ofstream(directory + "/" + name, std::ios::binary)
+        << static_cast<char>(i) << decoders()[i].sample();
+  }
+  return 0;
+}
+
+}  // namespace
+}  // namespace grapevine::fuzz
+
+int main(int argc, char** argv) {
+  if (argc == 3 && std::string_view(argv[1]) == "--write-corpus") {
+    return grapevine::fuzz::write_corpus(argv[2]);
+  }
+  if (argc == 2) return grapevine::fuzz::run(argv[1]);
+  std::fputs("usage: decoders_fuzz CORPUS | decoders_fuzz --write-corpus DIRECTORY\n", stderr);
+  return 2;
+}
+
+#endif
