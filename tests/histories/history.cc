@@ -143,6 +143,7 @@ void History::preload(Random& random) {
     while (random.chance(0.9)) {
       const auto more = replica->store().upkeep(50);
       if (!went_well(more.status(), "upkeep") || !*more) break;
+      replica->sync();
     }
   }
 }
@@ -405,7 +406,9 @@ void History::upkeep(Random& random) {
 void History::upkeep_at(std::size_t at, Random& random) {
   touched_.insert(at);
   note(fmt::format("{} does upkeep", at));
-  went_well(replicas_[at]->store().upkeep(1 + random.below(50)).status(), "upkeep");
+  const auto more = replicas_[at]->store().upkeep(1 + random.below(50));
+  // What was not in memory is read beside, and used the next time.
+  if (went_well(more.status(), "upkeep") && *more && random.chance(0.5)) replicas_[at]->sync();
 }
 
 void History::sync(Random& random) {
@@ -573,7 +576,7 @@ void History::heal() {
       }
     }
     for (std::size_t at = 0; at < replicas_.size(); ++at) {
-      went_well(replicas_[at]->store().upkeep(10'000).status(), "upkeep");
+      went_well(replicas_[at]->upkeep_all(), "upkeep");
     }
   }
   if (!all_proven) broken("not all pairs are proven equal in the end");
@@ -596,7 +599,7 @@ void History::close_gaps() {
   }
   close_up_to(NodeId{kBackgroundNode}, 1);
   for (const auto& replica : replicas_) {
-    went_well(replica->store().upkeep(10'000).status(), "upkeep");
+    went_well(replica->upkeep_all(), "upkeep");
   }
 }
 

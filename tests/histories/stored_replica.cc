@@ -106,7 +106,7 @@ Reached StoredReplica::reached(std::string_view key) const {
 
 absl::Status StoredReplica::receive(const std::vector<model::KeyedEntry>& entries,
                                     const ReachedByKey& reached) {
-  GRAPEVINE_RETURN_IF_ERROR(replica_->receive(entries).status());
+  GRAPEVINE_RETURN_IF_ERROR(replica_->receive(entries, storage::Reach::kDisk).status());
   for (const auto& [key, events] : reached) reached_[key] |= events;
   remember();
   return absl::OkStatus();
@@ -122,6 +122,16 @@ void StoredReplica::committed(storage::CommitNumber number, const ReachedByKey& 
 
 void StoredReplica::remember() {
   points_.push_back({disk_.log_end(options_.directory), reached_});
+}
+
+absl::Status StoredReplica::upkeep_all() {
+  constexpr int kStepsMax = 10'000;
+  for (int step = 0; step < kStepsMax; ++step) {
+    GRAPEVINE_ASSIGN_OR_RETURN(const bool more, store_->upkeep(1'000));
+    if (!more) return absl::OkStatus();
+    executor_->run_all();
+  }
+  return absl::InternalError("upkeep never ends");
 }
 
 // ---- lives ----

@@ -65,7 +65,10 @@ class StoredReplica final : public gossip::GhostlyReplica {
 
   // What may befall it. All but open() leave it closed. Messages under way must be gone before.
   absl::Status open();
+  // The executor does what it was given: fsyncs, reading ahead.
   void sync() { executor_->run_all(); }
+  // Upkeep until nothing is left to do.
+  absl::Status upkeep_all();
   absl::Status stop();
   void kill();
   // False: something that was called durable is gone.
