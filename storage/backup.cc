@@ -236,7 +236,7 @@ class Restore {
         unfinished_(options.data_directory + "/" + kUnfinished) {}
 
   absl::StatusOr<BackupInfo> run() {
-    GRAPEVINE_ASSIGN_OR_RETURN(const auto engine, open_backups(options_.backup_directory, env_));
+    GRAPEVINE_ASSIGN_OR_RETURN(auto engine, open_backups(options_.backup_directory, env_));
     rocksdb::BackupInfo chosen;
     GRAPEVINE_RETURN_IF_ERROR(from_backup(
         options_.number == 0 ? engine->GetLatestBackupInfo(&chosen)
@@ -250,6 +250,7 @@ class Restore {
     if (status.ok()) status = change_life(info);
     if (status.ok()) status = move_out();
     if (!status.ok()) {
+      engine.reset();  // its threads may still be copying
       clear();
       return status;
     }

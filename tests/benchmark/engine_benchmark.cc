@@ -164,7 +164,7 @@ class Versioned {
       auto committed = store_->commit(*std::move(batch));
       if (committed.ok()) return *std::move(committed);
       GRAPEVINE_CHECK(storage::is_stalled(committed.status()), "a write that can be tried again");
-      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+      std::this_thread::yield();
     }
   }
 

@@ -90,7 +90,7 @@ model::Clock sample_clock() {
   model::Clock clock;
   clock.add(model::DotRange{ActorId::of(NodeId{1}, 1), 1, 1000});
   clock.add(model::DotRange{ActorId::of(NodeId{1}, 1), 1500, 1600});
-  clock.add({ActorId::of(NodeId{2}, 7), 5});
+  clock.add(model::Dot{ActorId::of(NodeId{2}, 7), 5});
   clock.close(NodeId{3}, 4);
   return clock;
 }

@@ -399,6 +399,7 @@ TEST(DigestTreeBytes, ThatMakeNoSenseAreRefused) {
     put_fixed64(bytes, 2);
     put_varint(bytes, keys);
     put_varint(bytes, unquiet);
+    if (unquiet > 0) put_fixed64(bytes, 3);
     return bytes;
   };
   EXPECT_TRUE(tree_in(tree(2, 2, leaf(1, 1, 0) + leaf(1, 2, 1)), TokenRange{}).ok());
