@@ -101,9 +101,6 @@ absl::Status Coordinator::write_here(Request& request, std::vector<std::size_t>&
                     writes_refused_because_));
   }
   GRAPEVINE_ASSIGN_OR_RETURN(auto batch, store_.begin(reach));
-  std::vector<std::string_view> keys;
-  for (const std::size_t index : indices) keys.push_back(request.operations[index].key);
-  batch->preload(std::move(keys));
   std::vector<std::size_t> cold;
   absl::flat_hash_set<std::string_view> cold_keys;
   const auto refused = [&](std::size_t index) {

@@ -55,9 +55,6 @@ gossip::Replica::NamedDots StoreReplica::name_dots(PartitionId partition,
 absl::StatusOr<storage::CommitNumber> StoreReplica::receive_once(
     const std::vector<model::KeyedEntry>& entries, storage::Reach reach) {
   GRAPEVINE_ASSIGN_OR_RETURN(auto batch, store_.begin(reach));
-  std::vector<std::string_view> keys;
-  for (const model::KeyedEntry& entry : entries) keys.push_back(entry.key);
-  batch->preload(std::move(keys));
   for (const model::KeyedEntry& entry : entries) {
     GRAPEVINE_RETURN_IF_ERROR(batch->receive(entry));
   }

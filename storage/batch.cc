@@ -56,34 +56,15 @@ void Batch::undo() {
   store_->batch_open_ = false;
 }
 
-void Batch::preload(std::vector<std::string_view> keys) {
-  std::vector<std::pair<model::Token, std::string_view>> wanted;
-  wanted.reserve(keys.size());
-  for (const std::string_view key : keys) {
-    if (!by_key_.contains(key)) wanted.emplace_back(model::token_of(key), key);
-  }
-  std::sort(wanted.begin(), wanted.end());
-  wanted.erase(std::unique(wanted.begin(), wanted.end()), wanted.end());
-  auto stored = store_->engine_->get_many(wanted, reach_);
-  for (std::size_t i = 0; i < wanted.size(); ++i) {
-    if (stored[i].ok()) place(wanted[i].second, wanted[i].first, *std::move(stored[i]));
-  }
-}
-
 absl::StatusOr<Batch::Pending*> Batch::pending(std::string_view key) {
   const auto found = by_key_.find(key);
   if (found != by_key_.end()) return found->second;
   GRAPEVINE_ASSIGN_OR_RETURN(auto stored,
                              store_->engine_->get(key, model::Values::kWithout, nullptr, reach_));
-  return place(key, model::token_of(key), std::move(stored));
-}
-
-Batch::Pending* Batch::place(std::string_view key, model::Token token,
-                             std::optional<model::Entry> stored) {
   auto fresh = std::make_unique<Pending>();
   fresh->key = std::string(key);
-  fresh->token = token;
-  fresh->partition = &store_->partition_of(token);
+  fresh->token = model::token_of(key);
+  fresh->partition = &store_->partition_of(fresh->token);
   if (stored.has_value()) {
     fresh->entry = *std::move(stored);
     fresh->before = model::share_of(store_->digester_, key, fresh->entry);

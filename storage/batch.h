@@ -55,9 +55,6 @@ class Batch {
   Batch(const Batch&) = delete;
   Batch& operator=(const Batch&) = delete;
 
-  // Reads the entries of keys that are about to be written, all together, which costs half of what
-  // reading one by one does. What cannot be read now is left to the operation on it.
-  void preload(std::vector<std::string_view> keys);
   // R1. On an error nothing of this write is in the batch; FailedPrecondition when the clock has
   // closed this node's actor (R7: renew it); cold (waiting.h) when the batch may read in memory
   // only, and the entry is not there. REQUIRES: limits were checked.
@@ -103,7 +100,6 @@ class Batch {
 
   Batch(Store& store, Reach reach) : store_(&store), reach_(reach) {}
   absl::StatusOr<Pending*> pending(std::string_view key);
-  Pending* place(std::string_view key, model::Token token, std::optional<model::Entry> stored);
   // Reads the values that `entry`, which has come of `pending`'s, still lacks; of those that stand
   // apart here only if `with_apart`.
   absl::Status need_values(const Pending& pending, model::Entry& entry, bool with_apart);
@@ -117,7 +113,7 @@ class Batch {
 
   Store* store_;
   const Reach reach_;
-  std::vector<std::unique_ptr<Pending>> pending_;      // in order of first touch
+  std::vector<std::unique_ptr<Pending>> pending_;           // in order of first touch
   absl::flat_hash_map<std::string_view, Pending*> by_key_;  // looked up only, never walked
   std::vector<AddedDot> added_;
   std::vector<Adopted> adopted_;

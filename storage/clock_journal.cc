@@ -54,7 +54,8 @@ absl::StatusOr<JournalRecord> JournalRecord::decode(std::string_view bytes) {
     for (std::uint64_t i = 0; i < count && in.ok(); ++i) {
       const std::uint64_t partition = in.varint();
       const std::uint64_t counter = in.varint();
-      if (partition > std::numeric_limits<std::uint32_t>::max() || (in.ok() && (counter == 0 || counter > model::kCounterMax))) {
+      if (partition > std::numeric_limits<std::uint32_t>::max() ||
+          (in.ok() && (counter == 0 || counter > model::kCounterMax))) {
         return absl::DataLossError("metadata: a journal record holds an impossible dot");
       }
       record.dots.push_back({{static_cast<std::uint32_t>(partition)}, {actor, counter}});

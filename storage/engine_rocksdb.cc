@@ -299,47 +299,17 @@ absl::StatusOr<std::optional<model::Entry>> Engine::get(std::string_view key, mo
   const model::Token token = model::token_of(key);
   const rocksdb::Status status =
       db_->Get(read, families_.data, slice(data_key(token, key)), &bytes);
-  GRAPEVINE_ASSIGN_OR_RETURN(auto entry, entry_of(status, bytes, actors_at(at_moment), values));
-  if (entry.has_value() && values == model::Values::kWith) {
-    GRAPEVINE_RETURN_IF_ERROR(noticed(add_apart_values(token, key, at_moment, reach, *entry)));
-  }
-  return entry;
-}
-
-// What RocksDB answered for a key.
-absl::StatusOr<std::optional<model::Entry>> Engine::entry_of(const rocksdb::Status& status,
-                                                             const rocksdb::Slice& bytes,
-                                                             const model::ActorTable& actors,
-                                                             model::Values values) const {
   if (status.IsNotFound()) return std::nullopt;
   if (!status.ok() && GRAPEVINE_FLAW(takes_read_errors_for_absence)) return std::nullopt;
   if (!status.ok()) {
     return noticed(from_rocksdb(status, fmt::format("{}: reading a key", directory_)));
   }
-  auto entry = model::decode_entry(view(bytes), actors, values);
+  auto entry = model::decode_entry(view(bytes), actors_at(at_moment), values);
   if (!entry.ok()) return noticed(entry.status());
-  return std::optional<model::Entry>(*std::move(entry));
-}
-
-std::vector<absl::StatusOr<std::optional<model::Entry>>> Engine::get_many(
-    const std::vector<std::pair<model::Token, std::string_view>>& keys, Reach reach) const {
-  rocksdb::ReadOptions read;
-  read.read_tier = tier_of(reach);
-  std::vector<std::string> names;
-  std::vector<rocksdb::Slice> slices;
-  names.reserve(keys.size());
-  slices.reserve(keys.size());
-  for (const auto& [token, key] : keys) slices.push_back(slice(names.emplace_back(data_key(token, key))));
-  std::vector<rocksdb::PinnableSlice> bytes(keys.size());
-  std::vector<rocksdb::Status> statuses(keys.size());
-  db_->MultiGet(read, families_.data, keys.size(), slices.data(), bytes.data(), statuses.data(),
-                /*sorted_input=*/true);
-  std::vector<absl::StatusOr<std::optional<model::Entry>>> entries;
-  entries.reserve(keys.size());
-  for (std::size_t i = 0; i < keys.size(); ++i) {
-    entries.push_back(entry_of(statuses[i], bytes[i], actors_, model::Values::kWithout));
+  if (values == model::Values::kWith) {
+    GRAPEVINE_RETURN_IF_ERROR(noticed(add_apart_values(token, key, at_moment, reach, *entry)));
   }
-  return entries;
+  return std::optional<model::Entry>(*std::move(entry));
 }
 
 absl::Status Engine::add_apart_values(model::Token token, std::string_view key,

@@ -95,9 +95,6 @@ class Engine {
   // (waiting.h) when `reach` is too short.
   absl::StatusOr<std::optional<model::Entry>> get(std::string_view key, model::Values values,
                                                   const Moment* at, Reach reach) const;
-  // The same of many keys in the order of the data, without values, in one go.
-  std::vector<absl::StatusOr<std::optional<model::Entry>>> get_many(
-      const std::vector<std::pair<model::Token, std::string_view>>& keys, Reach reach) const;
   absl::StatusOr<std::optional<std::string>> get_meta(std::string_view key) const;
 
   // Calls `visit` with the stored entries of `range` in order, beginning after `after_key`; it
@@ -186,10 +183,6 @@ class Engine {
   absl::Status noticed(absl::Status status) const;
   absl::Status load_actors();
   const model::ActorTable& actors_at(const Moment* at) const;
-  absl::StatusOr<std::optional<model::Entry>> entry_of(const rocksdb::Status& status,
-                                                       const rocksdb::Slice& bytes,
-                                                       const model::ActorTable& actors,
-                                                       model::Values values) const;
   absl::Status add_apart_values(model::Token token, std::string_view key, const Moment* at,
                                 Reach reach, model::Entry& entry) const;
 

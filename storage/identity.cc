@@ -22,6 +22,7 @@ std::string Identity::encode() const {
 absl::StatusOr<Identity> Identity::decode(std::string_view bytes) {
   model::ByteReader in(bytes);
   const std::uint64_t format = in.varint();
+  if (in.ok() && format == 0) return absl::DataLossError("the identity record has no format");
   if (in.ok() && format > kFormatVersion) {
     return absl::FailedPreconditionError(
         fmt::format("has format {}, this program knows formats up to {}; run the newer program",

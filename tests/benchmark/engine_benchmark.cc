@@ -124,7 +124,6 @@ class Versioned {
   // Puts, or deletes without `values`.
   storage::Committed write(const std::string* keys, const std::vector<std::string>* values) {
     return commit([&](storage::Batch& batch) {
-      batch.preload(std::vector<std::string_view>(keys, keys + kBatch));
       for (std::size_t i = 0; i < kBatch; ++i) {
         storage::WriteRequest write;
         write.key = keys[i];
@@ -137,9 +136,6 @@ class Versioned {
   }
   void receive(const std::vector<model::KeyedEntry>& entries) {
     commit([&](storage::Batch& batch) {
-      std::vector<std::string_view> keys;
-      for (const model::KeyedEntry& entry : entries) keys.push_back(entry.key);
-      batch.preload(std::move(keys));
       for (const model::KeyedEntry& entry : entries) must(batch.receive(entry));
     });
   }
@@ -317,7 +313,7 @@ void measure_trees(const std::vector<std::string>& keys) {
   std::vector<model::DigestTree> trees;
   for (std::uint32_t i = 0; i < 64; ++i) {
     trees.push_back(model::DigestTree::build(partitioning.range(PartitionId{i}), shares[i]));
-    shares[i] = {};
+    std::exchange(shares[i], {});
   }
   const double bytes = static_cast<double>(mallinfo2().uordblks - before);
   report("memory_mb_per_million_keys", bytes / static_cast<double>(keys.size()), "MB");

@@ -10,6 +10,7 @@
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <optional>
 
 #include <gmock/gmock.h>
@@ -231,6 +232,9 @@ class HeldDirectory {
     const int writer = open(current_.c_str(), O_WRONLY);  // waits for RocksDB
     EXPECT_GE(writer, 0);
     EXPECT_EQ(std::rename((current_ + ".held").c_str(), current_.c_str()), 0);
+    std::ifstream file(current_);
+    const std::string text{std::istreambuf_iterator<char>(file), {}};
+    EXPECT_EQ(::write(writer, text.data(), text.size()), static_cast<ssize_t>(text.size()));
     close(writer);
   }
 
