@@ -164,8 +164,14 @@ absl::StatusOr<std::unique_ptr<Engine>> Engine::open(const StoreOptions& options
   const auto cache =
       rocksdb::NewLRUCache(options.block_cache_bytes, shard_bits(options.block_cache_bytes));
   std::vector<std::string> names;
-  if (!rocksdb::DB::ListColumnFamilies(db_options, options.directory, &names).ok()) {
+  const rocksdb::Status listed =
+      rocksdb::DB::ListColumnFamilies(db_options, options.directory, &names);
+  if (!listed.ok()) {
+    // A directory that holds a database is never taken for a new one.
+    const bool exists = db_options.env->FileExists(options.directory + "/CURRENT").ok();
+    if (exists && !options.salvage) return open_error(listed, options.directory);
     names = {rocksdb::kDefaultColumnFamilyName};
+    if (exists) names.insert(names.end(), {kDataFamily, kValuesFamily});
   }
   for (const char* const family : {kExpiryFamily, kMetaFamily}) {
     if (std::find(names.begin(), names.end(), family) == names.end()) names.emplace_back(family);
@@ -522,6 +528,12 @@ absl::Status Engine::write(rocksdb::WriteBatch& batch, Stall stall) {
   if (status.ok()) actors_stored_ = actors_.size();
   if (!status.ok() && failed_log_ == 0) failed_log_ = current_log();
   return noticed(from_rocksdb(status, fmt::format("{}: writing", directory_)));
+}
+
+absl::Status Engine::flush() {
+  return from_rocksdb(
+      db_->Flush({}, {families_.data, families_.values, families_.expiry, families_.meta}),
+      fmt::format("{}: writing the memtables out", directory_));
 }
 
 absl::Status Engine::sync() {

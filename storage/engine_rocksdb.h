@@ -149,6 +149,8 @@ class Engine {
   absl::Status write(rocksdb::WriteBatch& batch, Stall stall);
   // Any thread. Unavailable between a failed write and resume().
   absl::Status sync();
+  // Writes the memtables out, so that the next opening has no log to replay. Blocks.
+  absl::Status flush();
   // After a failed write: makes the database take writes again, in a new log. Everything that was
   // written before is durable when it returns OK. ResourceExhausted while the disk is still full;
   // after any other error only opening anew may help. Blocks as long as writing one memtable out

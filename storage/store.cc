@@ -305,6 +305,8 @@ absl::Status Store::close() {
   // Damage that a read has met is for the scan of the next opening to judge.
   const bool clean = !engine_->damage().has_value();
   GRAPEVINE_RETURN_IF_ERROR(write_identity(actor_, clean));
+  // All is durable; this only spares the next opening the replay, and may fail.
+  engine_->flush().IgnoreError();
   engine_.reset();
   return absl::OkStatus();
 }

@@ -1,9 +1,7 @@
 // Goal: a node backed up while it serves comes back from a lost disk, without a lost or a returned
 // key; damage is told by --verify; a node can be told to stop while it opens. Method: grapevined and
 // grapevine as users have them.
-#include <fcntl.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include <csignal>
 #include <cstdio>
@@ -157,9 +155,13 @@ TEST(OpeningTest, ANodeToldToStopMeanwhileEndsCleanly) {
   EXPECT_THAT(refused.err, HasSubstr("starting"));
   node.signal(SIGTERM);
   ASSERT_TRUE(node.wait_for_line("stopping", std::chrono::seconds(20))) << node.log();
-  const int writer = open(current.c_str(), O_WRONLY);
-  fs::rename(current + ".held", current);
-  close(writer);
+  {
+    std::string content;
+    std::getline(std::ifstream(current + ".held"), content);
+    std::ofstream pipe(current);
+    fs::rename(current + ".held", current);
+    pipe << content << '\n';
+  }
   EXPECT_EQ(node.wait(), 0) << node.log();
   EXPECT_EQ(verify(cluster.directory(0)).exit_code, 0);
 }

@@ -8,8 +8,8 @@
 
 #include <gtest/gtest.h>
 
-#include "storage/base/random.h"
 #include <rapidcheck/gtest.h>
+#include "storage/base/random.h"
 
 #include "tests/model/generators.h"
 
@@ -325,8 +325,9 @@ DigestTree some_tree(TokenRange range, std::size_t keys) {
   std::vector<std::pair<Token, DigestShare>> shares;
   for (std::size_t i = 0; i < keys; ++i) {
     const Token token{range.first.value + random.next() % (range.last.value - range.first.value)};
-    shares.emplace_back(token,
-                        DigestShare{{random.next(), random.next()}, 1, i % 5 == 0 ? 1U : 0U});
+    DigestShare share{{random.next(), random.next()}, 1, 0};
+    if (i % 5 == 0) share = {share.sum, 1, 1, random.next()};
+    shares.emplace_back(token, share);
   }
   return DigestTree::build(range, shares);
 }

@@ -140,7 +140,7 @@ class HangingDiskTest : public rpc::test::LoopTest {
   }
 
   DiskThread disk_{loop_};
-  MemoryStore store_{1, 1, {{{"cold", "v"}}, std::size_t{64} << 20, &disk_}};
+  MemoryStore store_{1, 1, {.written = {{"cold", "v"}}, .executor = &disk_, .lost = {}}};
   HandRing ring_{store_.node()};
   PeerLinks links_{loop_,
                    rpc::Address{"127.0.0.1", 0},

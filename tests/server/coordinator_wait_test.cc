@@ -17,7 +17,7 @@ constexpr std::size_t kTinyMemtable = std::size_t{64} << 10;
 
 class ColdKeys : public CoordinatorDesk {
  protected:
-  ColdKeys() : CoordinatorDesk({{{"cold", "old"}, {"cold2", "old"}}, std::size_t{64} << 20}) {
+  ColdKeys() : CoordinatorDesk({.written = {{"cold", "old"}, {"cold2", "old"}}, .lost = {}}) {
     ring_.owners_of_all = {store_.node()};
   }
 };
@@ -111,7 +111,9 @@ TEST_F(ColdKeys, AParkedReadThatTimesOutIsUnavailable) {
 
 class StalledStore : public CoordinatorDesk {
  protected:
-  StalledStore() : CoordinatorDesk({{{"cold", "old"}}, kTinyMemtable}) {
+  StalledStore()
+      : CoordinatorDesk(
+            {.written = {{"cold", "old"}}, .memtable_bytes = kTinyMemtable, .lost = {}}) {
     ring_.owners_of_all = {store_.node()};
     store_.stall();
   }

@@ -16,7 +16,8 @@ constexpr PartitionId kOnly{0};
 class StoreReplicaTest : public ::testing::Test {
  protected:
   explicit StoreReplicaTest(std::size_t memtable_bytes = std::size_t{64} << 20)
-      : store_(1, 1, {{{"cold", "old"}}, memtable_bytes, nullptr}) {}
+      : store_(1, 1, {.written = {{"cold", "old"}}, .memtable_bytes = memtable_bytes, .lost = {}}) {
+  }
 
   static model::KeyedEntry of_peer(std::string_view key, std::uint64_t counter = 1) {
     const model::Dot dot{actor(5), counter};

@@ -294,6 +294,20 @@ TEST_P(FailingDiskTest, NoDotIsEverIssuedTwice) {
   EXPECT_TRUE(scene_.trees_are_true());
 }
 
+TEST_F(StoreTest, AnUnreadableDatabaseIsNeverTakenForANewOne) {
+  scene_.put("k", "v");
+  scene_.crash();
+  rocksdb::Env& env = *scene_.options.environment->env;
+  std::string current;
+  ASSERT_TRUE(rocksdb::ReadFileToString(&env, "/store/CURRENT", &current).ok());
+  ASSERT_TRUE(rocksdb::WriteStringToFile(&env, "", "/store/CURRENT").ok());
+  const absl::Status refused = scene_.open();
+  EXPECT_NE(text_of(refused).find("CURRENT"), std::string_view::npos) << refused;
+  ASSERT_TRUE(rocksdb::WriteStringToFile(&env, current, "/store/CURRENT").ok());
+  ASSERT_TRUE(ok(scene_.open()));
+  EXPECT_EQ(scene_.values("k"), Strings{"v"});
+}
+
 TEST_F(StoreTest, AReadErrorIsNeverAnAbsentKey) {
   scene_.put("k", "v");
   reopen_after_crash();  // into a table
