@@ -112,7 +112,10 @@ void Exchange::account(const PartitionPull& pull) {
   report_.bytes_pulled += outcome.bytes_pulled;
   report_.in_flight += outcome.in_flight;
   report_.clocks_adopted += outcome.adopted ? 1 : 0;
-  report_.damage_suspected += outcome.damage_suspected ? 1 : 0;
+  if (outcome.damage_suspected) {
+    ++report_.damage_suspected;
+    report_.differences.emplace(pull.partition(), outcome.difference);
+  }
 }
 
 Exchange::Output Exchange::take_output() {

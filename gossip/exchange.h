@@ -51,8 +51,9 @@ struct ExchangeReport {
   std::uint64_t bytes_pulled = 0;
   std::uint64_t in_flight = 0;
   std::uint64_t clocks_adopted = 0;
-  std::uint64_t damage_suspected = 0;  // partitions
-  std::uint64_t put_off = 0;           // partitions that might not be pulled now
+  std::uint64_t damage_suspected = 0;                   // partitions
+  std::map<PartitionId, model::DigestSum> differences;  // of those, PullOutcome::difference
+  std::uint64_t put_off = 0;                            // partitions that might not be pulled now
   std::vector<PartitionId> heard_all;  // of options.hear_all, those where it has come about
   bool progress() const { return keys_pulled > 0 || clocks_adopted > 0; }
 };

@@ -30,6 +30,7 @@ void PartitionPull::decide() {
   const bool clocks_equal = theirs_.clock == mine.clock;
   if (!roots_equal && clocks_equal && theirs_.root.unquiet == 0 && mine.root.unquiet == 0) {
     outcome_.damage_suspected = true;
+    outcome_.difference = mine.root.sum - theirs_.root.sum;
     return;
   }
   // What no delta brings: a marker has no key, nor has what a vector knows.

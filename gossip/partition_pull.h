@@ -59,6 +59,7 @@ struct PullOutcome {
       0;                 // dots left for the next round: their direct replication is on its way
   bool adopted = false;  // the peer's clock, by digest pull or equal roots
   bool damage_suspected = false;  // equal clocks, both quiet, and yet other digests (I3)
+  model::DigestSum difference;    // then: our root minus theirs, whatever both write meanwhile
   bool heard_all = false;         // as was asked for: nothing that the peer knew is unknown here
 };
 

@@ -190,7 +190,6 @@ void AntiEntropy::end(NodeId peer, const gossip::ExchangeReport& report) {
   counters_.equal_roots += report.equal_roots;
   counters_.keys_pulled += report.keys_pulled;
   counters_.bytes_pulled += report.bytes_pulled;
-  counters_.damage_suspected += report.damage_suspected;
   if (!report.status.ok()) {
     spdlog::debug("exchange with {}: {}", to_string(peer), text_of(report.status));
   } else if (report.progress()) {
@@ -198,14 +197,32 @@ void AntiEntropy::end(NodeId peer, const gossip::ExchangeReport& report) {
                  report.keys_pulled, report.bytes_pulled, to_string(peer), report.delta_pulls,
                  report.digest_pulls, report.clocks_adopted);
   }
-  if (report.damage_suspected > 0) {
-    spdlog::error(
-        "{} partitions hold other data here than at node {} under equal clocks: one of the two is "
-        "damaged, so nothing is pulled; compare with a third by grapevine divergence --keys, and "
-        "give the damaged node an empty --data-dir",
-        report.damage_suspected, to_string(peer));
-  }
+  if (report.status.ok()) judge_differences(peer, report);
   alarm_.set(scheduler_.next_deadline());
+}
+
+void AntiEntropy::judge_differences(NodeId peer, const gossip::ExchangeReport& report) {
+  std::map<PartitionId, Difference> now;
+  std::size_t damaged = 0;
+  for (const auto& [partition, sum] : report.differences) {
+    Difference difference{sum, loop_.now()};
+    const auto before = differences_[peer].find(partition);
+    if (before != differences_[peer].end() && before->second.sum == sum)
+      difference = before->second;
+    if (!difference.told && loop_.now() - difference.since >= kDamageTime) {
+      difference.told = true;
+      ++damaged;
+    }
+    now.emplace(partition, difference);
+  }
+  differences_[peer] = std::move(now);
+  if (damaged == 0) return;
+  counters_.damage_suspected += damaged;
+  spdlog::error(
+      "{} partitions hold other data here than at node {} under equal clocks: one of the two is "
+      "damaged, so nothing is pulled; compare with a third by grapevine divergence --keys, and "
+      "give the damaged node an empty --data-dir",
+      damaged, to_string(peer));
 }
 
 bool AntiEntropy::must_hear(NodeId peer, PartitionId partition) const {

@@ -42,6 +42,9 @@ class AntiEntropy {
   // Actors that end are closed after so many gossip intervals at the earliest.
   static constexpr int kSettleIntervals = 10;
   static constexpr std::size_t kClosesAtOnce = 256;  // of partitions, in one turn
+  // Equal clocks and other digests are called damage when the difference stays the same for so long:
+  // what expires is dropped by each node's own clock, so pairs differ for as long as these do.
+  static constexpr Duration kDamageTime = std::chrono::seconds(60);
   // How long after the start a partition that has lost entries waits for owners that are away.
   static constexpr Duration kLostEntriesPatience = std::chrono::seconds(10);
 
@@ -103,6 +106,7 @@ class AntiEntropy {
   void end(NodeId peer, const gossip::ExchangeReport& report);
   bool must_hear(NodeId peer, PartitionId partition) const;
   void trust_again();
+  void judge_differences(NodeId peer, const gossip::ExchangeReport& report);
   void close_actors();
   Running* find(NodeId peer, std::uint64_t number);
   RepairReport repaired(Instant since, const AntiEntropyCounters& before) const;
@@ -116,6 +120,12 @@ class AntiEntropy {
   gossip::ByteBudget budget_;
   gossip::Closing closing_;
   std::uint32_t close_next_ = 0;  // the partition whose turn it is
+  struct Difference {
+    model::DigestSum sum;
+    Instant since;
+    bool told = false;
+  };
+  std::map<NodeId, std::map<PartitionId, Difference>> differences_;  // as of the last exchange
   // R9: who has brought all that it has of a partition that lost entries.
   std::map<PartitionId, std::set<NodeId>> lost_entries_heard_;
   Instant started_;

@@ -240,14 +240,20 @@ TEST_F(TwoReplicas, EqualDataUnderOtherClocksIsNoProof) {
 TEST_F(TwoReplicas, DamageIsReportedAndDoesNotSpread) {
   share(5);
   a_.rot("shared 2");
+  model::DigestSum both_ways;
   for (const bool from_a : {true, false}) {
     Conversation exchange(from_a ? a_ : b_, from_a ? b_ : a_);
     exchange.run();
     EXPECT_EQ(exchange.report().damage_suspected, 1U);
+    ASSERT_EQ(exchange.report().differences.size(), 1U);
+    const model::DigestSum difference = exchange.report().differences.begin()->second;
+    EXPECT_NE(difference, model::DigestSum{});
+    both_ways += difference;
     EXPECT_FALSE(exchange.report().proven_equal);
     EXPECT_FALSE(exchange.report().progress());  // else it would be begun again at once, for ever
     EXPECT_EQ(b_.values("shared 2").size(), 1U);
   }
+  EXPECT_EQ(both_ways, model::DigestSum{}) << "one side's difference is the other's, negated";
 }
 
 // ---- closed actors ----
