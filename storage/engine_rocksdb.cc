@@ -75,8 +75,8 @@ absl::Status open_error(const rocksdb::Status& status, const std::string& direct
                     directory));
   }
   if (status.IsCorruption() || status.IsInvalidArgument() || status.IsPathNotFound()) {
-    return absl::DataLossError(
-        fmt::format("data directory {}: damaged database ({}); {}", directory, text, kRefill));
+    return absl::DataLossError(fmt::format("data directory {}: damaged database ({}); {}",
+                                           directory, text, kRefillOrSalvage));
   }
   return from_rocksdb(status, fmt::format("data directory {}", directory));
 }

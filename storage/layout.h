@@ -18,6 +18,10 @@ inline constexpr std::uint32_t kFormatVersion = 1;
 // What to do about a directory that is of no use any more.
 inline constexpr const char* kRefill =
     "move it away and start with an empty one, the other replicas refill it";
+// And about one that is damaged.
+inline constexpr const char* kRefillOrSalvage =
+    "move it away and start with an empty one, the other replicas refill it; or start once with "
+    "--salvage, which keeps what can be read";
 
 inline constexpr std::string_view kMetaIdentity = "identity";  // what the directory is
 inline constexpr std::string_view kMetaLife = "life";          // whose last life it remembers

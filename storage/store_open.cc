@@ -19,9 +19,11 @@ constexpr std::size_t kKeysAReport = 4096;
 
 absl::Status in_directory(const std::string& directory, const absl::Status& status) {
   if (status.ok()) return status;
-  std::string text = fmt::format("data directory {}: {}", directory, text_of(status));
+  const std::string place = fmt::format("data directory {}: ", directory);
+  std::string text(text_of(status));
+  if (!text.starts_with(place)) text = place + text;
   if (absl::IsDataLoss(status) && text.find(kRefill) == std::string::npos) {
-    text += fmt::format("; {}", kRefill);
+    text += fmt::format("; {}", kRefillOrSalvage);
   }
   return {status.code(), text};
 }
@@ -32,10 +34,11 @@ absl::StatusOr<std::unique_ptr<Store>> Store::open(StoreOptions options, Executo
                                                    const TimeSource& time, Random& random,
                                                    std::function<void(absl::Status)> on_fatal) {
   GRAPEVINE_RETURN_IF_ERROR(check_restored(options.directory, options.environment));
-  GRAPEVINE_ASSIGN_OR_RETURN(auto engine, Engine::open(options));
   const std::string directory = options.directory;
+  auto engine = Engine::open(options);
+  if (!engine.ok()) return in_directory(directory, engine.status());
   std::unique_ptr<Store> store(
-      new Store(std::move(options), std::move(engine), executor, time, std::move(on_fatal)));
+      new Store(std::move(options), *std::move(engine), executor, time, std::move(on_fatal)));
   GRAPEVINE_RETURN_IF_ERROR(in_directory(directory, store->recover(random)));
   return store;
 }

@@ -99,16 +99,16 @@ TEST_F(BadInputTest, ADirectoryOfAnotherClusterIsRefusedAndLeftAsItWas) {
 TEST_F(BadInputTest, ANewerFormatIsRefused) {
   cluster_.stop(0);
   std::vector<rocksdb::ColumnFamilyDescriptor> families;
-  for (const std::string name : {"default", "data", "meta"})
+  for (const std::string name : {"default", "meta", "data", "values", "expiry"})
     families.emplace_back(name, rocksdb::ColumnFamilyOptions());
   std::vector<rocksdb::ColumnFamilyHandle*> handles;
   rocksdb::DB* db = nullptr;
   ASSERT_TRUE(rocksdb::DB::Open({}, cluster_.directory(0), families, &handles, &db).ok());
   std::string identity;
-  ASSERT_TRUE(db->Get({}, handles[2], "identity", &identity).ok());
+  ASSERT_TRUE(db->Get({}, handles[1], "identity", &identity).ok());
   ASSERT_EQ(identity[0], 1);
   identity[0] = 2;
-  ASSERT_TRUE(db->Put({}, handles[2], "identity", identity).ok());
+  ASSERT_TRUE(db->Put({}, handles[1], "identity", identity).ok());
   for (auto* handle : handles) db->DestroyColumnFamilyHandle(handle);
   delete db;
 
