@@ -132,7 +132,8 @@ class Scene {
                    std::optional<model::VersionVector> context = std::nullopt);
   WriteOutcome remove(std::string_view key,
                       std::optional<model::VersionVector> context = std::nullopt);
-  Committed commit(WriteRequest request, WriteOutcome* outcome = nullptr);
+  // The same; waits where the store is stalled. REQUIRES: tables are not held.
+  Committed commit(const WriteRequest& request, WriteOutcome* outcome = nullptr);
   absl::Status receive(model::KeyedEntry received);
   absl::Status adopt(PartitionId partition, const model::Clock& clock);
   // Upkeep until nothing is left to do.
