@@ -15,7 +15,7 @@ enum class PlantedFlaw {
   makes_no_second_pull,        // R5: keys gained during the pull are not pulled once more
   keeps_the_actor,             // R7: whatever befell the directory
   leaves_out_dots_of_deletes,  // R1: a delete's dot is not added to the clock
-  sends_unfilled,  // R3: what the clock's bases imply is left out of what a peer pulls
+  sends_unfilled,              // R3: what the clock's bases imply is left out of what a peer pulls
   takes_read_errors_for_absence,  // R9
   forgets_to_journal,             // the clock's record is not written with the batch
 };
