@@ -202,20 +202,20 @@ void AntiEntropy::end(NodeId peer, const gossip::ExchangeReport& report) {
 }
 
 void AntiEntropy::judge_differences(NodeId peer, const gossip::ExchangeReport& report) {
+  std::map<PartitionId, Difference>& known = differences_[peer];
   std::map<PartitionId, Difference> now;
   std::size_t damaged = 0;
   for (const auto& [partition, sum] : report.differences) {
     Difference difference{sum, loop_.now()};
-    const auto before = differences_[peer].find(partition);
-    if (before != differences_[peer].end() && before->second.sum == sum)
-      difference = before->second;
+    const auto before = known.find(partition);
+    if (before != known.end() && before->second.sum == sum) difference = before->second;
     if (!difference.told && loop_.now() - difference.since >= kDamageTime) {
       difference.told = true;
       ++damaged;
     }
     now.emplace(partition, difference);
   }
-  differences_[peer] = std::move(now);
+  known = std::move(now);
   if (damaged == 0) return;
   counters_.damage_suspected += damaged;
   spdlog::error(

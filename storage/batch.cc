@@ -154,7 +154,7 @@ absl::StatusOr<WriteOutcome> Batch::write(WriteRequest request) {
     entry.insert(std::move(fresh));
   }
   entry.vector.raise(dot);
-  if (request.value.has_value() || !GRAPEVINE_FLAW(leaves_out_dots_of_deletes)) {
+  if (!is_delete || !GRAPEVINE_FLAW(leaves_out_dots_of_deletes)) {
     add_dot(*pending, dot);
   }
 

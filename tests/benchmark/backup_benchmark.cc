@@ -22,26 +22,13 @@
 #include "storage/store.h"
 #include "storage/verify.h"
 #include "tests/benchmark/bench.h"
+#include "tests/benchmark/bench_store.h"
 
 namespace grapevine::benchmark {
 namespace {
 
 constexpr std::size_t kBatch = 512;
 constexpr std::size_t kValueBytes = 100;
-
-class InlineExecutor final : public storage::Executor {
- public:
-  void run(std::function<void()> work, std::function<void()> done) override {
-    work();
-    done();
-  }
-};
-
-class RealTime final : public TimeSource {
- public:
-  Instant now() const override { return {std::chrono::steady_clock::now().time_since_epoch()}; }
-  WallTime wall_now() const override { return {1'700'000'000'000}; }
-};
 
 void must(const absl::Status& status) {
   GRAPEVINE_CHECK(status.ok(), std::string(text_of(status)).c_str());

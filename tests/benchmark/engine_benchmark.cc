@@ -29,6 +29,7 @@
 #include "storage/engine_rocksdb.h"
 #include "storage/store.h"
 #include "tests/benchmark/bench.h"
+#include "tests/benchmark/bench_store.h"
 
 namespace grapevine::benchmark {
 namespace {
@@ -38,20 +39,6 @@ namespace fs = std::filesystem;
 constexpr std::size_t kBatch = 64;
 constexpr std::size_t kChunk = 20'000 / kBatch * kBatch;
 constexpr std::size_t kValueBytes = 100;
-
-class InlineExecutor final : public storage::Executor {
- public:
-  void run(std::function<void()> work, std::function<void()> done) override {
-    work();
-    done();
-  }
-};
-
-class RealTime final : public TimeSource {
- public:
-  Instant now() const override { return {std::chrono::steady_clock::now().time_since_epoch()}; }
-  WallTime wall_now() const override { return {1'700'000'000'000}; }
-};
 
 void must(const absl::Status& status) {
   GRAPEVINE_CHECK(status.ok(), std::string(text_of(status)).c_str());

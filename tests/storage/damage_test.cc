@@ -51,6 +51,14 @@ class DamageTest : public ::testing::Test {
     EXPECT_TRUE(env().DeleteFile(file).ok());
     EXPECT_TRUE(rocksdb::WriteStringToFile(&env(), bytes, file).ok());
   }
+  // The entry is gone, and every file is whole. REQUIRES: no store is open.
+  void lose_behind_its_back(const std::string& lost) {
+    auto engine = Engine::open(scene_.options);
+    ASSERT_TRUE(ok(engine));
+    rocksdb::WriteBatch batch;
+    (*engine)->put_entry(batch, model::token_of(lost), lost, {}, {});
+    ASSERT_TRUE(ok((*engine)->write(batch, Stall::kWait)));
+  }
   // The table that holds `text`.
   std::string table_with(std::string_view text) {
     for (const std::string& file : files(".sst")) {
@@ -144,13 +152,7 @@ TEST_F(DamageTest, ALostTableIsRefusedAndAfterARepairNothingOldDeletesWhatIsNew)
 TEST_F(DamageTest, EntriesThatVanishAreMissedThoughAllFilesAreWhole) {
   fill();
   scene_.crash();
-  {
-    auto engine = Engine::open(scene_.options);
-    ASSERT_TRUE(ok(engine));
-    rocksdb::WriteBatch batch;
-    (*engine)->put_entry(batch, model::token_of(key(7)), key(7), {}, {});
-    ASSERT_TRUE(ok((*engine)->write(batch, Stall::kWait)));
-  }
+  lose_behind_its_back(key(7));
   ASSERT_TRUE(ok(scene_.open()));
   EXPECT_TRUE(all_suspect());
   expect_claims_nothing_but_entries();
@@ -165,13 +167,7 @@ TEST_F(DamageTest, AStoreThatStoppedForDamageKnowsWhichPartitionsAreWhole) {
   }
   note.sequence = kKeys + kKeys / 3;
   scene_.crash();
-  {
-    auto engine = Engine::open(scene_.options);
-    ASSERT_TRUE(ok(engine));
-    rocksdb::WriteBatch batch;
-    (*engine)->put_entry(batch, model::token_of(key(7)), key(7), {}, {});
-    ASSERT_TRUE(ok((*engine)->write(batch, Stall::kWait)));
-  }
+  lose_behind_its_back(key(7));
   ASSERT_TRUE(ok(write_damage_note(env(), "/store", note)));
   ASSERT_TRUE(ok(scene_.open()));
   for (std::uint32_t i = 0; i < 4; ++i) {
