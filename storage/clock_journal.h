@@ -59,8 +59,8 @@ struct JournalRecord {
   Total total;
   std::vector<PlacedDot> dots;
 
-  // Varint sequence; total (24 bytes); then, actor by actor, its id (8 bytes), varint number of dots, and for each
-  // varint partition and varint counter.
+  // Varint sequence; total (24 bytes); then, actor by actor, its id (8 bytes), varint number of
+  // dots, and for each varint partition and varint counter.
   std::string encode() const;
   static absl::StatusOr<JournalRecord> decode(std::string_view bytes);
 };
