@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include "rpc/connect.h"
 #include "rpc/errors.h"
 
 namespace grapevine::client {
@@ -42,7 +41,8 @@ kj::Promise<void> NodeLink::attempt() {
         "no answer from {} within {} ms", name_,
         std::chrono::milliseconds(options_.connect_timeout.count() / 1'000'000).count()));
   });
-  return rpc::connect(loop_, address_, {.timeout = options_.connect_timeout, .from = std::nullopt})
+  return loop_.network()
+      .connect(address_, {.timeout = options_.connect_timeout, .from = std::nullopt})
       .then([this](kj::Own<kj::AsyncIoStream> stream) { return log_in(std::move(stream)); })
       .exclusiveJoin(kj::mv(too_late))
       .then([this]() -> kj::Promise<void> {

@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include "client/batcher.h"
+#include "rpc/asio_loop.h"
 #include "storage/base/check.h"
 
 namespace grapevine::client {
@@ -21,7 +22,7 @@ struct Worker::Machinery {
                  .batches_in_flight_max = options.batches_in_flight_max}),
         scanner(loop, pool) {}
 
-  rpc::Loop loop{[](const absl::Status&) {}};  // nothing is spawned on it
+  rpc::AsioLoop loop{[](const absl::Status&) {}};  // nothing is spawned on it
   Pool pool;
   Batcher batcher;
   Scanner scanner;

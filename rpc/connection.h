@@ -18,9 +18,9 @@
 #include <capnp/rpc-twoparty.h>
 #include <kj/async-io.h>
 
-#include "rpc/listener.h"
 #include "rpc/loop.h"
 #include "rpc/message_stream.h"
+#include "rpc/network.h"
 #include "storage/base/limits.h"
 
 namespace grapevine::rpc {

@@ -33,7 +33,7 @@ std::vector<Endpoint> endpoints_of(const Resolver::results_type& results) {
 
 class Lookup {
  public:
-  Lookup(Fulfiller& fulfiller, Loop& loop, const Address& address)
+  Lookup(Fulfiller& fulfiller, AsioLoop& loop, const Address& address)
       : fulfiller_(std::make_shared<Fulfiller*>(&fulfiller)), resolver_(loop.io()) {
     resolver_.async_resolve(
         address.host, std::to_string(address.port),
@@ -58,7 +58,7 @@ class Lookup {
 
 }  // namespace
 
-kj::Promise<std::vector<Endpoint>> resolve(Loop& loop, const Address& address) {
+kj::Promise<std::vector<Endpoint>> resolve(AsioLoop& loop, const Address& address) {
   if (const auto endpoint = numeric(address)) return std::vector<Endpoint>{*endpoint};
   return kj::newAdaptedPromise<std::vector<Endpoint>, Lookup>(loop, address);
 }

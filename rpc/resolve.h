@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "rpc/address.h"
-#include "rpc/loop.h"
+#include "rpc/asio_loop.h"
 
 namespace grapevine::rpc {
 
@@ -21,7 +21,7 @@ inline constexpr std::size_t kEndpointsMax = 16;  // of one name; the rest is ig
 
 // 1 to kEndpointsMax endpoints in the order of the system's preference, or a failure that names the
 // host.
-kj::Promise<std::vector<Endpoint>> resolve(Loop& loop, const Address& address);
+kj::Promise<std::vector<Endpoint>> resolve(AsioLoop& loop, const Address& address);
 
 // The same, blocking: for listeners, before the loop runs.
 absl::StatusOr<std::vector<Endpoint>> resolve_now(const Address& address);

@@ -15,7 +15,7 @@
 #include <memory>
 
 #include "rpc/connection.h"
-#include "rpc/listener.h"
+#include "rpc/network.h"
 
 namespace grapevine::rpc {
 

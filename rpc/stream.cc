@@ -512,7 +512,7 @@ void Stream::getpeername(struct sockaddr* address, kj::uint* length) {
 
 }  // namespace
 
-kj::Own<kj::AsyncIoStream> make_stream(Loop& loop, Socket socket) {
+kj::Own<kj::AsyncIoStream> make_stream(AsioLoop& loop, Socket socket) {
   return kj::heap<Stream>(loop.port(), std::move(socket));
 }
 

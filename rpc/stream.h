@@ -28,7 +28,7 @@
 #include <asio/io_context.hpp>
 #include <asio/ip/tcp.hpp>
 
-#include "rpc/loop.h"
+#include "rpc/asio_loop.h"
 
 namespace grapevine::rpc {
 
@@ -41,6 +41,6 @@ inline constexpr std::size_t kWriteBufferBytes = std::size_t{256} * 1024;
 inline constexpr Duration kLingerTime = std::chrono::seconds(10);
 
 // Takes a connected socket of this loop; sets it to non-blocking, TCP_NODELAY and keep-alive.
-kj::Own<kj::AsyncIoStream> make_stream(Loop& loop, Socket socket);
+kj::Own<kj::AsyncIoStream> make_stream(AsioLoop& loop, Socket socket);
 
 }  // namespace grapevine::rpc

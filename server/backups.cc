@@ -39,7 +39,7 @@ kj::Promise<absl::StatusOr<Backups::Made>> Backups::make(const std::string& dire
   under_way_ = true;
   bytes_copied_ = 0;
   auto answer = kj::newPromiseAndFulfiller<absl::StatusOr<Made>>();
-  store_.back_up(std::move(options), thread_,
+  store_.back_up(std::move(options), *disk_,
                  [this, begun = loop_.now(), directory = *folder,
                   fulfiller = std::make_shared<kj::Own<kj::PromiseFulfiller<absl::StatusOr<Made>>>>(
                       kj::mv(answer.fulfiller))](absl::StatusOr<storage::BackupReport> report) {
@@ -63,22 +63,22 @@ kj::Promise<absl::StatusOr<Backups::Listed>> Backups::list(const std::string& di
   if (!folder.ok()) return absl::StatusOr<Listed>(folder.status());
   auto answer = kj::newPromiseAndFulfiller<absl::StatusOr<Listed>>();
   const auto found = std::make_shared<absl::StatusOr<std::vector<storage::BackupInfo>>>();
-  thread_.run([found, directory = *folder] { *found = storage::list_backups(directory, nullptr); },
-              [found, directory = *folder,
-               fulfiller = std::make_shared<kj::Own<kj::PromiseFulfiller<absl::StatusOr<Listed>>>>(
-                   kj::mv(answer.fulfiller))] {
-                if (found->ok()) {
-                  (*fulfiller)->fulfill(Listed{directory, std::move(**found)});
-                } else {
-                  (*fulfiller)->fulfill(absl::StatusOr<Listed>(found->status()));
-                }
-              });
+  disk_->run([found, directory = *folder] { *found = storage::list_backups(directory, nullptr); },
+             [found, directory = *folder,
+              fulfiller = std::make_shared<kj::Own<kj::PromiseFulfiller<absl::StatusOr<Listed>>>>(
+                  kj::mv(answer.fulfiller))] {
+               if (found->ok()) {
+                 (*fulfiller)->fulfill(Listed{directory, std::move(**found)});
+               } else {
+                 (*fulfiller)->fulfill(absl::StatusOr<Listed>(found->status()));
+               }
+             });
   return kj::mv(answer.promise);
 }
 
 kj::Promise<void> Backups::stop() {
   stopping_ = true;
-  return thread_.when_idle();
+  return disk_->when_idle();
 }
 
 }  // namespace grapevine::server

@@ -6,13 +6,15 @@
 
 #include <atomic>
 #include <cstdint>
+#include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <kj/async.h>
 
 #include "rpc/loop.h"
-#include "server/disk_thread.h"
+#include "server/disk.h"
 #include "storage/backup.h"
 #include "storage/store.h"
 
@@ -30,8 +32,9 @@ class Backups {
     std::vector<storage::BackupInfo> backups;  // oldest first
   };
 
-  // The store must outlive it.
-  Backups(rpc::Loop& loop, storage::Store& store) : loop_(loop), store_(store), thread_(loop) {}
+  // The store must outlive it. `disk` does nothing else.
+  Backups(rpc::Loop& loop, storage::Store& store, std::unique_ptr<Disk> disk)
+      : loop_(loop), store_(store), disk_(std::move(disk)) {}
   ~Backups() noexcept { stopping_ = true; }
 
   // A backup into DIRECTORY/NODE-ID. InvalidArgument when the path is not absolute,
@@ -56,7 +59,7 @@ class Backups {
   bool under_way_ = false;
   std::atomic<bool> stopping_ = false;
   std::atomic<std::uint64_t> bytes_copied_ = 0;
-  DiskThread thread_;  // goes first: its work refers to the rest
+  std::unique_ptr<Disk> disk_;  // goes first: its work refers to the rest
 };
 
 }  // namespace grapevine::server

@@ -1,7 +1,7 @@
 // What clients and operators hold: Login hands out reader, writer and admin.
 #pragma once
 
-#include "rpc/listener.h"
+#include "rpc/network.h"
 #include "server/wire.h"
 
 namespace grapevine::server {

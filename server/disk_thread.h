@@ -11,15 +11,14 @@
 #include <vector>
 
 #include "rpc/loop.h"
-#include "storage/executor.h"
+#include "server/disk.h"
 
 namespace grapevine::server {
 
 // Resource. One thread does what run() asks for, one work after another; kReadThreads others do the
 // reads, begun in order, so that no fsync waits for a read, and a read that hangs holds up few
-// others. The destructor finishes the works under way and drops the rest; what was done but not yet
-// reported is reported to nobody. All that works and reports hold is gone when it returns.
-class DiskThread final : public storage::Executor {
+// others.
+class DiskThread final : public Disk {
  public:
   static constexpr std::size_t kReadThreads = 4;
 
@@ -28,9 +27,8 @@ class DiskThread final : public storage::Executor {
 
   void run(std::function<void()> work, std::function<void()> done) override;
   void run_read(std::function<void()> work, std::function<void()> done) override;
-  bool idle() const { return unreported_ == 0; }
-  // Done when nothing is waiting, under way or unreported. Loop thread; one caller at a time.
-  kj::Promise<void> when_idle();
+  bool idle() const override { return unreported_ == 0; }
+  kj::Promise<void> when_idle() override;
 
  private:
   struct Work {

@@ -14,8 +14,8 @@
 
 #include <memory>
 
-#include "rpc/listener.h"
 #include "rpc/loop.h"
+#include "rpc/network.h"
 
 namespace grapevine::server {
 

@@ -5,15 +5,14 @@
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
-#include <random>
 #include <string>
 
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
 #include <asio/signal_set.hpp>
 
+#include "rpc/asio_loop.h"
 #include "rpc/errors.h"
-#include "rpc/loop.h"
 #include "server/config.h"
 #include "server/node.h"
 #include "server/offline.h"
@@ -55,10 +54,8 @@ void start_anew(const char* const* argv) {
 
 int serve(const Config& config, const char* const* argv) {
   log_to_stderr(config.log_level);
-  rpc::Loop loop([](const absl::Status& status) { spdlog::error("{}", text_of(status)); });
-  std::random_device entropy;
-  const std::uint64_t seed = (std::uint64_t{entropy()} << 32) | entropy();
-  auto node = Node::start(loop, config, seed, [argv] { start_anew(argv); });
+  rpc::AsioLoop loop([](const absl::Status& status) { spdlog::error("{}", text_of(status)); });
+  auto node = Node::start(loop, config, real_machine([argv] { start_anew(argv); }));
   if (!node.ok()) return cannot_start(node.status());
   absl::Status opened;
   loop.post([&] {

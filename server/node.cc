@@ -8,7 +8,6 @@
 
 #include "rpc/errors.h"
 #include "server/client_service.h"
-#include "server/machine_life.h"
 #include "server/peer_service.h"
 #include "storage/base/version.h"
 
@@ -30,11 +29,8 @@ bool unspecified(const rpc::Address& address) {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<Node>> Node::start(rpc::Loop& loop, Config config,
-                                                  std::uint64_t seed,
-                                                  std::function<void()> start_anew) {
-  std::unique_ptr<Node> node(new Node(loop, std::move(config), seed));
-  node->start_anew_ = std::move(start_anew);
+absl::StatusOr<std::unique_ptr<Node>> Node::start(rpc::Loop& loop, Config config, Machine machine) {
+  std::unique_ptr<Node> node(new Node(loop, std::move(config), std::move(machine)));
   // The ports first: a node that cannot be reached should not touch its directory.
   GRAPEVINE_RETURN_IF_ERROR(node->bind_ports());
   GRAPEVINE_RETURN_IF_ERROR(node->begin_opening());
@@ -42,8 +38,12 @@ absl::StatusOr<std::unique_ptr<Node>> Node::start(rpc::Loop& loop, Config config
   return node;
 }
 
-Node::Node(rpc::Loop& loop, Config config, std::uint64_t seed)
-    : loop_(loop), config_(std::move(config)), random_(seed), started_(loop.now()) {
+Node::Node(rpc::Loop& loop, Config config, Machine machine)
+    : loop_(loop),
+      config_(std::move(config)),
+      machine_(std::move(machine)),
+      random_(machine_.seed),
+      started_(loop.now()) {
   auto opened = kj::newPromiseAndFulfiller<absl::Status>();
   opened_ = kj::mv(opened.promise);
   tell_opened_ = kj::mv(opened.fulfiller);
@@ -56,36 +56,21 @@ Node::~Node() noexcept {
 }
 
 absl::Status Node::begin_opening() {
-  GRAPEVINE_ASSIGN_OR_RETURN(auto life, machine_life(config_.data_dir));
-  storage::StoreOptions options;
+  storage::StoreOptions options = machine_.store;
   options.directory = config_.data_dir;
+  GRAPEVINE_ASSIGN_OR_RETURN(options.life, machine_.begin_life(config_.data_dir));
   options.cluster_name = config_.cluster_name;
   options.partitions = config_.partitions;
   options.durability = config_.durability;
-  options.life = std::move(life);
   options.block_cache_bytes = config_.cache_bytes;
   options.dot_log_bytes = config_.dot_log_bytes;
   options.salvage = config_.salvage;
-  disk_ = std::make_unique<DiskThread>(loop_);
-  const auto on_fatal = [start_anew = start_anew_](const absl::Status& status) {
-    if (absl::IsDataLoss(status)) {
-      spdlog::critical("damage: {}; the node starts anew to go on with what is whole",
-                       text_of(status));
-      spdlog::shutdown();
-      if (start_anew) start_anew();
-      std::_Exit(1);
-    }
-    spdlog::critical(
-        "{}: what was written may be lost; the node stops, check the disk and start it again",
-        text_of(status));
-    spdlog::shutdown();
-    std::_Exit(1);
-  };
-  opening_ =
-      std::make_unique<Opening>(std::move(options), *disk_, loop_.time(), random_.next(), on_fatal,
-                                [this](absl::StatusOr<std::unique_ptr<storage::Store>> store) {
-                                  on_opened(std::move(store));
-                                });
+  disk_ = machine_.make_disk(loop_);
+  opening_ = std::make_unique<Opening>(
+      std::move(options), *disk_, loop_.time(), random_.next(), machine_.on_fatal,
+      [this](absl::StatusOr<std::unique_ptr<storage::Store>> store) {
+        on_opened(std::move(store));
+      });
   opening_alarm_ = std::make_unique<Alarm>(loop_, [this] {
     if (!opening()) return;
     spdlog::info("{}", not_ready_because());
@@ -126,7 +111,7 @@ absl::Status Node::bind_ports() {
                         std::unique_ptr<rpc::Listener>& listener, rpc::Address& address) {
     rpc::ListenOptions options;
     options.flag = flag;
-    auto bound = rpc::Listener::bind(loop_, wanted, options);
+    auto bound = loop_.network().listen(wanted, options);
     if (!bound.ok()) return bound.status();
     listener = *std::move(bound);
     address = listener->address();
@@ -194,7 +179,7 @@ void Node::assemble() {
       Coordination::Handlers{address, [this](NodeId node) { anti_entropy_->want(node); },
                              [this] { static_cast<void>(renew_actor()); }});
   scanner_ = std::make_unique<Scanner>(*store_, *cluster_, *links_, address);
-  backups_ = std::make_unique<Backups>(loop_, *store_);
+  backups_ = std::make_unique<Backups>(loop_, *store_, machine_.make_disk(loop_));
   tasks_ = std::make_unique<Tasks>();
   upkeep_alarm_ = std::make_unique<Alarm>(loop_, [this] { upkeep(); });
 }

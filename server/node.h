@@ -23,8 +23,9 @@
 #include "server/cluster.h"
 #include "server/config.h"
 #include "server/coordination.h"
-#include "server/disk_thread.h"
+#include "server/disk.h"
 #include "server/http_service.h"
+#include "server/machine.h"
 #include "server/opening.h"
 #include "server/peer_links.h"
 #include "server/scanner.h"
@@ -46,12 +47,9 @@ class Node {
   static constexpr std::size_t kUpkeepKeys = 1000;
   static constexpr Duration kOpeningReport = std::chrono::seconds(3);
 
-  // Binds the ports and begins to open the store; the error says what is in the way. `seed` is for
-  // all its chance. `start_anew` replaces the process by one that starts the same node; without it
-  // damage to the stored data ends the process.
+  // Binds the ports and begins to open the store; the error says what is in the way.
   static absl::StatusOr<std::unique_ptr<Node>> start(rpc::Loop& loop, Config config,
-                                                     std::uint64_t seed,
-                                                     std::function<void()> start_anew = {});
+                                                     Machine machine);
   // Done when the store is open and everything is served, or with the error that is in the way;
   // Cancelled after stop(). To be called once.
   kj::Promise<absl::Status> opened() { return kj::mv(opened_); }
@@ -96,7 +94,7 @@ class Node {
   absl::Status check_hello(wire::Hello::Reader hello) const;
 
  private:
-  Node(rpc::Loop& loop, Config config, std::uint64_t seed);
+  Node(rpc::Loop& loop, Config config, Machine machine);
   absl::Status bind_ports();
   absl::Status begin_opening();
   void on_opened(absl::StatusOr<std::unique_ptr<storage::Store>> store);
@@ -115,12 +113,12 @@ class Node {
 
   rpc::Loop& loop_;
   Config config_;
+  const Machine machine_;
   Random random_;
   Instant started_;
   std::string not_ready_because_ = "starting";  // once the store is open
   bool stopping_ = false;
   bool joining_ = false;
-  std::function<void()> start_anew_;
   bool upkeep_fails_ = false;
   Instant next_scrub_;
 
@@ -128,7 +126,7 @@ class Node {
   kj::Own<kj::PromiseFulfiller<absl::Status>> tell_opened_;
 
   std::unique_ptr<Opening> opening_;  // until the store is open
-  std::unique_ptr<DiskThread> disk_;
+  std::unique_ptr<Disk> disk_;
   std::unique_ptr<storage::Store> store_;
 
   std::unique_ptr<rpc::Listener> client_listener_;  // until served

@@ -5,7 +5,6 @@
 
 #include <fmt/format.h>
 
-#include "rpc/connect.h"
 #include "rpc/errors.h"
 
 namespace grapevine::server {
@@ -60,7 +59,8 @@ kj::Promise<void> PeerLinks::dial(const std::string& address, std::uint64_t numb
   rpc::ConnectOptions options;
   options.timeout = kGreetTime;
   options.from = from_;
-  return rpc::connect(loop_, *target, options)
+  return loop_.network()
+      .connect(*target, options)
       .then([this, address, number](kj::Own<kj::AsyncIoStream> stream) {
         return greet(address, number, kj::mv(stream));
       });

@@ -8,10 +8,9 @@
 
 #include <fmt/format.h>
 
-#include "rpc/connect.h"
+#include "rpc/asio_loop.h"
 #include "rpc/connection.h"
 #include "rpc/errors.h"
-#include "rpc/loop.h"
 #include "tools/admin_wire.h"
 #include "tools/readable.h"
 
@@ -77,7 +76,7 @@ struct Admin::Life {
   }
 
   const milliseconds timeout;
-  rpc::Loop loop{[](const absl::Status&) {}};  // nothing is spawned on it
+  rpc::AsioLoop loop{[](const absl::Status&) {}};  // nothing is spawned on it
 };
 
 struct AdminNode::Life {
@@ -108,8 +107,8 @@ struct AdminNode::Life {
 };
 
 kj::Promise<void> AdminNode::Life::log_in() {
-  return rpc::connect(admin.loop, address,
-                      {.timeout = std::min(admin.timeout, Admin::kConnectTimeoutMax), .from = {}})
+  return admin.loop.network()
+      .connect(address, {.timeout = std::min(admin.timeout, Admin::kConnectTimeoutMax), .from = {}})
       .then([this](kj::Own<kj::AsyncIoStream> stream) {
         connection = kj::heap<rpc::Connection>(admin.loop, kj::mv(stream), rpc::PeerInfo{address},
                                                rpc::Connection::Side::kClient, nullptr,

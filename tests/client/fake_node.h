@@ -23,6 +23,7 @@
 
 #include "absl/status/status.h"
 #include "client/wire.h"
+#include "rpc/asio_loop.h"
 #include "rpc/client.capnp.h"
 #include "rpc/rpc_server.h"
 #include "storage/base/check.h"
@@ -147,8 +148,8 @@ class FakeNode {
   };
 
   void live(std::uint16_t port, std::promise<std::uint16_t>& bound) {
-    rpc::Loop loop([](const absl::Status&) {});
-    auto listener = rpc::Listener::bind(loop, {.host = "127.0.0.1", .port = port}, {});
+    rpc::AsioLoop loop([](const absl::Status&) {});
+    auto listener = loop.network().listen({.host = "127.0.0.1", .port = port}, {});
     GRAPEVINE_CHECK(listener.ok(), "the fake node's port is free");
     rpc::RpcServer server(
         loop, std::move(*listener),
@@ -267,7 +268,7 @@ class FakeNode {
   std::vector<Seen> seen_;
 
   std::vector<kj::Own<kj::PromiseFulfiller<void>>> waiting_;  // the loop's thread
-  rpc::Loop* loop_ = nullptr;
+  rpc::AsioLoop* loop_ = nullptr;
   std::uint16_t port_ = 0;
   std::thread thread_;
 };

@@ -10,10 +10,9 @@
 #include <utility>
 #include <vector>
 
-#include "rpc/connect.h"
+#include "rpc/asio_loop.h"
 #include "rpc/errors.h"
-#include "rpc/listener.h"
-#include "rpc/loop.h"
+#include "rpc/network.h"
 
 namespace grapevine::rpc::test {
 
@@ -31,13 +30,13 @@ struct StreamPair {
 class LoopTest : public testing::Test {
  protected:
   std::unique_ptr<Listener> listen(ListenOptions options = {}) {
-    auto listener = Listener::bind(loop_, kAnyPort, std::move(options));
+    auto listener = loop_.network().listen(kAnyPort, std::move(options));
     EXPECT_TRUE(listener.ok()) << listener.status();
     return *std::move(listener);
   }
 
   kj::Own<kj::AsyncIoStream> dial(const Address& address) {
-    return loop_.run_until(connect(loop_, address, ConnectOptions{}));
+    return loop_.run_until(loop_.network().connect(address, ConnectOptions{}));
   }
 
   StreamPair connected() {
@@ -90,7 +89,7 @@ class LoopTest : public testing::Test {
   }
 
   std::vector<absl::Status> failures_;  // of tasks and posted functions
-  Loop loop_{[this](const absl::Status& status) { failures_.push_back(status); }};
+  AsioLoop loop_{[this](const absl::Status& status) { failures_.push_back(status); }};
 };
 
 }  // namespace grapevine::rpc::test

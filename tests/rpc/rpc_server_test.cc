@@ -128,7 +128,8 @@ TEST_F(RpcServerTest, StopEndsCallsUnderWayAndEveryConnection) {
   EXPECT_EQ(server_->connections(), 0u);
   run_while_not([&] { return state_.calls_dropped == 10; });
   for (auto& call : calls) EXPECT_TRUE(is_connection_lost(failure_of(kj::mv(call))));
-  EXPECT_TRUE(is_connection_lost(failure_of(connect(loop_, server_->address(), ConnectOptions{}))));
+  EXPECT_TRUE(is_connection_lost(
+      failure_of(loop_.network().connect(server_->address(), ConnectOptions{}))));
 }
 
 TEST_F(RpcServerTest, DestroyedServerLeavesNothingBehind) {

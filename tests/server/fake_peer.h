@@ -132,7 +132,7 @@ class FakeGreeting final : public wire::Greeting::Server {
 class FakePeer {
  public:
   explicit FakePeer(rpc::Loop& loop, rpc::Address at = {"127.0.0.1", 0}) {
-    auto listener = rpc::Listener::bind(loop, at, {});
+    auto listener = loop.network().listen(at, {});
     EXPECT_TRUE(listener.ok()) << listener.status();
     server_ = std::make_unique<rpc::RpcServer>(
         loop, *std::move(listener),

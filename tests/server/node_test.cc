@@ -58,13 +58,15 @@ class NodeTest : public rpc::test::LoopTest {
   }
   // A node whose store is still being opened.
   std::unique_ptr<Node> begin(Config config, std::uint64_t seed = 1) {
-    auto node = Node::start(loop_, std::move(config), seed);
+    Machine machine = real_machine();
+    machine.seed = seed;
+    auto node = Node::start(loop_, std::move(config), std::move(machine));
     EXPECT_TRUE(ok(node.status()));
     return *std::move(node);
   }
   // The one line that a node which cannot start says.
   std::string complaint(Config config) {
-    const auto node = Node::start(loop_, std::move(config), 1);
+    const auto node = Node::start(loop_, std::move(config), real_machine());
     const absl::Status status = node.ok() ? loop_.run_until((*node)->opened()) : node.status();
     EXPECT_TRUE(absl::IsFailedPrecondition(status)) << status;
     const std::string text(text_of(status));
@@ -88,11 +90,11 @@ class NodeTest : public rpc::test::LoopTest {
 // A client as the library is one: a connection that has logged in.
 class Client {
  public:
-  Client(rpc::Loop& loop, const std::string& to)
+  Client(rpc::AsioLoop& loop, const std::string& to)
       : loop_(loop),
         connection_(kj::heap<rpc::Connection>(
-            loop, loop.run_until(rpc::connect(loop, *rpc::parse_address(to), {})), rpc::PeerInfo{},
-            rpc::Connection::Side::kClient, nullptr, rpc::ConnectionOptions{})) {}
+            loop, loop.run_until(loop.network().connect(*rpc::parse_address(to), {})),
+            rpc::PeerInfo{}, rpc::Connection::Side::kClient, nullptr, rpc::ConnectionOptions{})) {}
 
   auto login(std::uint32_t protocol = wire::PROTOCOL_VERSION) {
     auto request = connection_->bootstrap<wire::Login>().loginRequest();
@@ -115,7 +117,7 @@ class Client {
   }
 
  private:
-  rpc::Loop& loop_;
+  rpc::AsioLoop& loop_;
   kj::Own<rpc::Connection> connection_;
 };
 

@@ -19,7 +19,7 @@
 
 #include <fmt/format.h>
 
-#include "rpc/listener.h"
+#include "rpc/asio_loop.h"
 #include "rpc/rpc_server.h"
 #include "storage/base/check.h"
 #include "tools/admin_wire.h"
@@ -195,8 +195,8 @@ class FakeNode {
   };
 
   void live(std::promise<std::uint16_t>& bound) {
-    rpc::Loop loop([](const absl::Status&) {});
-    auto listener = rpc::Listener::bind(loop, {.host = "127.0.0.1", .port = 0}, {});
+    rpc::AsioLoop loop([](const absl::Status&) {});
+    auto listener = loop.network().listen({.host = "127.0.0.1", .port = 0}, {});
     GRAPEVINE_CHECK(listener.ok(), "a port is free");
     rpc::RpcServer server(
         loop, std::move(*listener),
@@ -286,7 +286,7 @@ class FakeNode {
 
   std::atomic<bool> backup_refused_ = false;
 
-  rpc::Loop* loop_ = nullptr;
+  rpc::AsioLoop* loop_ = nullptr;
   std::uint16_t port_ = 0;
   std::thread thread_;
 };

@@ -1,9 +1,11 @@
 // Goal: dialling reaches what can be reached, in bounded time, from the address asked for, and says
 // why when it fails. Method: loopback listeners; a listener whose queue is full stands for a host
 // that does not answer.
-#include "rpc/connect.h"
+#include "rpc/tcp_connect.h"
 
 #include <netinet/in.h>
+
+#include <asio/ip/address_v4.hpp>
 
 #include "tests/rpc/loop_fixture.h"
 
@@ -22,7 +24,7 @@ class Connect : public LoopTest {
 
 TEST_F(Connect, RefusalNamesTheAddress) {
   Address nobody = listen()->address();
-  const kj::Exception failure = failure_of(connect(loop_, nobody, ConnectOptions{}));
+  const kj::Exception failure = failure_of(loop_.network().connect(nobody, ConnectOptions{}));
   EXPECT_TRUE(is_connection_lost(failure));
   EXPECT_EQ(to_status(failure), absl::UnavailableError("cannot connect to " + to_string(nobody) +
                                                        ": connection refused"));
@@ -32,17 +34,17 @@ TEST_F(Connect, DialsFromTheHostAskedFor) {
   const auto listener = listen();
   ConnectOptions options;
   options.from = Address{"127.0.0.9", 4741};
-  auto stream = loop_.run_until(connect(loop_, listener->address(), options));
+  auto stream = loop_.run_until(loop_.network().connect(listener->address(), options));
   EXPECT_EQ(local_host(*stream), "127.0.0.9");
-  const auto second =
-      loop_.run_until(connect(loop_, listener->address(), options));  // the port is not taken
+  const auto second = loop_.run_until(
+      loop_.network().connect(listener->address(), options));  // the port is not taken
 }
 
 TEST_F(Connect, UnspecifiedHostLeavesTheChoiceToTheKernel) {
   const auto listener = listen();
   ConnectOptions options;
   options.from = Address{"0.0.0.0", 4741};
-  EXPECT_EQ(local_host(*loop_.run_until(connect(loop_, listener->address(), options))),
+  EXPECT_EQ(local_host(*loop_.run_until(loop_.network().connect(listener->address(), options))),
             "127.0.0.1");
 }
 
@@ -50,7 +52,8 @@ TEST_F(Connect, ForeignHostToDialFromIsExplained) {
   const auto listener = listen();
   ConnectOptions options;
   options.from = Address{"192.0.2.1", 0};
-  const absl::Status status = to_status(failure_of(connect(loop_, listener->address(), options)));
+  const absl::Status status =
+      to_status(failure_of(loop_.network().connect(listener->address(), options)));
   EXPECT_TRUE(absl::IsUnavailable(status));
   EXPECT_NE(text_of(status).find("from 192.0.2.1"), std::string::npos) << status;
 }
@@ -69,7 +72,7 @@ TEST_F(Connect, SilenceEndsAfterTheTimeout) {
   ConnectOptions impatient;
   impatient.timeout = std::chrono::milliseconds(50);
   const Instant start = loop_.now();
-  const kj::Exception failure = failure_of(connect(loop_, listener->address(), impatient));
+  const kj::Exception failure = failure_of(loop_.network().connect(listener->address(), impatient));
   EXPECT_GE(loop_.now() - start, impatient.timeout);
   EXPECT_EQ(to_status(failure),
             absl::UnavailableError("cannot connect to " + to_string(listener->address()) +
@@ -80,11 +83,11 @@ TEST_F(Connect, DroppedAttemptHarmsNothing) {
   const auto listener = listen();
   {
     const auto dropped =
-        connect(loop_, listener->address(), ConnectOptions{}).eagerlyEvaluate(nullptr);
+        loop_.network().connect(listener->address(), ConnectOptions{}).eagerlyEvaluate(nullptr);
   }
   {
     const auto dropped =
-        connect(loop_, listener->address(), ConnectOptions{}).eagerlyEvaluate(nullptr);
+        loop_.network().connect(listener->address(), ConnectOptions{}).eagerlyEvaluate(nullptr);
     loop_.run_until(kj::evalLast([] {}));
   }
   loop_.run_until(loop_.after(Duration(0)));

@@ -1,13 +1,18 @@
-#include "server/machine_life.h"
+#include "server/machine.h"
 
 #include <sys/stat.h>
 
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <random>
 
 #include <fmt/format.h>
+#include <spdlog/spdlog.h>
+
+#include "server/disk_thread.h"
 
 namespace grapevine::server {
 namespace {
@@ -38,6 +43,29 @@ absl::StatusOr<storage::Life> machine_life(const std::string& directory) {
   if (life.machine.empty()) life.machine = life.boot;
   life.directory = fmt::format("{}:{}", static_cast<unsigned long>(entry.st_dev), entry.st_ino);
   return life;
+}
+
+Machine real_machine(std::function<void()> start_anew) {
+  Machine machine;
+  machine.begin_life = machine_life;
+  std::random_device entropy;
+  machine.seed = (std::uint64_t{entropy()} << 32) | entropy();
+  machine.make_disk = [](rpc::Loop& loop) { return std::make_unique<DiskThread>(loop); };
+  machine.on_fatal = [start_anew = std::move(start_anew)](const absl::Status& status) {
+    if (absl::IsDataLoss(status)) {
+      spdlog::critical("damage: {}; the node starts anew to go on with what is whole",
+                       text_of(status));
+      spdlog::shutdown();
+      if (start_anew) start_anew();
+    } else {
+      spdlog::critical(
+          "{}: what was written may be lost; the node stops, check the disk and start it again",
+          text_of(status));
+      spdlog::shutdown();
+    }
+    std::_Exit(1);
+  };
+  return machine;
 }
 
 }  // namespace grapevine::server

@@ -1,4 +1,4 @@
-#include "rpc/connect.h"
+#include "rpc/tcp_connect.h"
 
 #include <netinet/in.h>
 #include <sys/socket.h>
@@ -16,7 +16,7 @@ namespace {
 
 // What the attempts to reach one address share.
 struct Plan {
-  Loop& loop;
+  AsioLoop& loop;
   Address address;
   ConnectOptions options;
   Instant deadline;
@@ -77,11 +77,11 @@ class Dial {
  private:
   // What Asio's callback may touch.
   struct Shared {
-    Shared(Fulfiller& the_fulfiller, Loop& the_loop)
+    Shared(Fulfiller& the_fulfiller, AsioLoop& the_loop)
         : fulfiller(&the_fulfiller), loop(&the_loop), socket(the_loop.io()) {}
 
     Fulfiller* fulfiller;
-    Loop* loop;
+    AsioLoop* loop;
     Socket socket;
 
     void finish(const std::string& action, std::error_code error) {
@@ -117,8 +117,8 @@ kj::Promise<kj::Own<kj::AsyncIoStream>> try_from(std::shared_ptr<const Plan> pla
 
 }  // namespace
 
-kj::Promise<kj::Own<kj::AsyncIoStream>> connect(Loop& loop, const Address& address,
-                                                ConnectOptions options) {
+kj::Promise<kj::Own<kj::AsyncIoStream>> tcp_connect(AsioLoop& loop, const Address& address,
+                                                    ConnectOptions options) {
   const Instant deadline = loop.now() + options.timeout;
   auto plan = std::make_shared<Plan>(Plan{loop, address, std::move(options), deadline, {}});
   auto too_late =

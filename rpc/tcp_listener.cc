@@ -1,4 +1,4 @@
-#include "rpc/listener.h"
+#include "rpc/tcp_listener.h"
 
 #include <cerrno>
 #include <utility>
@@ -50,8 +50,8 @@ bool is_exhaustion(const std::error_code& error) {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<Listener>> Listener::bind(Loop& loop, const Address& address,
-                                                         ListenOptions options) {
+absl::StatusOr<std::unique_ptr<Listener>> TcpListener::bind(AsioLoop& loop, const Address& address,
+                                                            ListenOptions options) {
   const auto endpoints = resolve_now(address);
   if (!endpoints.ok()) {
     return absl::FailedPreconditionError("cannot listen on " + to_string(address) + ": " +
@@ -68,39 +68,39 @@ absl::StatusOr<std::unique_ptr<Listener>> Listener::bind(Loop& loop, const Addre
   if (error) return cannot_listen(address, error, options.flag);
   const Address actual{address.host, acceptor.local_endpoint(error).port()};
   return std::unique_ptr<Listener>(
-      new Listener(loop, std::move(options), std::move(acceptor), actual));
+      new TcpListener(loop, std::move(options), std::move(acceptor), actual));
 }
 
-Listener::Listener(Loop& loop, ListenOptions options, Acceptor acceptor, Address address)
+TcpListener::TcpListener(AsioLoop& loop, ListenOptions options, Acceptor acceptor, Address address)
     : loop_(loop),
       options_(std::move(options)),
       acceptor_(std::move(acceptor)),
       address_(std::move(address)),
       shared_(std::make_shared<Shared>(Shared{this})) {}
 
-Listener::~Listener() {
+TcpListener::~TcpListener() noexcept(false) {
   shared_->listener = nullptr;
 }
 
-void Listener::start(AcceptHandler on_accept) {
+void TcpListener::start(AcceptHandler on_accept) {
   on_accept_ = kj::mv(on_accept);
   accept();
 }
 
-void Listener::stop() {
+void TcpListener::stop() {
   std::error_code ignored;
   acceptor_.close(ignored);
   pause_ = kj::READY_NOW;
 }
 
-void Listener::accept() {
+void TcpListener::accept() {
   if (!acceptor_.is_open()) return;
   acceptor_.async_accept([shared = shared_](const std::error_code& error, Socket socket) {
     if (shared->listener != nullptr) shared->listener->accepted(error, std::move(socket));
   });
 }
 
-void Listener::accepted(const std::error_code& error, Socket socket) {
+void TcpListener::accepted(const std::error_code& error, Socket socket) {
   if (error == asio::error::operation_aborted) return;
   if (!error) {
     out_of_descriptors_ = false;
@@ -115,7 +115,7 @@ void Listener::accepted(const std::error_code& error, Socket socket) {
   accept();  // any other error is that of one connection which ended before it was accepted
 }
 
-void Listener::hand_out(Socket socket) {
+void TcpListener::hand_out(Socket socket) {
   std::error_code error;
   const PeerInfo peer{unmapped(socket.remote_endpoint(error))};
   if (error) return;  // it is gone already

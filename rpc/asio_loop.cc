@@ -1,10 +1,12 @@
-#include "rpc/loop.h"
+#include "rpc/asio_loop.h"
 
 #include <asio/post.hpp>
 #include <asio/steady_timer.hpp>
 #include <memory>
 
 #include "rpc/errors.h"
+#include "rpc/tcp_connect.h"
+#include "rpc/tcp_listener.h"
 
 namespace grapevine::rpc {
 namespace {
@@ -30,25 +32,25 @@ class Delay {
 
 }  // namespace
 
-Loop::Loop(ErrorHandler on_task_error) : on_task_error_(std::move(on_task_error)) {
+AsioLoop::AsioLoop(ErrorHandler on_task_error) : on_task_error_(std::move(on_task_error)) {
   port_.attach(loop_, wait_scope_);
 }
 
-Loop::~Loop() noexcept = default;
+AsioLoop::~AsioLoop() noexcept = default;
 
-void Loop::run() {
+void AsioLoop::run() {
   while (!stop_requested_.exchange(false)) {
     io_.run();
     io_.restart();
   }
 }
 
-void Loop::stop() {
+void AsioLoop::stop() {
   stop_requested_ = true;
   io_.stop();
 }
 
-void Loop::post(absl::AnyInvocable<void()> function) {
+void AsioLoop::post(absl::AnyInvocable<void()> function) {
   bool first = false;
   {
     const std::lock_guard lock(posted_mutex_);
@@ -58,7 +60,7 @@ void Loop::post(absl::AnyInvocable<void()> function) {
   if (first) asio::post(io_, [this] { run_posted(); });
 }
 
-void Loop::run_posted() {
+void AsioLoop::run_posted() {
   std::vector<absl::AnyInvocable<void()>> functions;
   {
     const std::lock_guard lock(posted_mutex_);
@@ -71,15 +73,25 @@ void Loop::run_posted() {
   }
 }
 
-void Loop::spawn(kj::Promise<void> task) {
+void AsioLoop::spawn(kj::Promise<void> task) {
   tasks_.add(kj::mv(task));
 }
 
-kj::Promise<void> Loop::after(Duration delay) {
+kj::Promise<void> AsioLoop::after(Duration delay) {
   return kj::newAdaptedPromise<void, Delay>(io_, delay);
 }
 
-void Loop::taskFailed(kj::Exception&& exception) {
+absl::StatusOr<std::unique_ptr<Listener>> AsioLoop::listen(const Address& address,
+                                                           ListenOptions options) {
+  return TcpListener::bind(*this, address, std::move(options));
+}
+
+kj::Promise<kj::Own<kj::AsyncIoStream>> AsioLoop::connect(const Address& address,
+                                                          ConnectOptions options) {
+  return tcp_connect(*this, address, std::move(options));
+}
+
+void AsioLoop::taskFailed(kj::Exception&& exception) {
   on_task_error_(to_status(exception));
 }
 

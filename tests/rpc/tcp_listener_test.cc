@@ -1,7 +1,7 @@
 // Goal: a port is had or its absence explained; accepting goes on through bursts, refusals and a
 // lack of descriptors. Method: loopback sockets on ports that the kernel chooses; the process's own
 // descriptor limit, lowered for one test.
-#include "rpc/listener.h"
+#include "rpc/tcp_listener.h"
 
 #include <fcntl.h>
 #include <sys/resource.h>
@@ -36,7 +36,7 @@ TEST_F(ListenerTest, PortInUseNamesTheAddressAndTheFlag) {
   const auto listener = listen();
   ListenOptions options;
   options.flag = "--client-listen";
-  const auto second = Listener::bind(loop_, listener->address(), options);
+  const auto second = loop_.network().listen(listener->address(), options);
   EXPECT_EQ(second.status(),
             absl::FailedPreconditionError(
                 "cannot listen on " + to_string(listener->address()) +
@@ -45,11 +45,11 @@ TEST_F(ListenerTest, PortInUseNamesTheAddressAndTheFlag) {
 }
 
 TEST_F(ListenerTest, AddressOfAnotherMachineAndUnknownNameAreExplained) {
-  const auto foreign = Listener::bind(loop_, Address{"192.0.2.1", 0}, ListenOptions{});
+  const auto foreign = loop_.network().listen(Address{"192.0.2.1", 0}, ListenOptions{});
   EXPECT_TRUE(absl::IsFailedPrecondition(foreign.status()));
   EXPECT_NE(text_of(foreign.status()).find("give an address of this machine with --listen"),
             std::string::npos);
-  const auto unknown = Listener::bind(loop_, Address{"nobody.invalid", 0}, ListenOptions{});
+  const auto unknown = loop_.network().listen(Address{"nobody.invalid", 0}, ListenOptions{});
   EXPECT_TRUE(absl::IsFailedPrecondition(unknown.status()));
   EXPECT_NE(text_of(unknown.status()).find("cannot find the host 'nobody.invalid'"),
             std::string::npos);
@@ -65,7 +65,7 @@ TEST_F(ListenerTest, PortIsFreeAgainAtOnce) {
     run_while_not([&] { return !accepted_.empty(); });
     accepted_.clear();  // this side closes first, and so keeps the connection in TIME_WAIT
   }
-  EXPECT_TRUE(Listener::bind(loop_, address, ListenOptions{}).ok());
+  EXPECT_TRUE(loop_.network().listen(address, ListenOptions{}).ok());
 }
 
 TEST_F(ListenerTest, HandsOutWhoIsAtTheOtherEnd) {
@@ -121,8 +121,8 @@ TEST_F(ListenerTest, StopsAcceptingButKeepsItsStreams) {
   auto near = dial(listener->address());
   run_while_not([&] { return !accepted_.empty(); });
   listener->stop();
-  EXPECT_TRUE(
-      is_connection_lost(failure_of(connect(loop_, listener->address(), ConnectOptions{}))));
+  EXPECT_TRUE(is_connection_lost(
+      failure_of(loop_.network().connect(listener->address(), ConnectOptions{}))));
   listener.reset();
   write_text(*near, "x");
   EXPECT_EQ(read_text(*accepted_[0], 1), "x");

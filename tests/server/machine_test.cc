@@ -1,6 +1,6 @@
 // Goal: a directory is known again by what it is, not by its name; what cannot be one is refused
 // with the remedy. Method: real directories below a temporary one.
-#include "server/machine_life.h"
+#include "server/machine.h"
 
 #include <filesystem>
 #include <fstream>

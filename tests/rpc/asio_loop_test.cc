@@ -1,7 +1,7 @@
 // Goal: functions, timers and tasks run on the loop's thread, in order, and their failures are
 // heard. Method: a loop on the test's thread, and helper threads that post to it; to be run under
 // the thread sanitizer too.
-#include "rpc/loop.h"
+#include "rpc/asio_loop.h"
 
 #include <thread>
 
@@ -119,7 +119,7 @@ TEST_F(LoopTests, RunUntilThrowsTheFailure) {
 TEST(Loop, DestroysWhatIsLeftWithoutRunningIt) {
   bool ran = false;
   {
-    Loop loop([](const absl::Status&) {});
+    AsioLoop loop([](const absl::Status&) {});
     auto promise = kj::heap(kj::Promise<void>(kj::NEVER_DONE).attach(kj::heap<int>(1)));
     loop.post([&ran, kept = kj::mv(promise)] { ran = true; });
     loop.spawn(loop.after(std::chrono::hours(1)).then([&ran] { ran = true; }));
@@ -130,7 +130,7 @@ TEST(Loop, DestroysWhatIsLeftWithoutRunningIt) {
 
 TEST(Loop, EveryThreadMayHaveItsOwn) {
   const auto one = [] {
-    Loop loop([](const absl::Status&) {});
+    AsioLoop loop([](const absl::Status&) {});
     EXPECT_EQ(loop.run_until(kj::evalLater([] { return 7; })), 7);
   };
   std::thread other(one);
