@@ -54,6 +54,8 @@ struct ConnectOptions {
 
 class Network {
  public:
+  virtual ~Network() = default;
+
   // FailedPrecondition when the port cannot be had, with the remedy. Port 0: any that is free, see
   // Listener::address().
   virtual absl::StatusOr<std::unique_ptr<Listener>> listen(const Address& address,
@@ -62,9 +64,6 @@ class Network {
   // promise to give up.
   virtual kj::Promise<kj::Own<kj::AsyncIoStream>> connect(const Address& address,
                                                           ConnectOptions options) = 0;
-
- protected:
-  ~Network() = default;
 };
 
 }  // namespace grapevine::rpc

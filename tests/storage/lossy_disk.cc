@@ -1,17 +1,23 @@
 #include "tests/storage/lossy_disk.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <charconv>
+#include <chrono>
 #include <condition_variable>
 #include <cstring>
 #include <deque>
+#include <fstream>
 #include <mutex>
 #include <set>
 #include <thread>
 #include <utility>
 #include <vector>
 
+#include <fmt/format.h>
 #include <rocksdb/file_system.h>
+#include <rocksdb/system_clock.h>
 
 #include "storage/base/check.h"
 
@@ -383,12 +389,28 @@ IOStatus LossyDisk::Files::NewDirectory(const std::string& path, const IOOptions
   return IOStatus::OK();
 }
 
+// Time stands still: what RocksDB writes down of it is the same in every run.
+class StandingClock final : public rocksdb::SystemClockWrapper {
+ public:
+  using SystemClockWrapper::SystemClockWrapper;
+  const char* Name() const override { return "StandingClock"; }
+  std::uint64_t NowMicros() override { return kNowMicros; }
+  std::uint64_t NowNanos() override { return kNowMicros * 1'000; }
+  rocksdb::Status GetCurrentTime(std::int64_t* unix_time) override {
+    *unix_time = kNowMicros / 1'000'000;
+    return rocksdb::Status::OK();
+  }
+
+ private:
+  static constexpr std::uint64_t kNowMicros = 1'767'225'600'000'000;
+};
+
 // RocksDB's background work on one thread, so that it can be waited for.
 class LossyDisk::Background final : public rocksdb::EnvWrapper {
  public:
   explicit Background(rocksdb::Env* files) : EnvWrapper(files) {
     file_system_ = files->GetFileSystem();
-    system_clock_ = files->GetSystemClock();
+    system_clock_ = std::make_shared<StandingClock>(files->GetSystemClock());
     thread_ = std::thread([this] { work(); });
   }
   ~Background() override {
@@ -433,7 +455,14 @@ class LossyDisk::Background final : public rocksdb::EnvWrapper {
 
   void await_idle() {
     std::unique_lock lock(mutex_);
+    awaited_ = true;
+    wake_.notify_all();
     wake_.wait(lock, [this] { return jobs_.empty() && !working_; });
+    awaited_ = false;
+  }
+  void hold() {
+    const std::lock_guard lock(mutex_);
+    holder_ = fmt::format("/proc/self/task/{}/stat", ::gettid());
   }
 
  private:
@@ -449,6 +478,10 @@ class LossyDisk::Background final : public rocksdb::EnvWrapper {
     for (;;) {
       wake_.wait(lock, [this] { return ending_ || !jobs_.empty(); });
       if (jobs_.empty()) return;
+      if (!holder_.empty() && !awaited_ && !ending_ && !holder_sleeps()) {
+        wake_.wait_for(lock, std::chrono::microseconds(100));
+        continue;
+      }
       const Job job = jobs_.front();
       jobs_.pop_front();
       working_ = true;
@@ -460,8 +493,19 @@ class LossyDisk::Background final : public rocksdb::EnvWrapper {
     }
   }
 
+  // The one thing that it sleeps for is this thread. (Waiting for a processor or for memory is no sleep.)
+  bool holder_sleeps() const {
+    std::ifstream file(holder_);
+    std::string stat;
+    std::getline(file, stat);
+    const std::size_t name_end = stat.rfind(')');
+    return name_end != std::string::npos && stat.size() > name_end + 2 && stat[name_end + 2] == 'S';
+  }
+
   mutable std::mutex mutex_;
   std::condition_variable wake_;
+  std::string holder_;    // where its state is told; empty: nobody holds
+  bool awaited_ = false;  // by await_idle
   std::deque<Job> jobs_;
   bool working_ = false;
   bool ending_ = false;
@@ -479,6 +523,14 @@ LossyDisk::LossyDisk()
                    }} {}
 
 LossyDisk::~LossyDisk() = default;
+
+void LossyDisk::hold_background() {
+  background_->hold();
+}
+
+void LossyDisk::await_idle() const {
+  background_->await_idle();
+}
 
 LossyDisk::LogEnd LossyDisk::log_end(const std::string& directory) const {
   background_->await_idle();

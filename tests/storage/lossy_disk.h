@@ -42,6 +42,12 @@ class LossyDisk {
   LossyDisk& operator=(const LossyDisk&) = delete;
 
   RocksEnvironment* environment() { return &environment_; }
+  // Until nothing of RocksDB's background work is waiting or under way.
+  void await_idle() const;
+  // From now on background work is done only while the calling thread waits for it: in await_idle(),
+  // in any other call here, or somewhere in RocksDB. So nothing that this thread sees depends on how
+  // fast the other one is.
+  void hold_background();
 
   // Where the write-ahead log of a directory ends now. Whether this much of it is still there is
   // what decides which commits a crash leaves. Value.

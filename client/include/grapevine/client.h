@@ -65,7 +65,9 @@ struct Found {
 
 struct Written {
   WriteName dot;
-  std::string context;  // covers this write and all that it superseded
+  // Covers all that this write superseded, and the write itself, unless that would cover a sibling
+  // that the writer has not seen: so a write with this context never drops one unseen.
+  std::string context;
 };
 
 struct ReadOptions {

@@ -1,0 +1,84 @@
+#include "tests/simulation/machine.h"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "rpc/errors.h"
+
+namespace grapevine::simulation {
+namespace {
+
+// A timer as a promise.
+class Delay {
+ public:
+  Delay(kj::PromiseFulfiller<void>& fulfiller, SimulatedLoop& loop, Duration delay)
+      : fulfiller_(std::make_shared<kj::PromiseFulfiller<void>*>(&fulfiller)) {
+    loop.world().after(delay, loop.process(), [shared = fulfiller_] {
+      if (*shared != nullptr) (*shared)->fulfill();
+    });
+  }
+  ~Delay() { *fulfiller_ = nullptr; }
+  KJ_DISALLOW_COPY(Delay);
+
+ private:
+  const std::shared_ptr<kj::PromiseFulfiller<void>*> fulfiller_;
+};
+
+}  // namespace
+
+void SimulatedLoop::post(absl::AnyInvocable<void()> function) {
+  world_.after(Duration::zero(), process_, [this, function = std::move(function)]() mutable {
+    KJ_IF_MAYBE (exception, kj::runCatchingExceptions([&] { function(); })) {
+      taskFailed(kj::mv(*exception));
+    }
+  });
+}
+
+kj::Promise<void> SimulatedLoop::after(Duration delay) {
+  return kj::newAdaptedPromise<void, Delay>(*this, delay);
+}
+
+void SimulatedLoop::taskFailed(kj::Exception&& exception) {
+  world_.note(fmt::format("a task failed: {}", text_of(rpc::to_status(exception))));
+}
+
+void SimulatedDisk::run(std::function<void()> work, std::function<void()> done) {
+  written_ = std::max(written_, loop_.now()) + draw();
+  begin(written_, std::move(work), std::move(done));
+}
+
+void SimulatedDisk::run_read(std::function<void()> work, std::function<void()> done) {
+  begin(loop_.now() + draw(), std::move(work), std::move(done));
+}
+
+void SimulatedDisk::begin(Instant when, std::function<void()> work, std::function<void()> done) {
+  ++unreported_;
+  loop_.world().at(
+      when, loop_.process(),
+      [this, alive = alive_, work = std::move(work), done = std::move(done)]() mutable {
+        if (!*alive) return;
+        work();
+        work = nullptr;
+        done();
+        if (!*alive || --unreported_ > 0) return;
+        KJ_IF_MAYBE (fulfiller, wants_idle_) {
+          (*fulfiller)->fulfill();
+          wants_idle_ = nullptr;
+        }
+      });
+}
+
+kj::Promise<void> SimulatedDisk::when_idle() {
+  if (unreported_ == 0) return kj::READY_NOW;
+  auto idle = kj::newPromiseAndFulfiller<void>();
+  wants_idle_ = kj::mv(idle.fulfiller);
+  return kj::mv(idle.promise);
+}
+
+Duration SimulatedDisk::draw() {
+  const auto span = static_cast<std::uint64_t>((speed_.work_max - speed_.work_min).count());
+  return speed_.work_min + Duration(static_cast<std::int64_t>(random_.below(span + 1)));
+}
+
+}  // namespace grapevine::simulation

@@ -1,0 +1,121 @@
+// What the clients of a simulated cluster saw, and whether it may be so.
+//
+// Every value names the write that it is of, so each sibling that a read returns is a write that was
+// asked for. Checked when a read ends (N owners, W and R as the consistencies say):
+//
+//   known       a read with R + W > N knows of every write that was acknowledged before it began:
+//               the read's context covers its dot
+//   not lost    what a context covers and the siblings lack was superseded by some write that could:
+//               one whose context covers it, or of unknown outcome and with a context that may
+//   not back    no sibling is covered by the context of a write that the read must know of
+//   written     every sibling is the value of a write to that key, once
+//   one life    a dot names one write
+//   in order    where one client alone writes a key, each time with the context of its last write, and
+//               every outcome is known, no two siblings were written at one node
+//
+// and in the end, when all owners hold the same, of what they hold: known (whatever the consistency)
+// and not lost.
+//
+// Resource.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "client/include/grapevine/client.h"
+#include "storage/base/time.h"
+#include "storage/model/dot.h"
+#include "storage/model/token.h"
+#include "storage/model/version_vector.h"
+
+namespace grapevine::simulation {
+
+using WriteNumber = std::uint64_t;
+
+// The value of a write: its number, then bytes up to `size`.
+std::string value_of(WriteNumber number, std::size_t size);
+std::optional<WriteNumber> number_of(std::string_view value);
+
+struct WriteRecord {
+  WriteNumber number = 0;
+  std::string key;
+  bool removes = false;
+  Consistency consistency = Consistency::kQuorum;
+  std::optional<model::VersionVector> context;  // as given
+  bool expires = false;
+  Instant begun;
+  // Once it ended:
+  bool acknowledged = false;
+  bool refused = false;  // certainly not written
+  Instant ended;
+  std::optional<model::Dot> dot;    // also when a read told it
+  model::VersionVector covers;      // of an acknowledged one: the context that it got
+  mutable bool superseded = false;  // by an acknowledged write; found once, true for ever
+  bool may_be_lost = false;         // the only copies were on a disk that went back in time
+};
+
+class Records {
+ public:
+  Records(std::uint32_t partitions, std::size_t owners)
+      : partitioning_(partitions), owners_(owners) {}
+
+  WriteNumber begin_write(const Operation& operation, Instant now);
+  // What broke, in one sentence.
+  [[nodiscard]] std::optional<std::string> end_write(WriteNumber number,
+                                                     const absl::StatusOr<Written>& result,
+                                                     Instant now);
+  // A read of `key` that began at `begun`.
+  [[nodiscard]] std::optional<std::string> end_read(const std::string& key, Consistency consistency,
+                                                    Instant begun, const Found& found);
+  // What an owner holds of `key` in the end.
+  struct Held {
+    std::vector<std::pair<model::Dot, std::string>> versions;
+    model::VersionVector vector;
+  };
+  [[nodiscard]] std::optional<std::string> check_end(const std::string& key, const Held& held,
+                                                     Instant now);
+
+  // Owners went back to an older state; until they have caught up, quorums prove nothing.
+  void disks_went_back(Instant now) { back_since_ = now; }
+  void caught_up(Instant now);
+  bool went_back() const { return back_since_.has_value(); }
+  // Calls `visit` with each acknowledged write.
+  template <typename Visit>
+  void for_each_acknowledged(Visit visit) {
+    for (auto& record : writes_) {
+      if (record->acknowledged) visit(*record);
+    }
+  }
+
+  std::size_t writes() const { return writes_.size(); }
+  std::uint64_t acknowledged() const { return acknowledged_; }
+  std::uint64_t reads() const { return reads_; }
+  std::uint64_t siblings_seen() const { return siblings_seen_; }  // reads with more than one
+  const std::map<std::string, std::vector<WriteRecord*>>& keys() const { return by_key_; }
+
+ private:
+  std::size_t required(Consistency consistency) const;
+  std::optional<std::string> learn(WriteRecord& record, model::Dot dot);
+  std::optional<std::string> check_missing(const WriteRecord& lost, const std::string& who,
+                                           Instant until) const;
+  bool could_supersede(const WriteRecord& by, const WriteRecord& lost) const;
+
+  const model::Partitioning partitioning_;
+  const std::size_t owners_;
+  std::vector<std::unique_ptr<WriteRecord>> writes_;  // by number, from 1 on
+  std::map<std::string, std::vector<WriteRecord*>> by_key_;
+  std::map<std::pair<PartitionId, model::Dot>, WriteNumber> by_dot_;
+  std::optional<Instant> back_since_;
+  Instant caught_up_at_;
+  std::uint64_t acknowledged_ = 0;
+  std::uint64_t reads_ = 0;
+  std::uint64_t siblings_seen_ = 0;
+};
+
+}  // namespace grapevine::simulation

@@ -1,0 +1,174 @@
+#include "tests/simulation/simulated_client.h"
+
+#include <set>
+#include <utility>
+
+#include <fmt/format.h>
+
+namespace grapevine::simulation {
+
+namespace {
+
+// (A write that was tried again at another node may stand under two dots for as long as the two
+// nodes do not hear of each other: the later ones of the writer know but one of them.)
+bool conflict_within_one_node(const Found& found) {
+  std::set<NodeId> nodes;
+  for (const Sibling& sibling : found.siblings) {
+    if (!nodes.insert(ActorId{sibling.dot.actor}.node()).second) return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+struct SimulatedClient::Machinery {
+  Machinery(rpc::Loop& loop, const std::vector<rpc::Address>& nodes)
+      : pool(loop, nodes, {.connect_timeout = std::chrono::seconds(1), .client_name = "simulated"},
+             [this] { batcher.pump(); }),
+        batcher(loop, pool, {}) {}
+
+  client::Pool pool;
+  client::Batcher batcher;
+};
+
+SimulatedClient::SimulatedClient(World& world, Network& network, std::size_t index,
+                                 const std::vector<rpc::Address>& nodes, const Workload& workload,
+                                 Records& records, std::uint64_t seed,
+                                 std::function<void(std::string)> on_broken)
+    : world_(world),
+      records_(records),
+      workload_(workload),
+      random_(seed),
+      on_broken_(std::move(on_broken)),
+      own_key_(fmt::format("own{}", index + 1)),
+      time_(world),
+      loop_(world, network, time_, fmt::format("10.1.0.{}", index + 1),
+            fmt::format("client{}", index + 1)),
+      machinery_(std::make_unique<Machinery>(loop_, nodes)) {}
+
+SimulatedClient::~SimulatedClient() {
+  machinery_->batcher.close();
+}
+
+void SimulatedClient::start() {
+  loop_.post([this] {
+    machinery_->pool.start([](const absl::Status&) {});
+    call_later();
+  });
+}
+
+void SimulatedClient::call_later() {
+  const double pauses = 2 * random_.unit();
+  const auto pause =
+      static_cast<Duration::rep>(static_cast<double>(workload_.pause.count()) * pauses);
+  world_.after(Duration(pause), loop_.process(), [this] {
+    if (!calling_) return;
+    if (outstanding_ < workload_.outstanding_max) call();
+    call_later();
+  });
+}
+
+void SimulatedClient::broken(std::optional<std::string> what) {
+  if (what.has_value()) on_broken_(*std::move(what));
+}
+
+Consistency SimulatedClient::draw_consistency() {
+  const double drawn = random_.unit();
+  if (drawn < workload_.one) return Consistency::kOne;
+  return drawn < workload_.one + workload_.all ? Consistency::kAll : Consistency::kQuorum;
+}
+
+void SimulatedClient::call() {
+  if (random_.chance(0.1)) return call_own_key();
+  const std::size_t which = random_.chance(workload_.hot) ? 0 : random_.below(workload_.keys);
+  const std::string key =
+      which % 3 == 0 ? fmt::format("{{tag}}key{}", which) : fmt::format("key{}", which);
+  if (!random_.chance(workload_.writes)) return read(key, false);
+  std::optional<std::string> context;
+  if (random_.chance(workload_.with_empty_context)) {
+    context = "";
+  } else if (random_.chance(workload_.with_context)) {
+    const auto last = contexts_.find(key);
+    if (last != contexts_.end()) context = last->second;
+  }
+  if (random_.chance(workload_.removes)) {
+    write(Remove{key, draw_consistency(), std::move(context)}, false);
+  } else {
+    write(Put{key, {}, draw_consistency(), std::move(context), std::nullopt}, false);
+  }
+}
+
+void SimulatedClient::call_own_key() {
+  if (own_under_way_) return;
+  if (random_.chance(0.5)) return read(own_key_, true);
+  own_under_way_ = true;
+  write(Put{own_key_, {}, Consistency::kQuorum, own_context_, std::nullopt}, true);
+}
+
+void SimulatedClient::read(const std::string& key, bool own) {
+  const Consistency consistency = own ? Consistency::kQuorum : draw_consistency();
+  if (own) own_under_way_ = true;
+  begin(Get{key, consistency}, 0,
+        [this, key, consistency, own, begun = world_.now()](OperationResult result) {
+          if (own) own_under_way_ = false;
+          if (!result.ok()) return;
+          const Found& found = std::get<Found>(*result);
+          contexts_[key] = found.context;
+          broken(records_.end_read(key, consistency, begun, found));
+          if (!own) return;
+          if (own_certain_ && conflict_within_one_node(found)) {
+            broken(fmt::format("key '{}' has {} siblings, and its only writer knows no conflict",
+                               key, found.siblings.size()));
+          }
+          if (own_certain_) return;
+          own_context_ = found.context;  // whatever happened, it is known now
+        });
+}
+
+void SimulatedClient::write(Operation operation, bool own) {
+  const WriteNumber number = records_.begin_write(operation, world_.now());
+  if (auto* put = std::get_if<Put>(&operation)) {
+    const bool large = random_.chance(workload_.large);
+    put->value = value_of(number, large ? random_.below(workload_.large_bytes) : random_.below(60));
+  }
+  begin(std::move(operation), random_.next() | 1, [this, number, own](OperationResult result) {
+    absl::StatusOr<Written> written = absl::UnknownError("");
+    if (result.ok()) {
+      written = std::get<Written>(*result);
+    } else {
+      written = result.status();
+    }
+    if (own) {
+      own_under_way_ = false;
+      if (written.ok()) {
+        own_context_ = written->context;
+      } else if (absl::IsUnknown(written.status())) {
+        own_certain_ = false;
+      }
+    }
+    broken(records_.end_write(number, written, world_.now()));
+  });
+}
+
+void SimulatedClient::begin(Operation operation, std::uint64_t write_id,
+                            std::function<void(OperationResult)> done) {
+  auto pending = std::make_unique<client::Pending>();
+  pending->timeout = workload_.timeout;
+  pending->deadline = world_.now() + pending->timeout;
+  pending->write_id = write_id;
+  pending->operation = std::move(operation);
+  ++outstanding_;
+  ++calls_;
+  pending->done = [this, done = std::move(done)](OperationResult result) {
+    --outstanding_;
+    if (!result.ok()) {
+      ++failures_;
+      world_.note(fmt::format("a call failed: {}", std::string(text_of(result.status()))));
+    }
+    done(std::move(result));
+  };
+  machinery_->batcher.add(std::move(pending));
+  machinery_->batcher.pump();
+}
+
+}  // namespace grapevine::simulation

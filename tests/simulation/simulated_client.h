@@ -1,0 +1,87 @@
+// A client of a simulated cluster: the client library's own machinery on a simulated loop, and what
+// it is used for.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "client/batcher.h"
+#include "client/pool.h"
+#include "tests/simulation/machine.h"
+#include "tests/simulation/records.h"
+
+namespace grapevine::simulation {
+
+// What the clients of a run do. Value.
+struct Workload {
+  std::size_t keys = 10;                           // that all clients share
+  Duration pause = std::chrono::milliseconds(50);  // mean between two calls
+  std::size_t outstanding_max = 4;                 // calls of one client
+  double writes = 0.5;                             // of all calls
+  double removes = 0.2;                            // of the writes
+  double with_context = 0.4;  // of the writes: the last that was read of the key
+  double with_empty_context = 0.05;
+  double hot = 0.3;     // of the calls: the first key
+  double large = 0.02;  // of the values: up to large_bytes
+  std::size_t large_bytes = 6'000;
+  double one = 0.2;   // of the calls: consistency one
+  double all = 0.05;  // consistency all
+  std::chrono::milliseconds timeout{3'000};
+};
+
+// Resource. Begins to call at start(), ends when told. Reports what it saw to the records, and what
+// broke to `on_broken`.
+class SimulatedClient {
+ public:
+  SimulatedClient(World& world, Network& network, std::size_t index,
+                  const std::vector<rpc::Address>& nodes, const Workload& workload,
+                  Records& records, std::uint64_t seed, std::function<void(std::string)> on_broken);
+  ~SimulatedClient();
+  SimulatedClient(const SimulatedClient&) = delete;
+  SimulatedClient& operator=(const SimulatedClient&) = delete;
+
+  void start();
+  void stop_calling() { calling_ = false; }
+  std::size_t outstanding() const { return outstanding_; }
+  std::uint64_t calls() const { return calls_; }
+  std::uint64_t failures() const { return failures_; }
+
+ private:
+  struct Machinery;
+
+  void call_later();
+  void call();
+  void call_own_key();
+  void read(const std::string& key, bool own);
+  void write(Operation operation, bool own);
+  void begin(Operation operation, std::uint64_t write_id,
+             std::function<void(OperationResult)> done);
+  Consistency draw_consistency();
+  void broken(std::optional<std::string> what);
+
+  World& world_;
+  Records& records_;
+  const Workload& workload_;
+  Random random_;
+  const std::function<void(std::string)> on_broken_;
+  const std::string own_key_;
+  MachineTime time_;
+  SimulatedLoop loop_;
+  std::unique_ptr<Machinery> machinery_;
+  bool calling_ = true;
+  std::size_t outstanding_ = 0;
+  std::uint64_t calls_ = 0;
+  std::uint64_t failures_ = 0;
+  std::map<std::string, std::string> contexts_;  // the last read of each key
+  // Of the key that this client alone writes:
+  std::string own_context_;
+  bool own_under_way_ = false;
+  bool own_certain_ = true;  // every outcome so far is known
+};
+
+}  // namespace grapevine::simulation

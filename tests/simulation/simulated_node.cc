@@ -1,0 +1,122 @@
+#include "tests/simulation/simulated_node.h"
+
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "storage/base/check.h"
+
+namespace grapevine::simulation {
+
+SimulatedNode::SimulatedNode(World& world, Network& network, storage::LossyDisk& disk,
+                             std::size_t index, server::Config config, std::uint64_t seed,
+                             Report report)
+    : world_(world),
+      network_(network),
+      disk_(disk),
+      index_(index),
+      host_(host_of(index)),
+      config_(std::move(config)),
+      random_(seed),
+      report_(std::move(report)),
+      time_(world) {
+  config_.name = fmt::format("node{}", index + 1);
+  config_.data_dir = fmt::format("/node{}", index + 1);
+  config_.client_listen = {host_, kClientPort};
+  config_.peer_listen = {host_, kPeerPort};
+  config_.http_listen = {host_, kHttpPort};
+}
+
+SimulatedNode::~SimulatedNode() {
+  if (running()) drop();
+}
+
+void SimulatedNode::start() {
+  GRAPEVINE_CHECK(!running(), "the process runs already");
+  const std::uint64_t life = ++lives_;
+  network_.power_on(host_);
+  stopping_ = false;
+  loop_ = std::make_unique<SimulatedLoop>(world_, network_, time_, host_, config_.name);
+  // The process may end only outside of its own events.
+  const auto end = [this, life](absl::Status status) {
+    world_.after(Duration::zero(), nullptr, [this, life, status = std::move(status)] {
+      if (life != lives_ || !running()) return;
+      world_.note(fmt::format("{} ends: {}", name(), text_of(status)));
+      drop();
+      report_.on_ended(*this, status);
+    });
+  };
+  server::Machine machine;
+  machine.seed = random_.next();
+  machine.store.environment = disk_.environment();
+  machine.store.memtable_bytes = std::size_t{64} << 10;
+  machine.begin_life = [this](const std::string&) -> absl::StatusOr<storage::Life> {
+    return storage::Life{fmt::format("machine {}", index_), fmt::format("boot {}", boots_),
+                         fmt::format("directory {}", directories_)};
+  };
+  machine.make_disk = [this](rpc::Loop&) -> std::unique_ptr<server::Disk> {
+    return std::make_unique<SimulatedDisk>(*loop_, disk_speed_, random_.next());
+  };
+  machine.on_fatal = [this, end](const absl::Status& status) {
+    // From here on the real process does nothing more.
+    loop_->process()->stopped_until = Instant{Duration::max()};
+    disk_.freeze(config_.data_dir);
+    end(status);
+  };
+  auto node = server::Node::start(*loop_, config_, std::move(machine));
+  GRAPEVINE_CHECK(node.ok(), "a simulated node does not start");
+  node_ = *std::move(node);
+  loop_->post([this, end] {
+    loop_->spawn(node_->opened().then([end](absl::Status status) {
+      if (!status.ok() && !absl::IsCancelled(status)) end(std::move(status));
+    }));
+  });
+}
+
+// The objects go; on the disk nothing happens.
+void SimulatedNode::drop() {
+  disk_.freeze(config_.data_dir);
+  loop_->process()->gone = true;
+  node_.reset();
+  loop_.reset();
+  disk_.thaw(config_.data_dir);
+}
+
+void SimulatedNode::stop() {
+  stopping_ = true;
+  const std::uint64_t life = lives_;
+  loop_->post([this, life] {
+    loop_->spawn(node_->stop().then([this, life] {
+      world_.after(Duration::zero(), nullptr, [this, life] {
+        if (life != lives_ || !running()) return;
+        world_.note(fmt::format("{} has stopped", name()));
+        loop_->process()->gone = true;
+        node_.reset();
+        loop_.reset();
+      });
+    }));
+  });
+}
+
+void SimulatedNode::kill() {
+  drop();
+}
+
+void SimulatedNode::lose_power() {
+  network_.power_off(host_);
+  if (running()) drop();
+  disk_.lose_power(config_.data_dir, random_);
+  ++boots_;
+}
+
+void SimulatedNode::freeze_for(Duration duration) {
+  loop_->process()->stopped_until = world_.now() + duration;
+}
+
+void SimulatedNode::restore(const storage::LossyDisk::Image& image) {
+  if (running()) drop();
+  disk_.place(config_.data_dir, image);
+  ++directories_;
+}
+
+}  // namespace grapevine::simulation

@@ -1,0 +1,84 @@
+// One machine of a simulated cluster with the real node on it, over all the lives of its process.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "server/node.h"
+#include "tests/simulation/machine.h"
+#include "tests/simulation/network.h"
+#include "tests/simulation/world.h"
+#include "tests/storage/lossy_disk.h"
+
+namespace grapevine::simulation {
+
+// Resource. Starts and ends of its process happen in events of the world, never inside the process's
+// own.
+class SimulatedNode {
+ public:
+  static constexpr std::uint16_t kClientPort = 4740;
+  static constexpr std::uint16_t kPeerPort = 4741;
+  static constexpr std::uint16_t kHttpPort = 4742;
+
+  struct Report {
+    // The process ended by itself: it could not open its directory, or could not go on.
+    std::function<void(SimulatedNode&, const absl::Status&)> on_ended;
+  };
+
+  // `config`: names, ports, directory and seeds are filled in here. `hosts`: of all machines.
+  SimulatedNode(World& world, Network& network, storage::LossyDisk& disk, std::size_t index,
+                server::Config config, std::uint64_t seed, Report report);
+  ~SimulatedNode();
+  SimulatedNode(const SimulatedNode&) = delete;
+  SimulatedNode& operator=(const SimulatedNode&) = delete;
+
+  static std::string host_of(std::size_t index) { return "10.0.0." + std::to_string(index + 1); }
+  const std::string& host() const { return host_; }
+  const std::string& name() const { return config_.name; }
+  std::size_t index() const { return index_; }
+  const std::string& directory() const { return config_.data_dir; }
+
+  // REQUIRES of all that follow: running() or not, as the words say.
+  void start();
+  void stop();        // SIGTERM: ends by itself a moment later
+  void kill();        // SIGKILL
+  void lose_power();  // what was not synced is lost, in part; goes dark until start()
+  void freeze_for(Duration duration);  // SIGSTOP … SIGCONT
+  // Another directory, which holds this; another boot of the machine.
+  void restore(const storage::LossyDisk::Image& image);
+
+  bool running() const { return node_ != nullptr; }
+  bool stopping() const { return stopping_; }
+  bool serving() const { return running() && !stopping_ && !node_->opening(); }
+  bool ready() const { return serving() && node_->not_ready_because().empty(); }
+  server::Node& node() { return *node_; }
+  const server::Node& node() const { return *node_; }
+
+  MachineTime& time() { return time_; }
+  DiskSpeed& disk_speed() { return disk_speed_; }
+  std::uint64_t lives() const { return lives_; }
+
+ private:
+  void drop();
+
+  World& world_;
+  Network& network_;
+  storage::LossyDisk& disk_;
+  const std::size_t index_;
+  const std::string host_;
+  server::Config config_;
+  Random random_;
+  const Report report_;
+  MachineTime time_;
+  DiskSpeed disk_speed_;
+  std::uint64_t boots_ = 1;
+  std::uint64_t directories_ = 1;
+  std::uint64_t lives_ = 0;
+  bool stopping_ = false;
+  std::unique_ptr<SimulatedLoop> loop_;
+  std::unique_ptr<server::Node> node_;
+};
+
+}  // namespace grapevine::simulation
