@@ -6,6 +6,7 @@
 
 #include "absl/container/flat_hash_set.h"
 #include "rpc/errors.h"
+#include "rpc/lateness.h"
 #include "storage/base/check.h"
 
 namespace grapevine::client {
@@ -122,7 +123,9 @@ void Batcher::send(std::unique_ptr<Batch> owned, NodeLink& link) {
   }
   const capnp::MessageSize hint{words, 0};
   if (wire::Writer::Client* writer = link.writer(); writer != nullptr) {
-    send_request(batch, writer->executeRequest(hint));
+    auto request = writer->executeRequest(hint);
+    request.setSentMs(rpc::sent_ms(loop_.now()));
+    send_request(batch, kj::mv(request));
   } else {
     send_request(batch, link.reader().readRequest(hint));
   }

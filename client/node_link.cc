@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "rpc/errors.h"
+#include "rpc/lateness.h"
 
 namespace grapevine::client {
 
@@ -68,6 +69,7 @@ kj::Promise<void> NodeLink::log_in(kj::Own<kj::AsyncIoStream> stream) {
   auto request = connection_->bootstrap<wire::Login>().loginRequest();
   request.setProtocol(kProtocolVersion);
   request.setClientName(options_.client_name.c_str());
+  request.setSentMs(rpc::sent_ms(loop_.now()));
   return request.send().then([this](capnp::Response<wire::Login::LoginResults>&& response) {
     const absl::Status status = to_status(response.getStatus());
     if (!status.ok()) {

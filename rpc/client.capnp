@@ -9,9 +9,11 @@ $Cxx.namespace("grapevine::rpc::wire");
 const protocolVersion :UInt32 = 1;
 
 interface Login {
-  login @0 (protocol :UInt32, clientName :Text) -> (status :Common.Status, reader :Reader, writer :Writer,
+  login @0 (protocol :UInt32, clientName :Text, sentMs :UInt64) -> (status :Common.Status, reader :Reader, writer :Writer,
       admin :Admin, node :NodeInfo);
-  # Hands out what this connection may do; a capability that is not granted is null.
+  # Hands out what this connection may do; a capability that is not granted is null. `sentMs`, here and in `execute`: when
+  # this was sent, by a clock of the client that never goes back, from any origin; 0: not told. A node that sees by it
+  # that a request lay somewhere until its time was over does nothing and answers `unavailable`.
 }
 
 struct NodeInfo {
@@ -90,7 +92,7 @@ interface Reader {
 }
 
 interface Writer extends(Reader) {
-  execute @0 (operations :List(Operation), timeoutMs :UInt32) -> (results :List(Result));
+  execute @0 (operations :List(Operation), timeoutMs :UInt32, sentMs :UInt64) -> (results :List(Result));
   # Any operations, at most 65,536 and 64 MiB. Each succeeds or fails alone; operations on one key are done in order.
 }
 

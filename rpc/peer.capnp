@@ -12,6 +12,7 @@ struct Hello {
   partitions @1 :UInt32;
   replicationFactor @2 :UInt32;
   member @3 :Common.Member;
+  sentMs @4 :UInt64;           # by the sender's clock that never goes back; 0: not told
 }
 
 interface Greeting {
@@ -34,8 +35,10 @@ interface Peer {
   read @3 (keys :List(Data), headsOnly :Bool) -> (results :List(ReadResult));
   # The filled entries of these keys, in order.
 
-  forward @4 (operations :List(Client.Operation), timeoutMs :UInt32) -> (results :List(Client.Result));
-  # Coordinates operations of a node that does not own their keys. Never forwarded again.
+  forward @4 (operations :List(Client.Operation), timeoutMs :UInt32, sentMs :UInt64)
+      -> (results :List(Client.Result));
+  # Coordinates operations of a node that does not own their keys. Never forwarded again; not done when it lay somewhere
+  # until its time was over (`sentMs`, as in Hello).
 
   forwardScan @5 (partition :UInt32, prefix :Data, limit :UInt32, afterKey :Data, resumes :Bool, values :Bool)
       -> (status :Common.Status, items :List(Client.ScanItem), more :Bool, lastSeen :Data);

@@ -6,6 +6,7 @@
 #include <spdlog/spdlog.h>
 
 #include "rpc/errors.h"
+#include "rpc/lateness.h"
 #include "server/admin_service.h"
 #include "server/node.h"
 #include "storage/base/limits.h"
@@ -41,14 +42,14 @@ void check_batch(capnp::List<wire::Operation>::Reader operations) {
 
 template <typename Results>
 kj::Promise<void> answer_operations(Node& node, capnp::List<wire::Operation>::Reader operations,
-                                    std::uint32_t timeout_ms, Results results) {
+                                    Duration timeout, Results results) {
   rpc::throw_if_error(node.may_serve());
   check_batch(operations);
   std::vector<Operation> asked;
   asked.reserve(operations.size());
   for (const auto operation : operations) asked.push_back(read(operation));
   return node.coordination()
-      .execute(std::move(asked), /*may_forward=*/true, timeout_of(timeout_ms))
+      .execute(std::move(asked), /*may_forward=*/true, timeout)
       .then([results = kj::mv(results)](std::vector<OperationAnswer> answers) mutable {
         auto out = results.initResults(static_cast<unsigned>(answers.size()));
         for (unsigned i = 0; i < out.size(); ++i) write(answers[i], out[i]);
@@ -66,7 +67,7 @@ class ReaderService : public virtual wire::Reader::Server {
       kj::throwFatalException(rpc::to_exception(absl::FailedPreconditionError(
           "a reader may only get; log in with a credential that may write")));
     }
-    return answer_operations(node_, params.getOperations(), params.getTimeoutMs(),
+    return answer_operations(node_, params.getOperations(), timeout_of(params.getTimeoutMs()),
                              context.getResults());
   }
 
@@ -102,13 +103,19 @@ class ReaderService : public virtual wire::Reader::Server {
 
 class WriterService final : public wire::Writer::Server, public ReaderService {
  public:
-  using ReaderService::ReaderService;
+  WriterService(Node& node, const rpc::Lateness& lateness)
+      : ReaderService(node), lateness_(lateness) {}
 
   kj::Promise<void> execute(ExecuteContext context) override {
     const auto params = context.getParams();
-    return answer_operations(node_, params.getOperations(), params.getTimeoutMs(),
-                             context.getResults());
+    const auto left = lateness_.left_of(timeout_of(params.getTimeoutMs()), params.getSentMs(),
+                                        node_.loop().now());
+    rpc::throw_if_error(left.status());
+    return answer_operations(node_, params.getOperations(), *left, context.getResults());
   }
+
+ private:
+  rpc::Lateness lateness_;
 };
 
 class LoginService final : public wire::Login::Server {
@@ -132,7 +139,9 @@ class LoginService final : public wire::Login::Server {
     spdlog::debug("client {} from {} logged in", view(params.getClientName()),
                   rpc::to_string(peer_.address));
     results.setReader(kj::heap<ReaderService>(node_));
-    results.setWriter(kj::heap<WriterService>(node_));
+    rpc::Lateness lateness;
+    lateness.of(params.getSentMs(), node_.loop().now());
+    results.setWriter(kj::heap<WriterService>(node_, lateness));
     results.setAdmin(make_admin(node_));
     node_.fill_info(results.initNode());
     return kj::READY_NOW;

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "rpc/errors.h"
+#include "rpc/lateness.h"
 
 namespace grapevine::server {
 namespace {
@@ -118,6 +119,7 @@ kj::Promise<PeerReply> Coordination::carry_out(wire::Peer::Client peer, const Pe
   auto operations = request.initOperations(static_cast<unsigned>(forward.operations.size()));
   for (unsigned i = 0; i < operations.size(); ++i) write(forward.operations[i], operations[i]);
   request.setTimeoutMs(timeout_ms(forward.deadline, loop_.now()));
+  request.setSentMs(rpc::sent_ms(loop_.now()));
   return request.send().then([](auto&& reply) -> PeerReply {
     ForwardReply answer;
     for (const auto result : reply.getResults()) answer.answers.push_back(read(result));

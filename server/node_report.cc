@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include "rpc/lateness.h"
 #include "server/node.h"
 #include "storage/base/version.h"
 
@@ -31,6 +32,7 @@ void Node::fill_hello(wire::Hello::Builder out) const {
   out.setCluster(config_.cluster_name);
   out.setPartitions(config_.partitions);
   out.setReplicationFactor(config_.replication_factor);
+  out.setSentMs(rpc::sent_ms(loop_.now()));
   write(cluster_->members().self(), out.initMember());
 }
 

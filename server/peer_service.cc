@@ -8,6 +8,7 @@
 
 #include "gossip/responder.h"
 #include "rpc/errors.h"
+#include "rpc/lateness.h"
 #include "server/node.h"
 #include "server/off_loop.h"
 #include "storage/base/limits.h"
@@ -19,7 +20,8 @@ constexpr std::size_t kReadKeysMax = kBatchOperationsMax;
 
 class PeerService final : public wire::Peer::Server {
  public:
-  PeerService(Node& node, NodeId caller) : node_(node), caller_(caller) {}
+  PeerService(Node& node, NodeId caller, const rpc::Lateness& lateness)
+      : node_(node), caller_(caller), lateness_(lateness) {}
 
   kj::Promise<void> sync(SyncContext context) override {
     std::vector<gossip::MemberRecord> records;
@@ -94,12 +96,14 @@ class PeerService final : public wire::Peer::Server {
 
   kj::Promise<void> forward(ForwardContext context) override {
     const auto params = context.getParams();
+    const auto left = lateness_.left_of(std::chrono::milliseconds(params.getTimeoutMs()),
+                                        params.getSentMs(), node_.loop().now());
+    rpc::throw_if_error(left.status());
     std::vector<Operation> operations;
     for (const auto operation : params.getOperations())
       operations.push_back(server::read(operation));
     return node_.coordination()
-        .execute(std::move(operations), /*may_forward=*/false,
-                 std::chrono::milliseconds(params.getTimeoutMs()))
+        .execute(std::move(operations), /*may_forward=*/false, *left)
         .then([context](std::vector<OperationAnswer> answers) mutable {
           auto results = context.getResults();
           write(answers, [&](unsigned count) { return results.initResults(count); });
@@ -244,6 +248,7 @@ class PeerService final : public wire::Peer::Server {
 
   Node& node_;
   const NodeId caller_;
+  rpc::Lateness lateness_;
   const gossip::ResponderLimits limits_;
 };
 
@@ -263,7 +268,9 @@ class GreetingService final : public wire::Greeting::Server {
       return kj::READY_NOW;
     }
     const gossip::MemberRecord caller = server::read(me.getMember());
-    results.setPeer(kj::heap<PeerService>(node_, caller.id));
+    rpc::Lateness lateness;
+    lateness.of(me.getSentMs(), node_.loop().now());
+    results.setPeer(kj::heap<PeerService>(node_, caller.id, lateness));
     node_.cluster().on_call(caller.id, {caller});
     return kj::READY_NOW;
   }

@@ -87,8 +87,10 @@ std::optional<std::string> Records::learn(WriteRecord& record, model::Dot dot) {
 }
 
 std::optional<std::string> Records::end_write(WriteNumber number,
-                                              const absl::StatusOr<Written>& result, Instant now) {
+                                              const absl::StatusOr<Written>& result,
+                                              bool tried_again, Instant now) {
   WriteRecord& record = *writes_[number - 1];
+  record.tried_again = tried_again;
   record.ended = now;
   if (!result.ok()) {
     record.refused = !absl::IsUnknown(result.status());
@@ -105,6 +107,8 @@ std::optional<std::string> Records::end_write(WriteNumber number,
 
 bool Records::could_supersede(const WriteRecord& by, const WriteRecord& lost) const {
   if (&by == &lost || by.refused) return false;
+  if (by.tried_again && !by.context.has_value() && lost.ended < by.begun + attempt_time_)
+    return true;
   if (by.acknowledged) return by.covers.covers(*lost.dot);
   return !by.context.has_value() || by.context->covers(*lost.dot);
 }
@@ -114,7 +118,7 @@ std::optional<std::string> Records::check_missing(const WriteRecord& lost, const
   if (lost.removes || lost.expires || lost.may_be_lost || lost.superseded) return std::nullopt;
   for (const WriteRecord* by : by_key_.at(lost.key)) {
     if (by->begun > until || !could_supersede(*by, lost)) continue;
-    lost.superseded = by->acknowledged;
+    lost.superseded = by->acknowledged && by->covers.covers(*lost.dot);
     return std::nullopt;
   }
   return fmt::format(

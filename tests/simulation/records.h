@@ -6,12 +6,14 @@
 //   known       a read with R + W > N knows of every write that was acknowledged before it began:
 //               the read's context covers its dot
 //   not lost    what a context covers and the siblings lack was superseded by some write that could:
-//               one whose context covers it, or of unknown outcome and with a context that may
+//               one whose context covers it, or of unknown outcome and with a context that may, or
+//               one without a context that was tried again, for as long as a first attempt of it may
+//               still arrive
 //   not back    no sibling is covered by the context of a write that the read must know of
 //   written     every sibling is the value of a write to that key, once
 //   one life    a dot names one write
 //   in order    where one client alone writes a key, each time with the context of its last write, and
-//               every outcome is known, no two siblings were written at one node
+//               each was sent once and its outcome is known, there is one sibling at most
 //
 // and in the end, when all owners hold the same, of what they hold: known (whatever the consistency)
 // and not lost.
@@ -53,6 +55,7 @@ struct WriteRecord {
   // Once it ended:
   bool acknowledged = false;
   bool refused = false;  // certainly not written
+  bool tried_again = false;
   Instant ended;
   std::optional<model::Dot> dot;    // also when a read told it
   model::VersionVector covers;      // of an acknowledged one: the context that it got
@@ -62,14 +65,15 @@ struct WriteRecord {
 
 class Records {
  public:
-  Records(std::uint32_t partitions, std::size_t owners)
-      : partitioning_(partitions), owners_(owners) {}
+  // `attempt_time`: for how long after its beginning a call may still be carried out.
+  Records(std::uint32_t partitions, std::size_t owners, Duration attempt_time)
+      : partitioning_(partitions), owners_(owners), attempt_time_(attempt_time) {}
 
   WriteNumber begin_write(const Operation& operation, Instant now);
   // What broke, in one sentence.
   [[nodiscard]] std::optional<std::string> end_write(WriteNumber number,
                                                      const absl::StatusOr<Written>& result,
-                                                     Instant now);
+                                                     bool tried_again, Instant now);
   // A read of `key` that began at `begun`.
   [[nodiscard]] std::optional<std::string> end_read(const std::string& key, Consistency consistency,
                                                     Instant begun, const Found& found);
@@ -108,6 +112,7 @@ class Records {
 
   const model::Partitioning partitioning_;
   const std::size_t owners_;
+  const Duration attempt_time_;
   std::vector<std::unique_ptr<WriteRecord>> writes_;  // by number, from 1 on
   std::map<std::string, std::vector<WriteRecord*>> by_key_;
   std::map<std::pair<PartitionId, model::Dot>, WriteNumber> by_dot_;

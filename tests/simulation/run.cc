@@ -10,7 +10,7 @@
 
 #include "tests/simulation/log_tap.h"
 #include "tests/simulation/records.h"
-#include "tests/simulation/rocksdb_chance.h"
+#include "tests/storage/rocksdb_chance.h"
 #include "tests/simulation/simulated_client.h"
 #include "tests/simulation/simulated_node.h"
 
@@ -25,6 +25,8 @@ constexpr Duration kFormTime = seconds(30);
 constexpr Duration kHealTime = seconds(180);
 constexpr std::size_t kOwners = 3;
 constexpr std::size_t kSeeds = 3;
+// By how much a node may underrate how late a request is.
+constexpr Duration kGreetTime = server::PeerLinks::kGreetTime;
 
 Duration draw(Random& random, Duration from, Duration to) {
   return from + Duration(static_cast<Duration::rep>(
@@ -113,7 +115,7 @@ Run::Run(const RunOptions& options)
   world_.keep_trace(options.trace);
   world_.keep_steps(options.steps);
   disk_.hold_background();
-  seed_rocksdb(static_cast<std::uint32_t>(world_.random().next()));
+  storage::seed_rocksdb(static_cast<std::uint32_t>(world_.random().next()));
   world_.settle_with([this] { disk_.await_idle(); });
   if (options.faults.has_value()) {
     level_ = *options.faults;
@@ -142,7 +144,9 @@ void Run::make_nodes() {
   config_.cache_bytes = std::size_t{1} << 20;
   config_.dot_log_bytes = random_.chance(0.5) ? std::size_t{1} << 20 : std::size_t{2'000};
   config_.scrub_keys = random_.chance(0.5) ? 100 : 0;
-  records_ = std::make_unique<Records>(config_.partitions, std::min(count, kOwners));
+  workload_.timeout = milliseconds(500 + static_cast<int>(random_.below(4'500)));
+  records_ = std::make_unique<Records>(config_.partitions, std::min(count, kOwners),
+                                       workload_.timeout + kGreetTime);
   for (std::size_t i = 0; i < count; ++i) {
     server::Config config = config_;
     for (std::size_t seed = 0; seed < std::min(count, kSeeds); ++seed) {
@@ -167,7 +171,6 @@ void Run::make_clients() {
   workload_.hot = 0.5 * random_.unit();
   workload_.large = random_.chance(0.3) ? 0.1 : 0;
   workload_.large_bytes = random_.chance(0.2) ? 300'000 : 6'000;
-  workload_.timeout = milliseconds(500 + static_cast<int>(random_.below(4'500)));
   const std::size_t count = 1 + random_.below(4);
   for (std::size_t i = 0; i < count; ++i) {
     std::vector<rpc::Address> addresses;

@@ -1,6 +1,5 @@
 #include "tests/simulation/simulated_client.h"
 
-#include <set>
 #include <utility>
 
 #include <fmt/format.h>
@@ -9,14 +8,25 @@ namespace grapevine::simulation {
 
 namespace {
 
-// (A write that was tried again at another node may stand under two dots for as long as the two
-// nodes do not hear of each other: the later ones of the writer know but one of them.)
-bool conflict_within_one_node(const Found& found) {
-  std::set<NodeId> nodes;
-  for (const Sibling& sibling : found.siblings) {
-    if (!nodes.insert(ActorId{sibling.dot.actor}.node()).second) return true;
+std::string described(const client::Pending& call, const OperationResult& result) {
+  std::string text = fmt::format("{} '{}' at {}: ", client::verb_of(call.operation),
+                                 client::key_of(call.operation), call.node);
+  const auto add_dot = [&](const WriteName& dot) {
+    text += fmt::format(" {:x}:{}", dot.actor, dot.counter);
+  };
+  if (const auto* put = std::get_if<Put>(&call.operation)) {
+    text += fmt::format("({}) ", number_of(put->value).value_or(0));
   }
-  return false;
+  if (!result.ok()) return text + std::string(text_of(result.status()));
+  if (const auto* written = std::get_if<Written>(&*result)) {
+    add_dot(written->dot);
+  } else {
+    for (const Sibling& sibling : std::get<Found>(*result).siblings) {
+      add_dot(sibling.dot);
+      text += fmt::format("({})", number_of(sibling.value).value_or(0));
+    }
+  }
+  return text;
 }
 
 }  // namespace
@@ -108,7 +118,7 @@ void SimulatedClient::call_own_key() {
 void SimulatedClient::read(const std::string& key, bool own) {
   const Consistency consistency = own ? Consistency::kQuorum : draw_consistency();
   if (own) own_under_way_ = true;
-  begin(Get{key, consistency}, 0,
+  begin(Get{key, consistency}, 0, own,
         [this, key, consistency, own, begun = world_.now()](OperationResult result) {
           if (own) own_under_way_ = false;
           if (!result.ok()) return;
@@ -116,7 +126,7 @@ void SimulatedClient::read(const std::string& key, bool own) {
           contexts_[key] = found.context;
           broken(records_.end_read(key, consistency, begun, found));
           if (!own) return;
-          if (own_certain_ && conflict_within_one_node(found)) {
+          if (own_certain_ && found.siblings.size() > 1) {
             broken(fmt::format("key '{}' has {} siblings, and its only writer knows no conflict",
                                key, found.siblings.size()));
           }
@@ -131,7 +141,7 @@ void SimulatedClient::write(Operation operation, bool own) {
     const bool large = random_.chance(workload_.large);
     put->value = value_of(number, large ? random_.below(workload_.large_bytes) : random_.below(60));
   }
-  begin(std::move(operation), random_.next() | 1, [this, number, own](OperationResult result) {
+  begin(std::move(operation), random_.next() | 1, own, [this, number, own](OperationResult result) {
     absl::StatusOr<Written> written = absl::UnknownError("");
     if (result.ok()) {
       written = std::get<Written>(*result);
@@ -146,11 +156,11 @@ void SimulatedClient::write(Operation operation, bool own) {
         own_certain_ = false;
       }
     }
-    broken(records_.end_write(number, written, world_.now()));
+    broken(records_.end_write(number, written, tried_again_, world_.now()));
   });
 }
 
-void SimulatedClient::begin(Operation operation, std::uint64_t write_id,
+void SimulatedClient::begin(Operation operation, std::uint64_t write_id, bool own,
                             std::function<void(OperationResult)> done) {
   auto pending = std::make_unique<client::Pending>();
   pending->timeout = workload_.timeout;
@@ -159,12 +169,13 @@ void SimulatedClient::begin(Operation operation, std::uint64_t write_id,
   pending->operation = std::move(operation);
   ++outstanding_;
   ++calls_;
-  pending->done = [this, done = std::move(done)](OperationResult result) {
+  pending->done = [this, own, &sent = *pending, done = std::move(done)](OperationResult result) {
     --outstanding_;
-    if (!result.ok()) {
-      ++failures_;
-      world_.note(fmt::format("a call failed: {}", std::string(text_of(result.status()))));
-    }
+    // Tried again, it may stand under two dots, of which its writer's next context knows but one.
+    if (own && sent.maybe_written) own_certain_ = false;
+    tried_again_ = sent.maybe_written;
+    if (world_.traces()) world_.say(described(sent, result));
+    if (!result.ok()) ++failures_;
     done(std::move(result));
   };
   machinery_->batcher.add(std::move(pending));

@@ -59,7 +59,7 @@ class SimulatedClient {
   void call_own_key();
   void read(const std::string& key, bool own);
   void write(Operation operation, bool own);
-  void begin(Operation operation, std::uint64_t write_id,
+  void begin(Operation operation, std::uint64_t write_id, bool own,
              std::function<void(OperationResult)> done);
   Consistency draw_consistency();
   void broken(std::optional<std::string> what);
@@ -77,11 +77,12 @@ class SimulatedClient {
   std::size_t outstanding_ = 0;
   std::uint64_t calls_ = 0;
   std::uint64_t failures_ = 0;
+  bool tried_again_ = false;                     // the call that is ending
   std::map<std::string, std::string> contexts_;  // the last read of each key
   // Of the key that this client alone writes:
   std::string own_context_;
   bool own_under_way_ = false;
-  bool own_certain_ = true;  // every outcome so far is known
+  bool own_certain_ = true;  // every write so far was sent once, and its outcome is known
 };
 
 }  // namespace grapevine::simulation

@@ -66,6 +66,7 @@ class World {
   void note(std::string_view line);
   void say(std::string_view line);  // the same, but not part of the hash
   void keep_trace(bool keep) { keep_trace_ = keep; }
+  bool traces() const { return keep_trace_; }
   const std::vector<std::string>& trace() const { return trace_; }
   void mix(std::string_view bytes);  // into the hash
   // Of every event and every byte that was delivered: equal for equal runs.

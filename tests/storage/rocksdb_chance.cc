@@ -1,4 +1,4 @@
-#include "tests/simulation/rocksdb_chance.h"
+#include "tests/storage/rocksdb_chance.h"
 
 // As RocksDB's util/random.h has it: one number of 32 bits, from 1 to 2^31 - 2.
 namespace rocksdb {
@@ -20,7 +20,7 @@ Random* Random::GetTLSInstance() {
 }
 }  // namespace rocksdb
 
-namespace grapevine::simulation {
+namespace grapevine::storage {
 
 void seed_rocksdb(std::uint32_t seed) {
   constexpr std::uint32_t kMask = 0x7fffffff;
@@ -28,4 +28,4 @@ void seed_rocksdb(std::uint32_t seed) {
   rocksdb::Random::GetTLSInstance()->seed = masked == 0 || masked == kMask ? 1 : masked;
 }
 
-}  // namespace grapevine::simulation
+}  // namespace grapevine::storage

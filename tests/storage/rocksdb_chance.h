@@ -8,8 +8,8 @@
 
 #include <cstdint>
 
-namespace grapevine::simulation {
+namespace grapevine::storage {
 
 void seed_rocksdb(std::uint32_t seed);
 
-}  // namespace grapevine::simulation
+}  // namespace grapevine::storage
