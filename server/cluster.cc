@@ -73,37 +73,39 @@ void Cluster::make(gossip::Membership::Call call) {
   auto late = loop_.after(kProbeTime).then([]() -> std::vector<gossip::MemberRecord> {
     kj::throwFatalException(rpc::to_exception(absl::UnavailableError("no answer in time")));
   });
-  tasks_.spawn(
-      links_.reach(call.address, call.to)
-          .then([records = std::move(call.records)](wire::Peer::Client peer) {
-            auto request = peer.syncRequest();
-            auto out = request.initMembers(static_cast<unsigned>(records.size()));
-            for (unsigned i = 0; i < out.size(); ++i) write(records[i], out[i]);
-            return request.send();
-          })
-          .then([](auto&& reply) {
-            std::vector<gossip::MemberRecord> answered;
-            for (const auto member : reply.getMembers()) answered.push_back(read(member));
-            return answered;
-          })
-          .exclusiveJoin(kj::mv(late))
-          .then(
-              [this, number = call.number, to = call.to,
-               begun = loop_.now()](std::vector<gossip::MemberRecord> answered) {
-                membership_.on_reply(number, answered, loop_.now());
-                drain();
-                if (to.has_value()) handlers_.on_told(*to, begun);
-              },
-              [this, number = call.number, address = call.address](kj::Exception&& exception) {
-                const absl::Status status = rpc::to_status(exception);
-                if (absl::IsFailedPrecondition(status)) {
-                  spdlog::error("{}", text_of(status));
-                } else {
-                  spdlog::debug("probe of {}: {}", address, text_of(status));
-                }
-                membership_.on_failure(number, loop_.now());
-                drain();
-              }));
+  tasks_.spawn(links_.reach(call.address, call.to)
+                   .then([records = std::move(call.records)](wire::Peer::Client peer) {
+                     auto request = peer.syncRequest();
+                     auto out = request.initMembers(static_cast<unsigned>(records.size()));
+                     for (unsigned i = 0; i < out.size(); ++i) write(records[i], out[i]);
+                     return request.send();
+                   })
+                   .then([](auto&& reply) {
+                     std::vector<gossip::MemberRecord> answered;
+                     for (const auto member : reply.getMembers()) answered.push_back(read(member));
+                     return answered;
+                   })
+                   .exclusiveJoin(kj::mv(late))
+                   .then(
+                       [this, number = call.number, to = call.to,
+                        begun = loop_.now()](std::vector<gossip::MemberRecord> answered) {
+                         membership_.on_reply(number, answered, loop_.now());
+                         drain();
+                         if (to.has_value()) handlers_.on_told(*to, begun);
+                       },
+                       [this, number = call.number, to = call.to,
+                        address = call.address](kj::Exception&& exception) {
+                         const absl::Status status = rpc::to_status(exception);
+                         if (absl::IsFailedPrecondition(status)) {
+                           spdlog::error("{}", text_of(status));
+                         } else {
+                           spdlog::debug("probe of {}: {}", address, text_of(status));
+                         }
+                         membership_.on_failure(number, loop_.now());
+                         // The link may lead nowhere, with nobody to say so: the next probe dials anew.
+                         if (to.has_value() && !membership_.up(*to)) links_.drop(*to);
+                         drain();
+                       }));
 }
 
 void Cluster::recompute_owners() {

@@ -17,7 +17,7 @@ class LogTap {
  public:
   LogTap(World& world, bool wanted) : before_(spdlog::default_logger()) {
     auto logger = std::make_shared<spdlog::logger>("simulation", std::make_shared<Sink>(world));
-    logger->set_level(wanted ? spdlog::level::info : spdlog::level::off);
+    logger->set_level(wanted ? spdlog::level::debug : spdlog::level::off);
     spdlog::set_default_logger(std::move(logger));
   }
   ~LogTap() { spdlog::set_default_logger(before_); }

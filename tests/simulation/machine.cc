@@ -28,8 +28,11 @@ class Delay {
 }  // namespace
 
 void SimulatedLoop::post(absl::AnyInvocable<void()> function) {
-  world_.after(Duration::zero(), process_, [this, function = std::move(function)]() mutable {
-    KJ_IF_MAYBE (exception, kj::runCatchingExceptions([&] { function(); })) {
+  posted_.push_back(std::move(function));
+  world_.after(Duration::zero(), process_, [this] {
+    auto next = std::move(posted_.front());
+    posted_.pop_front();
+    KJ_IF_MAYBE (exception, kj::runCatchingExceptions([&] { next(); })) {
       taskFailed(kj::mv(*exception));
     }
   });
@@ -54,19 +57,20 @@ void SimulatedDisk::run_read(std::function<void()> work, std::function<void()> d
 
 void SimulatedDisk::begin(Instant when, std::function<void()> work, std::function<void()> done) {
   ++unreported_;
-  loop_.world().at(
-      when, loop_.process(),
-      [this, alive = alive_, work = std::move(work), done = std::move(done)]() mutable {
-        if (!*alive) return;
-        work();
-        work = nullptr;
-        done();
-        if (!*alive || --unreported_ > 0) return;
-        KJ_IF_MAYBE (fulfiller, wants_idle_) {
-          (*fulfiller)->fulfill();
-          wants_idle_ = nullptr;
-        }
-      });
+  const std::uint64_t number = ++last_number_;
+  works_.emplace(number, Work{std::move(work), std::move(done)});
+  loop_.world().at(when, loop_.process(), [this, alive = alive_, number] {
+    if (!*alive) return;
+    Work next = std::move(works_.extract(number).mapped());
+    next.work();
+    next.work = nullptr;
+    next.done();
+    if (!*alive || --unreported_ > 0) return;
+    KJ_IF_MAYBE (fulfiller, wants_idle_) {
+      (*fulfiller)->fulfill();
+      wants_idle_ = nullptr;
+    }
+  });
 }
 
 kj::Promise<void> SimulatedDisk::when_idle() {

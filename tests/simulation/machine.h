@@ -2,7 +2,9 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <utility>
@@ -63,6 +65,7 @@ class SimulatedLoop final : public rpc::Loop, private kj::TaskSet::ErrorHandler 
   const TimeSource& time_;
   const ProcessPointer process_;
   const std::unique_ptr<rpc::Network> network_;
+  std::deque<absl::AnyInvocable<void()>> posted_;
   kj::TaskSet tasks_{*this};
 };
 
@@ -93,6 +96,12 @@ class SimulatedDisk final : public server::Disk {
   Random random_;
   const std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
   Instant written_;  // when the last work of run() is done
+  struct Work {
+    std::function<void()> work;
+    std::function<void()> done;
+  };
+  std::map<std::uint64_t, Work> works_;  // in the order in which they were asked for
+  std::uint64_t last_number_ = 0;
   std::size_t unreported_ = 0;
   kj::Maybe<kj::Own<kj::PromiseFulfiller<void>>> wants_idle_;
 };

@@ -18,14 +18,18 @@ class Network::Side : public std::enable_shared_from_this<Side> {
  public:
   using ReadFulfiller = kj::PromiseFulfiller<size_t>;
 
-  Side(Network& network, std::string host, ProcessPointer process)
-      : network_(network), host_(std::move(host)), process_(std::move(process)) {}
+  Side(Network& network, std::string host, std::string other_host, ProcessPointer process)
+      : network_(network),
+        host_(std::move(host)),
+        other_host_(std::move(other_host)),
+        process_(std::move(process)),
+        vanishes_(network.random_.chance(kVanishes)) {}
 
   static std::pair<SidePointer, SidePointer> pair(Network& network, std::string near,
                                                   ProcessPointer near_process, std::string far,
                                                   ProcessPointer far_process) {
-    auto a = std::make_shared<Side>(network, std::move(near), std::move(near_process));
-    auto b = std::make_shared<Side>(network, std::move(far), std::move(far_process));
+    auto a = std::make_shared<Side>(network, near, far, std::move(near_process));
+    auto b = std::make_shared<Side>(network, far, near, std::move(far_process));
     a->other_ = b;
     b->other_ = a;
     network.add(a);
@@ -112,10 +116,10 @@ class Network::Side : public std::enable_shared_from_this<Side> {
 
   // The way from here to `to` is open again.
   void try_again(const std::string& to) {
-    const SidePointer other = other_.lock();
-    if (other == nullptr || other->host_ != to) return;
+    if (other_host_ != to) return;
     for (Packet& packet : under_way_packets_) packet.due = schedule(kRetransmit);
-    if (broken_ && !stream_gone_) other->learn_of_reset();
+    const SidePointer other = other_.lock();
+    if (broken_ && !stream_gone_ && other != nullptr) other->learn_of_reset();
   }
 
   const std::string& host() const { return host_; }
@@ -143,11 +147,12 @@ class Network::Side : public std::enable_shared_from_this<Side> {
   }
 
   void arrive() {
-    const SidePointer other = other_.lock();
-    if (under_way_packets_.empty() || broken_ || silent_ || other == nullptr) return;
+    if (under_way_packets_.empty() || broken_ || silent_) return;
     const Packet& next = under_way_packets_.front();
     if (next.due > network_.world_.now()) return;
-    if (!network_.open(host_, other->host_) || network_.dark(other->host_)) {
+    const SidePointer other = other_.lock();
+    const bool known = other != nullptr && !other->silent_ && !other->broken_;
+    if (!network_.open(host_, other_host_) || network_.dark(other_host_) || (!known && vanishes_)) {
       // It waits; whoever heals the cut tries again.
       const Instant give_up = next.sent + kGiveUp;
       if (network_.world_.now() >= give_up) {
@@ -157,7 +162,7 @@ class Network::Side : public std::enable_shared_from_this<Side> {
       }
       return;
     }
-    if (other->silent_ || other->broken_) {  // nobody there knows this connection
+    if (!known) {  // nobody there knows this connection, and says so
       network_.world_.after(network_.draw_delay(0), nullptr,
                             [self = shared_from_this()] { self->break_down_in_process(); });
       return;
@@ -213,6 +218,7 @@ class Network::Side : public std::enable_shared_from_this<Side> {
 
   Network& network_;
   const std::string host_;
+  const std::string other_host_;
   const ProcessPointer process_;
   std::weak_ptr<Side> other_;
 
@@ -226,6 +232,7 @@ class Network::Side : public std::enable_shared_from_this<Side> {
   bool at_end_ = false;
   Read* read_ = nullptr;
 
+  const bool vanishes_;  // what is sent when nobody knows the connection any more
   bool broken_ = false;
   bool silent_ = false;
   bool stream_gone_ = false;

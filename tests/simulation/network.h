@@ -4,7 +4,7 @@
 // A lost packet is what it is under TCP: a longer delay (kRetransmit, doubled for each further
 // loss). What is sent into a cut waits for the cut to heal; kGiveUp after it was sent the connection
 // breaks, at the sender's end first. A machine without power answers nothing; back again it answers
-// old connections with a reset. A process that is gone had its connections ended in order by its
+// old connections with a reset, but for a few, which something on the way swallows. A process that is gone had its connections ended in order by its
 // kernel. A dial into silence fails when its time is over, one to a port that nobody listens on
 // after a round trip.
 //
@@ -34,6 +34,7 @@ class Network {
   static constexpr Duration kRetransmit = std::chrono::milliseconds(200);
   static constexpr Duration kGiveUp = std::chrono::seconds(20);
   static constexpr std::size_t kWindowBytes = std::size_t{256} * 1024;
+  static constexpr double kVanishes = 0.1;  // of the connections: no reset finds its way
   static constexpr std::uint64_t kBytesPerSecond = std::uint64_t{100} << 20;
 
   // What a way from one machine to another is like. Value.

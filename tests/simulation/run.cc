@@ -33,6 +33,16 @@ Duration draw(Random& random, Duration from, Duration to) {
                     random.below(static_cast<std::uint64_t>((to - from).count()) + 1)));
 }
 
+std::string shown(const model::Clock& clock) {
+  std::string text = "{";
+  for (const auto& [actor, counters] : clock.actors()) {
+    text += fmt::format(" {:x}:", actor.value);
+    text += clock.closed(actor) ? "closed" : fmt::format("1..{}", counters.base());
+    for (const auto& more : counters.above()) text += fmt::format(",{}..{}", more.first, more.last);
+  }
+  return text + " }";
+}
+
 class Run {
  public:
   explicit Run(const RunOptions& options);
@@ -473,8 +483,8 @@ std::string Run::not_equal_because() const {
         const storage::View& mine = live(*a, id);
         const storage::View& theirs = live(*b, id);
         if (mine.clock() != theirs.clock()) {
-          return fmt::format("clocks of {} and {} differ in partition {}", a->name(), b->name(),
-                             id.value);
+          return fmt::format("clocks of {} and {} differ in partition {}: {} and {}", a->name(),
+                             b->name(), id.value, shown(mine.clock()), shown(theirs.clock()));
         }
         if (mine.tree().root().sum != theirs.tree().root().sum) {
           return fmt::format("digests of {} and {} differ in partition {}", a->name(), b->name(),
