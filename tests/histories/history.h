@@ -28,6 +28,9 @@
 
 namespace grapevine::histories {
 
+inline constexpr std::uint64_t kBackgroundNode = 99;  // wrote what was there, and has ended
+std::string name_of(model::Dot dot);
+
 // Everything that a step chooses it draws from its own seed: the others do not change when it is
 // left out. Value.
 struct Step {

@@ -1,0 +1,167 @@
+// What must always hold, and what in the end.
+#include <iterator>
+
+#include <fmt/format.h>
+#include <xxhash.h>
+
+#include "tests/histories/history.h"
+
+namespace grapevine::histories {
+namespace {
+
+constexpr std::size_t kHealRoundsMax = 12;
+
+}  // namespace
+
+// ---- what must always hold ----
+
+void History::check(std::size_t at, bool trees) {
+  if (broken_.has_value()) return;
+  if (!replicas_[at]->fatal().empty()) {
+    return broken(fmt::format("replica {}: {}", at, text_of(replicas_[at]->fatal().front())));
+  }
+  for (const std::string& key : keys_) check_key(at, key);
+  for (std::size_t other = 0; other < replicas_.size(); ++other) {
+    if (other != at) check_pair(at, other);
+  }
+  if (trees) {
+    const auto result = storage::trees_are_true(replicas_[at]->store());
+    if (!result) broken(fmt::format("replica {}: {}", at, result.message()));
+  }
+}
+
+void History::check_key(std::size_t at, const std::string& key) {
+  const storage::Store& store = replicas_[at]->store();
+  const PartitionId partition = store.partitioning().of(key);
+  const model::Clock& clock = store.live(partition).clock();
+  const Reached reached = replicas_[at]->reached(key);
+  const auto entry = store.load(key, model::Values::kWith);
+  if (!entry.ok()) return broken(fmt::format("replica {}: {}", at, text_of(entry.status())));
+  Reached superseded;
+  for (std::size_t i = 0; i < events_.size(); ++i) {
+    if (reached[i]) superseded |= events_[i].past;
+  }
+  std::size_t live = 0;
+  for (std::size_t i = 0; i < events_.size(); ++i) {
+    const Event& event = events_[i];
+    if (event.key != key) continue;
+    const bool maximal = reached[i] && !superseded[i] && event.value.has_value();
+    const model::Version* const version = entry->find(event.dot);
+    live += version != nullptr ? 1 : 0;
+    const auto says = [&](const char* what) {
+      broken(fmt::format("replica {}, key {}, write {} {}", at, key, name_of(event.dot), what));
+    };
+    if (maximal && version == nullptr) says("is lost (I1)");
+    if (!maximal && version != nullptr) says("came back (I1)");
+    if (version != nullptr && version->value != event.value) says("has another value (I1)");
+    const bool claimed = entry->vector.covers(event.dot) || clock.contains(event.dot);
+    if (!reached[i] && claimed) says("is claimed and never came (I2)");
+    if (reached[i] && !entry->vector.covers(event.dot)) says("came and is forgotten (I1)");
+  }
+  if (live != entry->versions.size()) {
+    broken(fmt::format("replica {}, key {}: a version that nobody wrote (I1)", at, key));
+  }
+  const std::uint64_t state = clock.hash() ^ live;
+  trace_hash_ = XXH3_64bits_withSeed(&state, sizeof state, trace_hash_);
+}
+
+void History::check_pair(std::size_t at, std::size_t other) {
+  for (const PartitionId id : replicas_[at]->partitions()) {
+    const storage::View& mine = replicas_[at]->store().live(id);
+    const storage::View& theirs = replicas_[other]->store().live(id);
+    const bool certified = mine.tree().root().unquiet == 0 && theirs.tree().root().unquiet == 0 &&
+                           mine.clock() == theirs.clock();
+    if (certified && mine.tree().root().sum != theirs.tree().root().sum) {
+      broken(fmt::format("replicas {} and {}: equal clocks, other versions (I3)", at, other));
+    }
+  }
+}
+
+// ---- the end ----
+
+void History::heal() {
+  Random random(plan_.seed);
+  while (!conversations_.empty() && !broken_.has_value()) move_exchanges(random);
+  bool all_proven = false;
+  for (std::size_t round = 0; round < kHealRoundsMax && !all_proven && !broken_.has_value();
+       ++round) {
+    all_proven = true;
+    for (std::size_t a = 0; a < replicas_.size(); ++a) {
+      for (std::size_t b = 0; b < replicas_.size() && !broken_.has_value(); ++b) {
+        if (a == b) continue;
+        time_.advance(std::chrono::seconds(1));
+        const gossip::ExchangeReport report =
+            gossip::push_pull(*replicas_[a], *replicas_[b], options_);
+        went_well(report.status, "an exchange in the end");
+        all_proven = all_proven && report.proven_equal;
+        check(a, false);
+        check(b, false);
+      }
+    }
+    for (std::size_t at = 0; at < replicas_.size(); ++at) {
+      went_well(replicas_[at]->upkeep_all(), "upkeep");
+    }
+  }
+  if (!all_proven) broken("not all pairs are proven equal in the end");
+  if (!broken_.has_value()) close_gaps();
+  if (!broken_.has_value()) check_end();
+}
+
+// R8: what nobody holds any more counts as seen, of every actor that has ended.
+void History::close_gaps() {
+  for (const auto& ending : replicas_) {
+    storage::Store& store = ending->store();
+    const NodeId node = store.node();
+    const auto last = std::prev(actors_.upper_bound(ActorId::of(node, ActorId::kEpochMax)));
+    // Epochs that were drawn may have gone back: what came after must end, too.
+    if (store.actor() < *last) {
+      while (store.actor() <= *last && went_well(store.renew_actor(), "renewing the actor")) {
+      }
+    }
+    close_up_to(node, store.actor().epoch() - 1);
+  }
+  close_up_to(NodeId{kBackgroundNode}, 1);
+  for (const auto& replica : replicas_) {
+    went_well(replica->upkeep_all(), "upkeep");
+  }
+}
+
+void History::close_up_to(NodeId node, std::uint64_t epoch) {
+  if (epoch == 0) return;
+  for (const PartitionId id : replicas_.front()->partitions()) {
+    for (const auto& replica : replicas_) {
+      const model::Clock before = replica->store().live(id).clock();
+      went_well(replica->close_actors(id, node, epoch), "closing");
+      counts_.closed_gaps += before == replica->store().live(id).clock() ? 0U : 1U;
+    }
+  }
+}
+
+void History::check_end() {
+  using Contents = std::vector<std::pair<std::string, model::Entry>>;
+  std::vector<Contents> contents;
+  for (std::size_t at = 0; at < replicas_.size(); ++at) {
+    Contents& mine = contents.emplace_back();
+    const storage::Store& store = replicas_[at]->store();
+    for (const PartitionId id : replicas_[at]->partitions()) {
+      const storage::View& view = store.live(id);
+      went_well(view.scan(view.range(), std::nullopt, model::Values::kWith,
+                          [&](std::string_view key, model::Entry entry) {
+                            mine.emplace_back(key, std::move(entry));
+                            return true;
+                          }),
+                "scanning");
+      if (view.tree().root().unquiet > 0) broken("an entry is not quiet in the end (I4)");
+      if (view.clock() != replicas_.front()->store().live(id).clock()) {
+        broken("clocks are not the same in the end");
+      }
+    }
+    for (const auto& [key, entry] : mine) {
+      if (entry.versions.empty()) broken("an entry without live versions is left (I4)");
+    }
+    if (mine != contents.front()) broken("contents are not the same in the end");
+    const auto trees = storage::trees_are_true(store);
+    if (!trees) broken(fmt::format("replica {}: {}", at, trees.message()));
+  }
+}
+}  // namespace grapevine::histories

@@ -1,0 +1,244 @@
+// What nodes and their users do.
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "tests/histories/history.h"
+
+namespace grapevine::histories {
+namespace {
+
+constexpr std::size_t kRecent = 12;  // reads and attempts that are taken up again
+
+}  // namespace
+
+// ---- users ----
+
+History::Read History::read_at(std::size_t at, const std::string& key) {
+  const auto entry = replicas_[at]->store().load(key, model::Values::kWithout);
+  if (!went_well(entry.status(), "reading")) return {key, {}, {}};
+  return {key, entry->vector, replicas_[at]->reached(key)};
+}
+
+void History::read(Random& random) {
+  const std::size_t at = any_replica(random);
+  reads_.push_back(read_at(at, any_key(random)));
+  note(fmt::format("{} reads {}", at, reads_.back().key));
+}
+
+History::Attempt History::draw_attempt(std::size_t at, Random& random) {
+  if (!attempts_.empty() && random.chance(0.1)) {
+    const std::size_t recent = std::min(attempts_.size(), kRecent);
+    return attempts_[attempts_.size() - 1 - random.below(recent)];
+  }
+  Attempt attempt;
+  attempt.key = any_key(random);
+  attempt.write_id = ++last_write_id_;
+  if (random.chance(0.7)) attempt.value = fmt::format("value {}", attempt.write_id);
+  const double how = random.unit();
+  if (how < 0.6 && !reads_.empty()) {
+    const std::size_t recent = std::min(reads_.size(), kRecent);
+    const Read& seen = reads_[reads_.size() - 1 - random.below(recent)];
+    attempt.key = seen.key;
+    attempt.context = seen.context;
+    attempt.seen = seen.seen;
+  } else if (how < 0.7) {
+    const Read seen = read_at(at, attempt.key);
+    attempt.context = seen.context;
+    attempt.seen = seen.seen;
+  } else if (how < 0.85) {
+    attempt.context.emplace();  // it has seen nothing
+  }
+  return attempt;
+}
+
+void History::write(Random& random) {
+  write_at(any_replica(random), random);
+}
+
+void History::write_at(std::size_t at, Random& random) {
+  const std::uint64_t operations = 1 + (random.chance(0.2) ? random.below(3) : 0);
+  if (events_.size() + operations > gossip::kEventsMax) return;
+  StoredReplica& replica = *replicas_[at];
+  touched_.insert(at);
+  std::vector<Attempt> asked;
+  for (std::uint64_t i = 0; i < operations; ++i) asked.push_back(draw_attempt(at, random));
+  auto batch = replica.store().begin();
+  if (!went_well(batch.status(), "beginning a batch")) return;
+  std::vector<Event> fresh;
+  std::vector<Read> next_reads;
+  ReachedByKey reached;
+  for (const Attempt& attempt : asked) {
+    Reached& known = reached.try_emplace(attempt.key, replica.reached(attempt.key)).first->second;
+    const auto outcome =
+        (*batch)->write({attempt.key, attempt.value, attempt.context,
+                         WallTime{static_cast<std::int64_t>(attempt.write_id)}, attempt.write_id});
+    if (!outcome.ok()) {
+      went_well(outcome.status(), "writing");
+      note(fmt::format("{} fails to write {}", at, attempt.key));
+      return;
+    }
+    const PartitionId partition = replica.store().partitioning().of(attempt.key);
+    const bool reissued = issued_.contains({partition, outcome->dot});
+    Reached before = attempt.context.has_value() ? attempt.seen : known;
+    std::size_t number = events_.size() + fresh.size();
+    const auto of_attempt = [&](const Event& event) {
+      return event.partition == partition && event.dot == outcome->dot;
+    };
+    const auto old = std::find_if(events_.begin(), events_.end(), of_attempt);
+    const auto same_batch = std::find_if(fresh.begin(), fresh.end(), of_attempt);
+    const Event* const earlier = old != events_.end()        ? &*old
+                                 : same_batch != fresh.end() ? &*same_batch
+                                                             : nullptr;
+    if (earlier != nullptr) {
+      const bool recognised = earlier->key == attempt.key && earlier->write_id == attempt.write_id;
+      if (!recognised) {
+        broken(fmt::format("replica {} issued dot {} twice", at, name_of(outcome->dot)));
+        return;
+      }
+      number = old != events_.end()
+                   ? static_cast<std::size_t>(old - events_.begin())
+                   : events_.size() + static_cast<std::size_t>(same_batch - fresh.begin());
+      ++counts_.retries_recognised;
+    } else if (reissued) {
+      broken(fmt::format("replica {} issued dot {} twice", at, name_of(outcome->dot)));
+      return;
+    } else {
+      fresh.push_back(
+          {partition, outcome->dot, attempt.key, attempt.value, attempt.write_id, before});
+      known |= before;
+      known.set(number);
+    }
+    note(fmt::format("{} {} {} as {}{}", at, attempt.value.has_value() ? "writes" : "deletes",
+                     attempt.key, name_of(outcome->dot),
+                     !attempt.context.has_value()       ? ""
+                     : attempt.context->items().empty() ? ", blind"
+                                                        : ", with a context"));
+    // The writer's next context. It may also cover writes that it has not seen and that are
+    // superseded here already: what such a context knows no set of events says.
+    Reached covered;
+    const auto cover = [&](std::size_t e, const Event& event) {
+      covered[e] = event.key == attempt.key && known[e] && outcome->seen.covers(event.dot);
+    };
+    for (std::size_t e = 0; e < events_.size(); ++e) cover(e, events_[e]);
+    for (std::size_t e = 0; e < fresh.size(); ++e) cover(events_.size() + e, fresh[e]);
+    Reached seen = before;
+    if (outcome->seen.covers(outcome->dot)) seen.set(number);
+    if ((covered & ~seen).none() && (earlier == nullptr || attempt.context.has_value())) {
+      next_reads.push_back({attempt.key, outcome->seen, seen});
+    }
+  }
+  auto committed = replica.store().commit(*std::move(batch));
+  if (!went_well(committed.status(), "committing")) return;
+  for (Event& event : fresh) {
+    issued_.insert({event.partition, event.dot});
+    events_.push_back(std::move(event));
+  }
+  replica.committed(committed->number, reached);
+  for (Read& read : next_reads) reads_.push_back(std::move(read));
+  for (Attempt& attempt : asked) attempts_.push_back(std::move(attempt));
+  for (std::size_t to = 0; to < replicas_.size(); ++to) {
+    if (to == at || random.chance(loss_)) continue;
+    mail_.push_back({to, committed->to_replicate, reached});
+  }
+}
+
+void History::deliver(Random& random) {
+  if (!mail_.empty()) deliver_mail(random.below(mail_.size()), random);
+}
+
+void History::deliver_mail(std::size_t which, Random& random) {
+  const bool again = random.chance(0.1);  // it will come once more
+  Mail mail = mail_[which];
+  if (!again) mail_.erase(mail_.begin() + static_cast<std::ptrdiff_t>(which));
+  touched_.insert(mail.to);
+  ++counts_.messages;
+  note(fmt::format("{} receives {} entries, {} first", mail.to, mail.entries.size(),
+                   mail.entries.front().key));
+  went_well(replicas_[mail.to]->receive(mail.entries, mail.reached), "receiving");
+}
+
+// ---- exchanges ----
+
+void History::begin_exchange(Random& random) {
+  const std::size_t at = any_replica(random);
+  const std::size_t other = other_than(at, random);
+  note(fmt::format("{} begins an exchange with {}", at, other));
+  conversations_.push_back(
+      std::make_unique<gossip::Conversation>(*replicas_[at], *replicas_[other], options_));
+}
+
+// A few messages, whichever they are; now and then one is lost.
+void History::move_exchanges(Random& random) {
+  for (std::uint64_t moves = 1 + random.below(4); moves > 0 && !conversations_.empty(); --moves) {
+    const std::size_t which = random.below(conversations_.size());
+    gossip::Conversation& conversation = *conversations_[which];
+    const std::size_t at = index_of(conversation.initiator());
+    const std::size_t other = index_of(conversation.responder());
+    touched_.insert(at);
+    if (conversation.under_way() > 0) {
+      const std::size_t message = random.below(conversation.under_way());
+      const bool lost = random.chance(0.02);
+      note(fmt::format("{} message {} of the exchange of {} with {}",
+                       lost ? "lost:" : "moves:", message, at, other));
+      if (lost) {
+        conversation.lose(message);
+      } else {
+        conversation.move(message);
+      }
+      if (auto states = conversation.take_states()) {
+        conversations_.push_back(std::make_unique<gossip::Conversation>(
+            *replicas_[other], *replicas_[at], *std::move(states), options_));
+      }
+    }
+    if (conversations_[which]->under_way() == 0) finish(which);
+  }
+}
+
+void History::finish(std::size_t which) {
+  const gossip::Conversation& over = *conversations_[which];
+  if (!over.done()) broken("an exchange waits for nothing and is not done");
+  const gossip::ExchangeReport& report = over.report();
+  counts_.delta_pulls += report.delta_pulls;
+  counts_.digest_pulls += report.digest_pulls;
+  counts_.equal_roots += report.equal_roots;
+  counts_.clocks_adopted += report.clocks_adopted;
+  counts_.in_flight += report.in_flight;
+  counts_.regained += over.asked<gossip::FetchRequest>();
+  counts_.splits += over.asked<gossip::SplitRequest>();
+  if (report.damage_suspected > 0) broken("damage suspected where there is none (I3)");
+  if (over.views_open() > 0) broken("a view is left open");
+  conversations_.erase(conversations_.begin() + static_cast<std::ptrdiff_t>(which));
+}
+
+// ---- time ----
+
+void History::let_time_pass(Random& random) {
+  time_.advance(std::chrono::milliseconds(50 + random.below(300)));
+  note("time passes");
+}
+
+void History::forget_dots(Random& random) {
+  const std::size_t at = any_replica(random);
+  replicas_[at]->store().forget_dot_logs();
+  note(fmt::format("{} forgets its dot logs", at));
+}
+
+void History::upkeep(Random& random) {
+  upkeep_at(any_replica(random), random);
+}
+
+void History::upkeep_at(std::size_t at, Random& random) {
+  touched_.insert(at);
+  note(fmt::format("{} does upkeep", at));
+  const auto more = replicas_[at]->store().upkeep(1 + random.below(50));
+  // What was not in memory is read beside, and used the next time.
+  if (went_well(more.status(), "upkeep") && *more && random.chance(0.5)) replicas_[at]->sync();
+}
+
+void History::sync(Random& random) {
+  const std::size_t at = any_replica(random);
+  replicas_[at]->sync();
+  note(fmt::format("{} syncs", at));
+}
+}  // namespace grapevine::histories
