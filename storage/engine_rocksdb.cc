@@ -279,15 +279,17 @@ std::optional<std::string> Engine::damage() const {
 }
 
 absl::Status Engine::load_actors() {
-  const absl::Status status = scan_meta(kMetaActor, [&](std::string_view bytes) -> absl::Status {
-    model::ByteReader in(bytes);
-    const ActorId actor{in.fixed64()};
-    if (!in.done() || actors_.index_of(actor) != actors_stored_) {
-      return absl::DataLossError("metadata: the table of actors is malformed");
-    }
-    ++actors_stored_;
-    return absl::OkStatus();
-  });
+  const absl::Status status =
+      scan_meta(kMetaActor, [&](std::string_view key, std::string_view bytes) -> absl::Status {
+        model::ByteReader in(bytes);
+        const ActorId actor{in.fixed64()};
+        if (!in.done() || key != meta_key(kMetaActor, actors_stored_) ||
+            actors_.index_of(actor) != actors_stored_) {
+          return absl::DataLossError("metadata: the table of actors is malformed");
+        }
+        ++actors_stored_;
+        return absl::OkStatus();
+      });
   return status;
 }
 
@@ -416,10 +418,11 @@ absl::StatusOr<Total> Engine::add_up(const model::TokenRange& range, const Momen
 }
 
 absl::Status Engine::scan_meta(
-    char kind, const std::function<absl::Status(std::string_view bytes)>& visit) const {
+    char kind,
+    const std::function<absl::Status(std::string_view key, std::string_view bytes)>& visit) const {
   const std::unique_ptr<rocksdb::Iterator> at(db_->NewIterator({}, families_.meta));
   for (at->Seek(rocksdb::Slice(&kind, 1)); at->Valid() && at->key()[0] == kind; at->Next()) {
-    GRAPEVINE_RETURN_IF_ERROR(visit(view(at->value())));
+    GRAPEVINE_RETURN_IF_ERROR(visit(view(at->key()), view(at->value())));
   }
   return from_rocksdb(at->status(), fmt::format("{}: scanning metadata", directory_));
 }

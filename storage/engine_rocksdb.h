@@ -107,8 +107,9 @@ class Engine {
   // What the entries of `range` add up to, every value read and checked, past the cache. Any thread.
   absl::StatusOr<Total> add_up(const model::TokenRange& range, const Moment& at,
                                const model::Digester& digester) const;
-  absl::Status scan_meta(char kind,
-                         const std::function<absl::Status(std::string_view bytes)>& visit) const;
+  absl::Status scan_meta(
+      char kind,
+      const std::function<absl::Status(std::string_view key, std::string_view bytes)>& visit) const;
 
   // Calls `visit` with each note of an expiry, earliest first, until it returns false.
   using VisitExpired =

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "storage/backup.h"
+#include "storage/base/planted_flaws.h"
 #include "storage/damage.h"
 #include "storage/engine_rocksdb.h"
 #include "storage/identity.h"
@@ -35,6 +36,12 @@ absl::StatusOr<std::unique_ptr<Store>> Store::open(StoreOptions options, Executo
                                                    std::function<void(absl::Status)> on_fatal) {
   GRAPEVINE_RETURN_IF_ERROR(check_restored(options.directory, options.environment));
   const std::string directory = options.directory;
+  if (options.salvage) {
+    StoreOptions as_it_is = options;
+    as_it_is.salvage = false;
+    auto opened = open(std::move(as_it_is), executor, time, random, on_fatal);
+    if (!absl::IsDataLoss(opened.status())) return opened;
+  }
   auto engine = Engine::open(options);
   if (!engine.ok()) return in_directory(directory, engine.status());
   std::unique_ptr<Store> store(
@@ -85,7 +92,8 @@ absl::StatusOr<Store::Past> Store::recover_identity(Random& random) {
   if (life_bytes.has_value()) {
     GRAPEVINE_ASSIGN_OR_RETURN(last, LifeRecord::decode(*life_bytes));
   }
-  const Memory memory = memory_of(last, options_.life);
+  // Where files were repaired the identity itself may be an older one.
+  const Memory memory = options_.salvage ? Memory::kElsewhere : memory_of(last, options_.life);
   kept_actor_ = memory == Memory::kWhole;
   from_elsewhere_ = memory == Memory::kElsewhere;
   GRAPEVINE_ASSIGN_OR_RETURN(const ActorId actor, next_actor(identity.actor, memory, random));
@@ -121,21 +129,22 @@ absl::Status Store::recover_clocks() {
                                engine_->get_meta(meta_key(kMetaSuspect, partition->id.value)));
     partition->suspect = mark.has_value();
   }
-  return engine_->scan_meta(kMetaJournal, [&](std::string_view bytes) -> absl::Status {
-    GRAPEVINE_ASSIGN_OR_RETURN(const JournalRecord record, JournalRecord::decode(bytes));
-    if (record.sequence > journal_sequence_) {
-      journal_sequence_ = record.sequence;
-      total_ = record.total;
-    }
-    for (const PlacedDot& placed : record.dots) {
-      if (placed.partition.value >= partitions_.size()) {
-        return absl::DataLossError("a journal record names a partition that does not exist");
-      }
-      Partition& partition = *partitions_[placed.partition.value];
-      if (partition.clock.add(placed.dot)) partition.clock_changed = true;
-    }
-    return absl::OkStatus();
-  });
+  return engine_->scan_meta(
+      kMetaJournal, [&](std::string_view, std::string_view bytes) -> absl::Status {
+        GRAPEVINE_ASSIGN_OR_RETURN(const JournalRecord record, JournalRecord::decode(bytes));
+        if (record.sequence > journal_sequence_) {
+          journal_sequence_ = record.sequence;
+          total_ = record.total;
+        }
+        for (const PlacedDot& placed : record.dots) {
+          if (placed.partition.value >= partitions_.size()) {
+            return absl::DataLossError("a journal record names a partition that does not exist");
+          }
+          Partition& partition = *partitions_[placed.partition.value];
+          if (partition.clock.add(placed.dot)) partition.clock_changed = true;
+        }
+        return absl::OkStatus();
+      });
 }
 
 // R9. What is stored must add up to what the last journal record says. The trees of a clean stop are
@@ -169,6 +178,8 @@ std::vector<Partition*> Store::find_incomplete(const Total& expected) const {
   const auto note = read_damage_note(engine_->env(), options_.directory);
   const bool note_fits = note.has_value() && note->sequence == journal_sequence_ &&
                          note->partitions.size() == partitions_.size();
+  // A repair may have lost the record itself, or what clocks and the numbers of actors were.
+  const bool repaired = options_.salvage;
   Total found;
   std::vector<Partition*> all;
   std::vector<Partition*> wrong;
@@ -179,8 +190,8 @@ std::vector<Partition*> Store::find_incomplete(const Total& expected) const {
     all.push_back(partition.get());
     if (note_fits && alone != note->partitions[partition->id.value]) wrong.push_back(all.back());
   }
-  if (note_fits) return wrong;
-  return found == expected ? std::vector<Partition*>{} : all;
+  if (note_fits && !repaired) return wrong;
+  return found == expected && !repaired ? std::vector<Partition*>{} : all;
 }
 
 // The clock is all that says of an absent key that it was deleted: it shrinks to the live dots that
@@ -190,7 +201,7 @@ absl::Status Store::forget_all_but_entries(const std::vector<Partition*>& incomp
   GRAPEVINE_RETURN_IF_ERROR(renew_actor());
   rocksdb::WriteBatch writes;
   for (Partition* const partition : incomplete) {
-    partition->clock = {};
+    if (!GRAPEVINE_FLAW(keeps_the_clock_after_damage)) partition->clock = {};
     partition->suspect = true;
     engine_->put_meta(writes, meta_key(kMetaSuspect, partition->id.value), "");
     GRAPEVINE_RETURN_IF_ERROR(

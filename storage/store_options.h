@@ -41,7 +41,8 @@ struct StoreOptions {
   // have been read; false gives up. May be empty.
   std::function<bool(double fraction)> on_opening;
 
-  // Opens what RocksDB refuses: repairs its files first, at the cost of what cannot be read.
+  // Opens what is refused as damaged: repairs RocksDB's files first, at the cost of what cannot be
+  // read, and trusts no partition then (R9). What opens without that is not touched.
   bool salvage = false;
 
   RocksEnvironment* environment = nullptr;  // nullptr: the machine's own disk

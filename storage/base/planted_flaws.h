@@ -18,6 +18,7 @@ enum class PlantedFlaw {
   sends_unfilled,              // R3: what the clock's bases imply is left out of what a peer pulls
   takes_read_errors_for_absence,  // R9
   forgets_to_journal,             // the clock's record is not written with the batch
+  keeps_the_clock_after_damage,   // R9
 };
 
 // Set by the test before anything runs, single-threaded.

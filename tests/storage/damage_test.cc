@@ -149,6 +149,57 @@ TEST_F(DamageTest, ALostTableIsRefusedAndAfterARepairNothingOldDeletesWhatIsNew)
   EXPECT_EQ(scene_.values(key(0)), std::vector<std::string>{"second"});
 }
 
+// A repair may bring back an older identity, clock and record of what there was, or none at all: then
+// what is left may well add up.
+TEST_F(DamageTest, WhatWasRepairedIsTrustedInNothingThoughItAddsUp) {
+  fill();
+  const ActorId before = scene_.store().actor();
+  scene_.crash();
+  std::vector<std::string> all;
+  ASSERT_TRUE(env().GetChildren("/store", &all).ok());
+  for (const std::string& name : all) {
+    if (!name.starts_with("MANIFEST")) continue;
+    ASSERT_TRUE(env().DeleteFile("/store/" + name).ok());
+  }
+  const absl::Status refused = scene_.open();
+  ASSERT_TRUE(absl::IsDataLoss(refused)) << refused;
+
+  scene_.options.salvage = true;
+  ASSERT_TRUE(ok(scene_.open()));
+  EXPECT_TRUE(all_suspect());
+  EXPECT_GE(scene_.store().actor().epoch(), before.epoch() + kEpochJump);
+  EXPECT_EQ(keys_left(), kKeys);
+  expect_claims_nothing_but_entries();
+}
+
+TEST_F(DamageTest, SalvageLeavesAloneWhatOpensWithoutIt) {
+  fill();
+  const ActorId before = scene_.store().actor();
+  scene_.crash();
+  scene_.options.salvage = true;
+  ASSERT_TRUE(ok(scene_.open()));
+  EXPECT_FALSE(scene_.store().any_suspect());
+  EXPECT_TRUE(scene_.store().findings().empty());
+  EXPECT_EQ(scene_.store().actor(), before);
+}
+
+// Entries name actors by number: a number must not come to stand for another actor.
+TEST_F(DamageTest, AnActorThatIsMissingFromTheTableIsNotTheNextOne) {
+  fill();
+  const model::Dot theirs{actor(7), 1};
+  ASSERT_TRUE(ok(scene_.receive({key(0), filled_entry({version_of(theirs, "theirs")}), {}})));
+  scene_.crash();
+  {
+    auto engine = Engine::open(scene_.options);
+    ASSERT_TRUE(ok(engine));
+    rocksdb::WriteBatch batch;
+    (*engine)->delete_meta(batch, meta_key(kMetaActor, 0));
+    ASSERT_TRUE(ok((*engine)->write(batch, Stall::kWait)));
+  }
+  const absl::Status refused = scene_.open();
+  EXPECT_TRUE(absl::IsDataLoss(refused)) << refused;
+}
+
 TEST_F(DamageTest, EntriesThatVanishAreMissedThoughAllFilesAreWhole) {
   fill();
   scene_.crash();
