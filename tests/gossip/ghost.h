@@ -15,7 +15,9 @@
 namespace grapevine::gossip {
 
 inline constexpr std::size_t kEventsMax = 256;  // of one history
-using Reached = std::bitset<kEventsMax>;        // events, by the order in which they happened
+// Events, by the order in which they happened; and from kEventsMax on, for whoever wants to keep it
+// apart, those of which it is known that they are superseded.
+using Reached = std::bitset<2 * kEventsMax>;
 using ReachedByKey = std::map<std::string, Reached>;
 
 class GhostlyView : public PartitionView {

@@ -81,6 +81,14 @@ TEST(Histories, BreakNoRule) {
                                     {"fallen back", all.fallen_back},
                                     {"restores", all.restores},
                                     {"bad reads", all.bad_reads},
+                                    {"damages", all.damages},
+                                    {"damages found", all.damages_found},
+                                    {"salvages", all.salvages},
+                                    {"refills", all.refills},
+                                    {"entries lost", all.entries_lost},
+                                    {"refused as suspect", all.refused_as_suspect},
+                                    {"recovered", all.recovered},
+                                    {"never equal", all.never_equal},
                                     {"closed gaps", all.closed_gaps}}) {
     std::cout << "  " << name << ' ' << value << '\n';
     // Every path was really taken.

@@ -33,6 +33,7 @@ struct StepKind {
         {"back up", 2, true, &History::back_up},
         {"restore", 1, true, &History::restore},
         {"read badly", 3, true, &History::read_badly},
+        {"damage", 2, true, &History::damage},
     };
     return kinds;
   }
@@ -40,7 +41,7 @@ struct StepKind {
 
 namespace {
 
-constexpr std::size_t kBackgroundKeys = 200;   // deep enough for a tree of 16 leaves
+constexpr std::size_t kBackgroundKeys = 200;  // deep enough for a tree of 16 leaves
 }  // namespace
 
 std::string name_of(model::Dot dot) {
@@ -65,6 +66,14 @@ Counts& Counts::operator+=(const Counts& other) {
   fallen_back += other.fallen_back;
   restores += other.restores;
   bad_reads += other.bad_reads;
+  damages += other.damages;
+  damages_found += other.damages_found;
+  salvages += other.salvages;
+  refills += other.refills;
+  entries_lost += other.entries_lost;
+  refused_as_suspect += other.refused_as_suspect;
+  recovered += other.recovered;
+  never_equal += other.never_equal;
   closed_gaps += other.closed_gaps;
   return *this;
 }
@@ -115,6 +124,9 @@ History::History(LossyDisk& disk, const Plan& plan)
     replicas_.push_back(
         std::make_unique<StoredReplica>(disk_, time_, i, plan.seed + i + 1, options));
     backups_.emplace_back();
+    memories_.emplace_back();
+    suspect_.emplace_back();
+    ever_reached_.emplace_back();
     open(i);
   }
   if (random.chance(0.05) && !broken_.has_value()) preload(random);
@@ -168,7 +180,7 @@ void History::note(std::string line) {
 }
 
 std::optional<std::string> History::run() {
-  for (; step_ < plan_.steps.size() && !broken_.has_value(); ++step_) {
+  for (; step_ < plan_.steps.size() && !is_over(); ++step_) {
     const Step& step = plan_.steps[step_];
     Random random(step.seed);
     (this->*StepKind::all()[step.kind].run)(random);
@@ -176,7 +188,7 @@ std::optional<std::string> History::run() {
     for (const std::size_t at : touched_) check(at, trees);
     touched_.clear();
   }
-  if (!broken_.has_value()) heal();
+  if (!is_over()) heal();
   counts_.writes = events_.size();
   return broken_;
 }

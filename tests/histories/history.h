@@ -14,6 +14,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <set>
@@ -30,6 +31,19 @@ namespace grapevine::histories {
 
 inline constexpr std::uint64_t kBackgroundNode = 99;  // wrote what was there, and has ended
 std::string name_of(model::Dot dot);
+
+// Reached says of each event whether it has come, and whether it is known to be superseded: usually
+// by the events that came, but after damage the one may be known without the other.
+inline bool superseded(const Reached& reached, std::size_t event) {
+  return reached[gossip::kEventsMax + event];
+}
+inline Reached events_of(const Reached& reached) {
+  return (reached << gossip::kEventsMax) >> gossip::kEventsMax;
+}
+// All that had come is superseded.
+inline Reached all_superseded(const Reached& reached) {
+  return reached | (reached << gossip::kEventsMax);
+}
 
 // Everything that a step chooses it draws from its own seed: the others do not change when it is
 // left out. Value.
@@ -63,6 +77,14 @@ struct Counts {
   std::uint64_t fallen_back = 0;  // power losses that lost something
   std::uint64_t restores = 0;
   std::uint64_t bad_reads = 0;
+  std::uint64_t damages = 0;
+  std::uint64_t damages_found = 0;  // by opening or scrub
+  std::uint64_t salvages = 0;       // directories that were refused, and opened with salvage
+  std::uint64_t refills = 0;  // those that were refused even so, or did not know whose they are
+  std::uint64_t entries_lost = 0;  // live versions that a damage took
+  std::uint64_t refused_as_suspect = 0;
+  std::uint64_t recovered = 0;    // partitions that were suspect and are trusted again
+  std::uint64_t never_equal = 0;  // histories that end as History::differ() says
   std::uint64_t closed_gaps = 0;
 
   Counts& operator+=(const Counts& other);
@@ -89,7 +111,6 @@ class History {
     std::string key;
     std::optional<std::string> value;  // nullopt: it deletes
     std::uint64_t write_id = 0;
-    Reached past;
   };
   struct Read {
     std::string key;
@@ -103,6 +124,12 @@ class History {
     std::optional<model::VersionVector> context;
     Reached seen;  // with a context
     std::uint64_t write_id = 0;
+  };
+  // An exchange under way.
+  struct Talk {
+    std::unique_ptr<gossip::Conversation> conversation;
+    ReachedByKey peer_knew;  // when it began
+    bool in_turn = false;    // begun by the states of another one
   };
   struct Mail {
     std::size_t to;
@@ -126,6 +153,7 @@ class History {
   void back_up(Random& random);
   void restore(Random& random);
   void read_badly(Random& random);
+  void damage(Random& random);
 
   void preload(Random& random);
   void write_at(std::size_t at, Random& random);
@@ -136,7 +164,22 @@ class History {
   void finish(std::size_t conversation);
   void break_off(std::size_t at);
   void open(std::size_t at);
+  void started(std::size_t at);
+  // A talk of `at` with `other`; `theirs`, if given, are the states that `other` sent.
+  void begin_talk(std::size_t at, std::size_t other,
+                  std::optional<std::vector<gossip::PartitionState>> theirs = std::nullopt);
+  void move_talk(std::size_t talk, std::size_t message, bool lost);
+  // R9.
+  bool is_suspect(std::size_t at, const std::string& key) const;
+  void open_damaged(std::size_t at);
+  void take_stock(std::size_t at, bool same_node, bool salvaged);
+  Reached left_of(std::size_t at, const std::string& key, const model::Entry& stored,
+                  const model::Clock* clock);
+  void heard_all(std::size_t at, std::size_t from, PartitionId partition, const ReachedByKey& knew);
+  // The events that are live where this has reached.
+  Reached live_of(const std::string& key, const Reached& reached) const;
   void heal();
+  bool push_pull(std::size_t a, std::size_t b);
   void close_gaps();
   void close_up_to(NodeId node, std::uint64_t epoch);
 
@@ -147,8 +190,11 @@ class History {
   // An operation that no bad read disturbs must succeed.
   bool went_well(const absl::Status& status, std::string_view what);
   void broken(std::string what);
+  // Two replicas will differ for good (I3), or one will be suspect.
+  void differ(PartitionId partition, std::string what);
   void note(std::string line);
 
+  bool is_over() const { return over_ || broken_.has_value(); }
   const std::string& any_key(Random& random) const { return keys_[random.below(keys_.size())]; }
   std::size_t any_replica(Random& random) const { return random.below(replicas_.size()); }
   std::size_t other_than(std::size_t at, Random& random) const;
@@ -167,10 +213,24 @@ class History {
   std::vector<Attempt> attempts_;
   std::uint64_t last_write_id_ = 0;
   std::vector<Mail> mail_;
-  std::vector<std::unique_ptr<gossip::Conversation>> conversations_;
+  std::vector<Talk> talks_;
+  gossip::ExchangeReport last_report_;  // of those that were not begun in turn
   gossip::ConversationOptions options_;
   double loss_ = 0;
-  bool reads_go_bad_ = false;  // now
+  // What each knows in memory, by its life.
+  struct Memory {
+    std::map<PartitionId, std::set<std::size_t>>
+        lost_entries_heard;  // R9: who has brought all it has
+  };
+  std::vector<Memory> memories_;
+  std::vector<std::set<PartitionId>> suspect_;  // as of the last opening
+  std::vector<ReachedByKey> ever_reached_;      // before damage: files may hold it again
+  std::vector<NodeId> nodes_;                   // who they are
+  std::set<std::size_t> jumped_;                // drew an epoch once
+  bool reads_go_bad_ = false;                   // now
+  // Where damage has cost the knowledge what superseded what.
+  std::set<PartitionId> knowledge_lost_;
+  bool over_ = false;  // nothing more can be expected of this history
   std::set<std::size_t> touched_;
   std::size_t step_ = 0;
   std::optional<std::string> broken_;

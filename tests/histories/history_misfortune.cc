@@ -12,14 +12,14 @@ namespace grapevine::histories {
 // The process ends, and with it its exchanges.
 void History::break_off(std::size_t at) {
   touched_.insert(at);
-  for (std::size_t i = conversations_.size(); i > 0; --i) {
-    gossip::Conversation& conversation = *conversations_[i - 1];
+  for (std::size_t i = talks_.size(); i > 0; --i) {
+    gossip::Conversation& conversation = *talks_[i - 1].conversation;
     if (&conversation.responder() == replicas_[at].get()) {
       conversation.break_off();
       touched_.insert(index_of(conversation.initiator()));
       finish(i - 1);
     } else if (&conversation.initiator() == replicas_[at].get()) {
-      conversations_.erase(conversations_.begin() + static_cast<std::ptrdiff_t>(i - 1));
+      talks_.erase(talks_.begin() + static_cast<std::ptrdiff_t>(i - 1));
     }
   }
 }
@@ -32,7 +32,19 @@ void History::open(std::size_t at) {
   const absl::Status opened = replica.open();
   if (!opened.ok())
     return broken(fmt::format("replica {} does not start: {}", at, text_of(opened)));
+  started(at);
+}
+
+void History::started(std::size_t at) {
+  StoredReplica& replica = *replicas_[at];
   storage::Store& store = replica.store();
+  memories_[at] = {};
+  nodes_.resize(replicas_.size());
+  nodes_[at] = store.node();
+  suspect_[at].clear();
+  for (const PartitionId id : replica.partitions()) {
+    if (store.suspect(id)) suspect_[at].insert(id);
+  }
   bool forgot = false;
   if (store.kept_actor()) {
     const std::size_t peer = (at + 1) % replicas_.size();
@@ -40,7 +52,11 @@ void History::open(std::size_t at) {
     const std::vector<std::uint64_t> theirs = replicas_[peer]->store().tops(store.actor());
     for (std::size_t i = 0; i < mine.size(); ++i) forgot = forgot || theirs[i] > mine[i];
   } else {
+    if (store.from_elsewhere()) jumped_.insert(at);
     forgot = actors_.contains(store.actor());
+    if (forgot && !jumped_.contains(at)) {
+      broken(fmt::format("replica {} becomes an actor that it was before (R7)", at));
+    }
   }
   while (forgot && went_well(store.renew_actor(), "renewing the actor")) {
     forgot = actors_.contains(store.actor());
@@ -138,8 +154,8 @@ void History::read_badly(Random& random) {
     break_off(at);
     replicas_[at]->kill();
     open(at);
-    if (!broken_.has_value() && replicas_[at]->store().any_suspect()) {
-      broken("a partition is suspect and nothing is damaged");
+    if (!broken_.has_value() && !replicas_[at]->store().findings().empty()) {
+      broken("damage is found where nothing is damaged");
     }
   }
 }

@@ -22,8 +22,13 @@ History::Read History::read_at(std::size_t at, const std::string& key) {
 
 void History::read(Random& random) {
   const std::size_t at = any_replica(random);
-  reads_.push_back(read_at(at, any_key(random)));
-  note(fmt::format("{} reads {}", at, reads_.back().key));
+  const std::string& key = any_key(random);
+  if (is_suspect(at, key)) {
+    ++counts_.refused_as_suspect;
+    return note(fmt::format("{} does not answer for {}", at, key));
+  }
+  reads_.push_back(read_at(at, key));
+  note(fmt::format("{} reads {}", at, key));
 }
 
 History::Attempt History::draw_attempt(std::size_t at, Random& random) {
@@ -63,6 +68,11 @@ void History::write_at(std::size_t at, Random& random) {
   touched_.insert(at);
   std::vector<Attempt> asked;
   for (std::uint64_t i = 0; i < operations; ++i) asked.push_back(draw_attempt(at, random));
+  for (const Attempt& attempt : asked) {
+    if (!is_suspect(at, attempt.key)) continue;
+    ++counts_.refused_as_suspect;
+    return note(fmt::format("{} does not write {}", at, attempt.key));
+  }
   auto batch = replica.store().begin();
   if (!went_well(batch.status(), "beginning a batch")) return;
   std::vector<Event> fresh;
@@ -104,9 +114,8 @@ void History::write_at(std::size_t at, Random& random) {
       broken(fmt::format("replica {} issued dot {} twice", at, name_of(outcome->dot)));
       return;
     } else {
-      fresh.push_back(
-          {partition, outcome->dot, attempt.key, attempt.value, attempt.write_id, before});
-      known |= before;
+      fresh.push_back({partition, outcome->dot, attempt.key, attempt.value, attempt.write_id});
+      known |= all_superseded(before);
       known.set(number);
     }
     note(fmt::format("{} {} {} as {}{}", at, attempt.value.has_value() ? "writes" : "deletes",
@@ -122,7 +131,7 @@ void History::write_at(std::size_t at, Random& random) {
     };
     for (std::size_t e = 0; e < events_.size(); ++e) cover(e, events_[e]);
     for (std::size_t e = 0; e < fresh.size(); ++e) cover(events_.size() + e, fresh[e]);
-    Reached seen = before;
+    Reached seen = all_superseded(before);
     if (outcome->seen.covers(outcome->dot)) seen.set(number);
     if ((covered & ~seen).none() && (earlier == nullptr || attempt.context.has_value())) {
       next_reads.push_back({attempt.key, outcome->seen, seen});
@@ -164,41 +173,70 @@ void History::begin_exchange(Random& random) {
   const std::size_t at = any_replica(random);
   const std::size_t other = other_than(at, random);
   note(fmt::format("{} begins an exchange with {}", at, other));
-  conversations_.push_back(
-      std::make_unique<gossip::Conversation>(*replicas_[at], *replicas_[other], options_));
+  begin_talk(at, other);
+}
+
+void History::begin_talk(std::size_t at, std::size_t other,
+                         std::optional<std::vector<gossip::PartitionState>> theirs) {
+  StoredReplica& replica = *replicas_[at];
+  StoredReplica& peer = *replicas_[other];
+  Talk talk;
+  talk.peer_knew = peer.reached();
+  talk.in_turn = theirs.has_value();
+  if (theirs.has_value()) {
+    talk.conversation =
+        std::make_unique<gossip::Conversation>(replica, peer, *std::move(theirs), options_);
+  } else {
+    gossip::ConversationOptions options = options_;
+    options.exchange.hear_all = [&replica](PartitionId partition) {
+      return replica.store().suspect(partition);
+    };
+    talk.conversation = std::make_unique<gossip::Conversation>(replica, peer, options);
+  }
+  talks_.push_back(std::move(talk));
 }
 
 // A few messages, whichever they are; now and then one is lost.
 void History::move_exchanges(Random& random) {
-  for (std::uint64_t moves = 1 + random.below(4); moves > 0 && !conversations_.empty(); --moves) {
-    const std::size_t which = random.below(conversations_.size());
-    gossip::Conversation& conversation = *conversations_[which];
-    const std::size_t at = index_of(conversation.initiator());
-    const std::size_t other = index_of(conversation.responder());
-    touched_.insert(at);
-    if (conversation.under_way() > 0) {
-      const std::size_t message = random.below(conversation.under_way());
+  for (std::uint64_t moves = 1 + random.below(4); moves > 0 && !talks_.empty(); --moves) {
+    const std::size_t which = random.below(talks_.size());
+    const std::size_t under_way = talks_[which].conversation->under_way();
+    if (under_way > 0) {
+      const std::size_t message = random.below(under_way);
       const bool lost = random.chance(0.02);
+      const gossip::Conversation& conversation = *talks_[which].conversation;
       note(fmt::format("{} message {} of the exchange of {} with {}",
-                       lost ? "lost:" : "moves:", message, at, other));
-      if (lost) {
-        conversation.lose(message);
-      } else {
-        conversation.move(message);
-      }
-      if (auto states = conversation.take_states()) {
-        conversations_.push_back(std::make_unique<gossip::Conversation>(
-            *replicas_[other], *replicas_[at], *std::move(states), options_));
-      }
+                       lost ? "lost:" : "moves:", message, index_of(conversation.initiator()),
+                       index_of(conversation.responder())));
+      move_talk(which, message, lost);
+    } else {
+      finish(which);
     }
-    if (conversations_[which]->under_way() == 0) finish(which);
   }
 }
 
+// Ends it when that was the last message.
+void History::move_talk(std::size_t which, std::size_t message, bool lost) {
+  gossip::Conversation& conversation = *talks_[which].conversation;
+  const std::size_t at = index_of(conversation.initiator());
+  const std::size_t other = index_of(conversation.responder());
+  touched_.insert(at);
+  if (lost) {
+    conversation.lose(message);
+  } else {
+    conversation.move(message);
+  }
+  if (auto states = conversation.take_states()) begin_talk(other, at, *std::move(states));
+  if (talks_[which].conversation->under_way() == 0) finish(which);
+}
+
 void History::finish(std::size_t which) {
-  const gossip::Conversation& over = *conversations_[which];
+  const Talk talk = std::move(talks_[which]);
+  talks_.erase(talks_.begin() + static_cast<std::ptrdiff_t>(which));
+  const gossip::Conversation& over = *talk.conversation;
   if (!over.done()) broken("an exchange waits for nothing and is not done");
   const gossip::ExchangeReport& report = over.report();
+  if (!talk.in_turn) last_report_ = report;
   counts_.delta_pulls += report.delta_pulls;
   counts_.digest_pulls += report.digest_pulls;
   counts_.equal_roots += report.equal_roots;
@@ -206,9 +244,40 @@ void History::finish(std::size_t which) {
   counts_.in_flight += report.in_flight;
   counts_.regained += over.asked<gossip::FetchRequest>();
   counts_.splits += over.asked<gossip::SplitRequest>();
-  if (report.damage_suspected > 0) broken("damage suspected where there is none (I3)");
+  for (const auto& [partition, sum] : report.differences) {
+    differ(partition, "damage suspected where there is none (I3)");
+  }
   if (over.views_open() > 0) broken("a view is left open");
-  conversations_.erase(conversations_.begin() + static_cast<std::ptrdiff_t>(which));
+  for (const PartitionId partition : report.heard_all) {
+    heard_all(index_of(over.initiator()), index_of(over.responder()), partition, talk.peer_knew);
+  }
+}
+
+// All that `from` knew when the exchange began has reached `at`. A suspect partition that has heard
+// every other owner so is trusted again (R9), as server/anti_entropy does it.
+void History::heard_all(std::size_t at, std::size_t from, PartitionId partition,
+                        const ReachedByKey& knew) {
+  StoredReplica& replica = *replicas_[at];
+  for (const auto& [key, reached] : knew) {
+    if (replica.store().partitioning().of(key) != partition) continue;
+    if ((reached & ~replica.reached(key)).any()) {
+      broken(
+          fmt::format("replica {} has heard all of {}, and lacks something of {}", at, from, key));
+    }
+  }
+  if (!replica.store().suspect(partition)) return;
+  std::set<std::size_t>& heard = memories_[at].lost_entries_heard[partition];
+  heard.insert(from);
+  if (heard.size() + 1 < replicas_.size()) return;
+  memories_[at].lost_entries_heard.erase(partition);
+  if (!went_well(replica.store().trust_again(partition), "trusting again")) return;
+  note(fmt::format("{} trusts its partition {} again", at, partition.value));
+  ++counts_.recovered;
+}
+
+bool History::is_suspect(std::size_t at, const std::string& key) const {
+  const storage::Store& store = replicas_[at]->store();
+  return store.suspect(store.partitioning().of(key));
 }
 
 // ---- time ----

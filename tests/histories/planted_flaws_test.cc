@@ -63,7 +63,11 @@ INSTANTIATE_TEST_SUITE_P(
                 "TakesReadErrorsForAbsence",
                 2000,
                 {"(I1)", "trees"}},
-        Planted{PlantedFlaw::forgets_to_journal, "ForgetsToJournal", 100, {"(I1)", "twice"}}),
+        Planted{PlantedFlaw::forgets_to_journal, "ForgetsToJournal", 100, {"(I1)", "twice"}},
+        Planted{PlantedFlaw::keeps_the_clock_after_damage,
+                "KeepsTheClockAfterDamage",
+                500,
+                {"never came (I2)"}}),
     [](const auto& planted) { return std::string(planted.param.name); });
 
 TEST(WithoutAFlaw, TheSameProgramBreaksNoRule) {

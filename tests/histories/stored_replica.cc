@@ -8,6 +8,10 @@
 namespace grapevine::histories {
 namespace {
 
+// At the end of a table, without a checksum of their own; some of their bits switch those of all
+// blocks off, others end RocksDB in an assertion.
+constexpr std::size_t kTableFooterBytes = 53;
+
 class View final : public gossip::GhostlyView {
  public:
   View(std::unique_ptr<gossip::PartitionView> frozen, ReachedByKey reached)
@@ -136,9 +140,10 @@ absl::Status StoredReplica::upkeep_all() {
 
 // ---- lives ----
 
-absl::Status StoredReplica::open() {
+absl::Status StoredReplica::open(bool salvage) {
   executor_ = std::make_unique<HandExecutor>();
   fatal_.clear();
+  options_.salvage = salvage;
   auto opened =
       storage::Store::open(options_, *executor_, time_, random_,
                            [this](absl::Status status) { fatal_.push_back(std::move(status)); });
@@ -213,6 +218,71 @@ void StoredReplica::restore(const Backup& backup) {
   disk_.place(options_.directory, backup.image);
   options_.life.directory = fmt::format("directory {}", ++directories_);
   reached_ = backup.reached;
+}
+
+// ---- damage ----
+
+std::string StoredReplica::damage(Random& random) {
+  LossyDisk::Image image = disk_.copy(options_.directory);
+  std::vector<std::string> tables;
+  std::string manifest;
+  for (const auto& [name, bytes] : image) {
+    if (name.ends_with(".sst") && !bytes.empty()) tables.push_back(name);
+    if (name.starts_with("MANIFEST")) manifest = name;
+  }
+  const double how = random.unit();
+  std::string done;
+  if (how < 0.05 && !manifest.empty()) {
+    image.erase(manifest);
+    done = "loses its manifest";
+  } else if (tables.empty()) {
+    return {};
+  } else if (const std::string& table = tables[random.below(tables.size())]; how < 0.4) {
+    image.erase(table);
+    done = "loses table " + table;
+  } else {
+    std::string& bytes = image[table];
+    if (bytes.size() <= kTableFooterBytes) return {};
+    bytes[random.below(bytes.size() - kTableFooterBytes)] ^=
+        static_cast<char>(1U << random.below(8));
+    done = "has a byte of table " + table + " turned over";
+  }
+  disk_.place(options_.directory, image);
+  return done;
+}
+
+void StoredReplica::refill() {
+  disk_.remove(options_.directory);
+  options_.life.directory = fmt::format("directory {}", ++directories_);
+  reached_.clear();
+}
+
+bool StoredReplica::scrub_all() {
+  constexpr std::size_t kKeysAStretch = 100;
+  const std::uint64_t keys = store_->statistics().keys;
+  std::uint64_t before = ~std::uint64_t{0};
+  while (fatal_.empty() && store_->statistics().keys_scrubbed < keys &&
+         before != store_->statistics().keys_scrubbed) {
+    before = store_->statistics().keys_scrubbed;
+    for (std::uint32_t i = 0; i < options_.partitions; ++i) {
+      store_->scrub(kKeysAStretch);
+      executor_->run_all();
+    }
+  }
+  // Where no entry is, the scrub reads nothing, and others do.
+  for (const PartitionId id : partitions()) {
+    const storage::View& view = store_->live(id);
+    view.scan(view.range(), std::nullopt, model::Values::kWith,
+              [](std::string_view, const model::Entry&) { return true; })
+        .IgnoreError();
+  }
+  store_->upkeep(1).status().IgnoreError();
+  return fatal_.empty();
+}
+
+void StoredReplica::left_with(ReachedByKey reached) {
+  reached_ = std::move(reached);
+  points_.assign(1, Point{{}, reached_});
 }
 
 }  // namespace grapevine::histories

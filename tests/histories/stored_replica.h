@@ -46,6 +46,7 @@ class StoredReplica final : public gossip::GhostlyReplica {
   }
   std::vector<PartitionId> partitions() const override;
   ReachedByKey reached(PartitionId partition) const override;
+  const ReachedByKey& reached() const { return reached_; }
   void arriving(std::shared_ptr<const ReachedByKey> reached) override {
     arriving_ = std::move(reached);
   }
@@ -64,7 +65,8 @@ class StoredReplica final : public gossip::GhostlyReplica {
   std::uint64_t renewals() const { return renewals_; }
 
   // What may befall it. All but open() leave it closed. Messages under way must be gone before.
-  absl::Status open();
+  // `salvage`: as an operator starts a node whose directory was refused as damaged.
+  absl::Status open(bool salvage = false);
   // The executor does what it was given: fsyncs, reading ahead.
   void sync() { executor_->run_all(); }
   // Upkeep until nothing is left to do.
@@ -83,6 +85,17 @@ class StoredReplica final : public gossip::GhostlyReplica {
   Backup copy_while_running(Random& random) const;
   // It goes on in another directory, which holds this.
   void restore(const Backup& backup);
+
+  // Lasting damage: a file is gone, or a byte of it is another. What was done; empty: there was
+  // nothing to be damaged. REQUIRES: it is closed.
+  std::string damage(Random& random);
+  // It begins anew in an empty directory.
+  void refill();
+  // Reads everything that is stored, as the scrub and readers do in the end: false when that met
+  // damage, and the store wants to be opened anew.
+  bool scrub_all();
+  // What it opened with is less than had reached it.
+  void left_with(ReachedByKey reached);
 
  private:
   // What had reached it when its log ended there.

@@ -144,8 +144,15 @@ class LossyDisk::Files final : public rocksdb::FileSystem {
     const std::lock_guard lock(mutex);
     const FilePointer file = find(from);
     if (file == nullptr) return not_found(from);
+    const auto [old_folder, old_name] = place_of(from);
     const auto [folder, name] = place_of(to);
-    if (!directories[folder].frozen) change(folder, {{place_of(from).name, nullptr}, {name, file}});
+    if (directories[old_folder].frozen) return IOStatus::OK();
+    if (folder == old_folder) {
+      change(folder, {{old_name, nullptr}, {name, file}});
+    } else {
+      change(folder, {{name, file}});
+      change(old_folder, {{old_name, nullptr}});
+    }
     return IOStatus::OK();
   }
   IOStatus LockFile(const std::string& path, const IOOptions&, rocksdb::FileLock** lock,
@@ -389,7 +396,8 @@ IOStatus LossyDisk::Files::NewDirectory(const std::string& path, const IOOptions
   return IOStatus::OK();
 }
 
-// Time stands still: what RocksDB writes down of it is the same in every run.
+// Time stands still: what RocksDB writes down of it is the same in every run. And it does not sleep,
+// as it would after a flush that failed.
 class StandingClock final : public rocksdb::SystemClockWrapper {
  public:
   using SystemClockWrapper::SystemClockWrapper;
@@ -400,6 +408,7 @@ class StandingClock final : public rocksdb::SystemClockWrapper {
     *unix_time = kNowMicros / 1'000'000;
     return rocksdb::Status::OK();
   }
+  void SleepForMicroseconds(int) override {}
 
  private:
   static constexpr std::uint64_t kNowMicros = 1'767'225'600'000'000;
@@ -611,6 +620,8 @@ LossyDisk::Image LossyDisk::copy_while_running(const std::string& directory, Ran
 void LossyDisk::place(const std::string& path, const Image& image) {
   background_->await_idle();
   const std::lock_guard lock(files_->mutex);
+  const std::string below = path + "/";
+  std::erase_if(files_->directories, [&](const auto& it) { return it.first.starts_with(below); });
   Directory& directory = files_->directories[path];
   directory = {};
   for (const auto& [name, bytes] : image) {

@@ -27,7 +27,7 @@
 namespace grapevine::storage {
 
 // Resource. Directories are apart from each other, each the data directory of one store, one level
-// deep. RocksDB's options files and its LOG are refused: it goes on without them, and writing them is
+// deep; what RocksDB's repair sets aside goes below it, and is in no copy. RocksDB's options files and its LOG are refused: it goes on without them, and writing them is
 // most of what opening costs. One thread of its own for RocksDB's background work; every call but
 // environment() first waits until that is idle, so that nothing depends on when it ran. Calls are
 // for the thread that uses the stores. All stores must be gone before the disk goes.
@@ -71,7 +71,7 @@ class LossyDisk {
   Image copy(const std::string& directory) const;
   // A copy by a tool that reads file by file while the process appends.
   Image copy_while_running(const std::string& directory, Random& random) const;
-  // Makes the directory hold exactly these files, all of them synced. REQUIRES: no store is open
+  // Makes the directory hold exactly these files and nothing below it, all of them synced. REQUIRES: no store is open
   // there.
   void place(const std::string& directory, const Image& image);
   void remove(const std::string& directory) { place(directory, {}); }
