@@ -128,6 +128,8 @@ absl::StatusOr<WriteOutcome> Batch::write(WriteRequest request) {
     // An earlier attempt was written here, perhaps not elsewhere.
     GRAPEVINE_RETURN_IF_ERROR(need_values(*pending, pending->entry, /*with_apart=*/true));
     pending->replicate = true;
+    // Named as an event, so that the others do not take it once this actor has ended (R8).
+    if (version.dot.actor == store_->actor_) pending->events.push_back(version.dot);
     // Siblings may have come since: without its context it cannot be told which of them the writer
     // wanted overwritten.
     const bool alone = entry.versions.size() == 1;

@@ -113,6 +113,14 @@ TEST_F(BatchTest, ARetriedWriteGetsTheSameDotAndIsReplicatedAgain) {
   ASSERT_EQ(committed.to_replicate.size(), 1U);
   EXPECT_EQ(committed.to_replicate[0].entry.versions[0].value, "v");
   EXPECT_TRUE(committed.to_replicate[0].entry.versions[0].has_value);
+  // Whoever knows that the actor has ended must see that this comes of it (R8).
+  EXPECT_EQ(committed.to_replicate[0].events, std::vector<Dot>{first.dot});
+
+  ASSERT_TRUE(ok(scene_.store().renew_actor()));
+  const Committed later = scene_.commit(write_of("k", "v", std::nullopt, 77), &second);
+  EXPECT_EQ(second.dot, first.dot);
+  ASSERT_EQ(later.to_replicate.size(), 1U);
+  EXPECT_TRUE(later.to_replicate[0].events.empty());
 }
 
 TEST_F(BatchTest, WriteIdZeroIsNoId) {
