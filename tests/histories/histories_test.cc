@@ -89,6 +89,8 @@ TEST(Histories, BreakNoRule) {
                                     {"refused as suspect", all.refused_as_suspect},
                                     {"recovered", all.recovered},
                                     {"never equal", all.never_equal},
+                                    {"closed", all.closed},
+                                    {"refused late", all.refused_late},
                                     {"closed gaps", all.closed_gaps}}) {
     std::cout << "  " << name << ' ' << value << '\n';
     // Every path was really taken.

@@ -34,6 +34,8 @@ struct StepKind {
         {"restore", 1, true, &History::restore},
         {"read badly", 3, true, &History::read_badly},
         {"damage", 2, true, &History::damage},
+        {"spread members", 6, true, &History::spread_members},
+        {"close actors", 3, true, &History::close_actors},
     };
     return kinds;
   }
@@ -74,6 +76,8 @@ Counts& Counts::operator+=(const Counts& other) {
   refused_as_suspect += other.refused_as_suspect;
   recovered += other.recovered;
   never_equal += other.never_equal;
+  closed += other.closed;
+  refused_late += other.refused_late;
   closed_gaps += other.closed_gaps;
   return *this;
 }
@@ -119,12 +123,18 @@ History::History(LossyDisk& disk, const Plan& plan)
   options_.exchange.pull.requests_in_flight_max = 1 + random.below(4);
   options_.exchange.pull.keys_per_fetch = 1 + random.below(3);
   options_.exchange.pull.ranges_per_split = 1 + random.below(3);
+  settle_ = std::chrono::milliseconds(50 + random.below(300));
   time_.advance(std::chrono::hours(1));
   for (std::size_t i = 0; i < replicas; ++i) {
     replicas_.push_back(
         std::make_unique<StoredReplica>(disk_, time_, i, plan.seed + i + 1, options));
     backups_.emplace_back();
     memories_.emplace_back();
+    gossip::MemberRecord gone;
+    gone.id = NodeId{kBackgroundNode};
+    gone.epoch = 1;
+    gone.state = gossip::MemberState::kRemoved;
+    members_.push_back({{gone.id, gone}});
     suspect_.emplace_back();
     ever_reached_.emplace_back();
     open(i);
@@ -185,6 +195,7 @@ std::optional<std::string> History::run() {
     Random random(step.seed);
     (this->*StepKind::all()[step.kind].run)(random);
     const bool trees = random.chance(0.1);
+    for (std::size_t at = 0; at < replicas_.size(); ++at) keep_record(at);
     for (const std::size_t at : touched_) check(at, trees);
     touched_.clear();
   }

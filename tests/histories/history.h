@@ -6,11 +6,13 @@
 //       the value that was written; and all that has reached it is known there
 //   I2  neither its clock nor a version vector claims an event that has not
 //   I3  with any other replica: equal clocks and both quiet means equal digests
+//   R8  what is closed no replica holds that the closer lacks
+//   R9  after damage nothing is claimed that is not there, unless it had been superseded; who has heard all of another has it
 //   no dot was ever issued twice; what was called durable survives a power loss; now and then: the digest trees are what a scan
 //   adds up to
 //
-// and in the end: all pairs prove equal within a bounded number of rounds; when the gaps that nobody can fill are closed (R8), all
-// replicas hold the same and no entry without live versions is left (I4).
+// and in the end: all pairs prove equal and all actors that have ended are closed within a bounded number of rounds, no partition is
+// suspect, all replicas hold the same and no entry without live versions is left (I4).
 #pragma once
 
 #include <cstdint>
@@ -23,6 +25,7 @@
 #include <utility>
 #include <vector>
 
+#include "gossip/closing.h"
 #include "storage/base/random.h"
 #include "tests/gossip/conversation.h"
 #include "tests/histories/stored_replica.h"
@@ -83,9 +86,11 @@ struct Counts {
   std::uint64_t refills = 0;  // those that were refused even so, or did not know whose they are
   std::uint64_t entries_lost = 0;  // live versions that a damage took
   std::uint64_t refused_as_suspect = 0;
-  std::uint64_t recovered = 0;    // partitions that were suspect and are trusted again
-  std::uint64_t never_equal = 0;  // histories that end as History::differ() says
-  std::uint64_t closed_gaps = 0;
+  std::uint64_t recovered = 0;     // partitions that were suspect and are trusted again
+  std::uint64_t never_equal = 0;   // histories that end as History::differ() says
+  std::uint64_t closed = 0;        // actors, by an owner, while there were still steps
+  std::uint64_t closed_gaps = 0;   // of those with writes that nobody had any more
+  std::uint64_t refused_late = 0;  // what actors that have ended replicated
 
   Counts& operator+=(const Counts& other);
 };
@@ -128,11 +133,13 @@ class History {
   // An exchange under way.
   struct Talk {
     std::unique_ptr<gossip::Conversation> conversation;
-    ReachedByKey peer_knew;  // when it began
-    bool in_turn = false;    // begun by the states of another one
+    ReachedByKey peer_knew;       // when it began
+    std::optional<Instant> mark;  // closing.h
+    bool in_turn = false;         // begun by the states of another one
   };
   struct Mail {
     std::size_t to;
+    ActorId from;
     std::vector<model::KeyedEntry> entries;
     ReachedByKey reached;
   };
@@ -154,6 +161,8 @@ class History {
   void restore(Random& random);
   void read_badly(Random& random);
   void damage(Random& random);
+  void spread_members(Random& random);
+  void close_actors(Random& random);
 
   void preload(Random& random);
   void write_at(std::size_t at, Random& random);
@@ -165,6 +174,8 @@ class History {
   void break_off(std::size_t at);
   void open(std::size_t at);
   void started(std::size_t at);
+  void begin_life(std::size_t at);
+  bool is_refused(const Mail& mail) const;
   // A talk of `at` with `other`; `theirs`, if given, are the states that `other` sent.
   void begin_talk(std::size_t at, std::size_t other,
                   std::optional<std::vector<gossip::PartitionState>> theirs = std::nullopt);
@@ -180,8 +191,16 @@ class History {
   Reached live_of(const std::string& key, const Reached& reached) const;
   void heal();
   bool push_pull(std::size_t a, std::size_t b);
-  void close_gaps();
-  void close_up_to(NodeId node, std::uint64_t epoch);
+  bool all_closed() const;
+  // R8.
+  void learn(std::size_t at, const std::map<NodeId, gossip::MemberRecord>& records);
+  void tell_members(std::size_t at, std::size_t other);
+  // The node's own record says as what it writes.
+  void keep_record(std::size_t at);
+  std::vector<NodeId> owners(PartitionId partition) const;
+  bool is_unquiet(std::size_t at, PartitionId partition) const;
+  std::uint64_t close_due(std::size_t at);
+  void close_up_to(std::size_t at, PartitionId partition, ActorId last);
 
   void check(std::size_t at, bool trees);
   void check_key(std::size_t at, const std::string& key);
@@ -219,15 +238,20 @@ class History {
   double loss_ = 0;
   // What each knows in memory, by its life.
   struct Memory {
+    explicit Memory(NodeId self, Duration settle) : closing(self, {settle}) {}
+
+    gossip::Closing closing;
     std::map<PartitionId, std::set<std::size_t>>
         lost_entries_heard;  // R9: who has brought all it has
   };
-  std::vector<Memory> memories_;
-  std::vector<std::set<PartitionId>> suspect_;  // as of the last opening
-  std::vector<ReachedByKey> ever_reached_;      // before damage: files may hold it again
-  std::vector<NodeId> nodes_;                   // who they are
-  std::set<std::size_t> jumped_;                // drew an epoch once
-  bool reads_go_bad_ = false;                   // now
+  std::vector<std::unique_ptr<Memory>> memories_;
+  std::vector<std::map<NodeId, gossip::MemberRecord>> members_;  // as each knows them
+  Duration settle_ = Duration::zero();
+  std::vector<std::set<PartitionId>> suspect_;
+  std::vector<ReachedByKey> ever_reached_;  // before damage: files may hold it again
+  std::vector<NodeId> nodes_;               // who they are
+  std::set<std::size_t> jumped_;            // drew an epoch once
+  bool reads_go_bad_ = false;               // now
   // Where damage has cost the knowledge what superseded what.
   std::set<PartitionId> knowledge_lost_;
   bool over_ = false;  // nothing more can be expected of this history

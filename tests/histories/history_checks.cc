@@ -88,28 +88,32 @@ void History::differ(PartitionId partition, std::string what) {
 void History::heal() {
   Random random(plan_.seed);
   while (!talks_.empty() && !is_over()) move_exchanges(random);
-  bool all_proven = false;
-  for (std::size_t round = 0; round < kHealRoundsMax && !all_proven && !is_over(); ++round) {
-    all_proven = true;
+  bool whole = false;
+  for (std::size_t round = 0; round < kHealRoundsMax && !whole && !is_over(); ++round) {
+    whole = true;
     for (std::size_t a = 0; a < replicas_.size(); ++a) {
       for (std::size_t b = 0; b < replicas_.size() && !is_over(); ++b) {
         if (a == b) continue;
         time_.advance(std::chrono::seconds(1));
-        all_proven = push_pull(a, b) && all_proven;
+        tell_members(a, b);
+        whole = push_pull(a, b) && whole;
+        keep_record(a);
+        keep_record(b);
         check(a, false);
         check(b, false);
       }
     }
-    for (std::size_t at = 0; at < replicas_.size(); ++at) {
+    for (std::size_t at = 0; at < replicas_.size() && !is_over(); ++at) {
+      whole = close_due(at) == 0 && whole;
       went_well(replicas_[at]->upkeep_all(), "upkeep");
     }
+    whole = whole && all_closed();
   }
   if (is_over()) return;
-  if (!all_proven) broken("not all pairs are proven equal in the end");
+  if (!whole) broken("not all pairs are proven equal in the end, or not all is closed");
   for (const auto& replica : replicas_) {
     if (replica->store().any_suspect()) broken("a partition is suspect in the end (R9)");
   }
-  if (!broken_.has_value()) close_gaps();
   if (!broken_.has_value()) check_end();
 }
 
@@ -125,41 +129,6 @@ bool History::push_pull(std::size_t a, std::size_t b) {
   }
   went_well(last_report_.status, "an exchange in the end");
   return last_report_.proven_equal;
-}
-
-// R8: what nobody holds any more counts as seen, of every actor that has ended.
-void History::close_gaps() {
-  for (const auto& ending : replicas_) {
-    storage::Store& store = ending->store();
-    const NodeId node = store.node();
-    const auto last = std::prev(actors_.upper_bound(ActorId::of(node, ActorId::kEpochMax)));
-    // Epochs that were drawn may have gone back: what came after must end, too.
-    if (store.actor() < *last) {
-      while (store.actor() <= *last && went_well(store.renew_actor(), "renewing the actor")) {
-      }
-    }
-    close_up_to(node, store.actor().epoch() - 1);
-  }
-  close_up_to(NodeId{kBackgroundNode}, 1);
-  for (const ActorId actor : actors_) {
-    if (std::find(nodes_.begin(), nodes_.end(), actor.node()) == nodes_.end()) {
-      close_up_to(actor.node(), actor.epoch());
-    }
-  }
-  for (const auto& replica : replicas_) {
-    went_well(replica->upkeep_all(), "upkeep");
-  }
-}
-
-void History::close_up_to(NodeId node, std::uint64_t epoch) {
-  if (epoch == 0) return;
-  for (const PartitionId id : replicas_.front()->partitions()) {
-    for (const auto& replica : replicas_) {
-      const model::Clock before = replica->store().live(id).clock();
-      went_well(replica->close_actors(id, node, epoch), "closing");
-      counts_.closed_gaps += before == replica->store().live(id).clock() ? 0U : 1U;
-    }
-  }
 }
 
 void History::check_end() {

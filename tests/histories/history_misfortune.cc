@@ -1,4 +1,5 @@
 // What befalls nodes, and how they start again.
+#include <iterator>
 #include <map>
 
 #include <fmt/format.h>
@@ -25,8 +26,8 @@ void History::break_off(std::size_t at) {
 }
 
 // Starts as a node does (R7): not before a peer was asked for dots of its actor that it has
-// forgotten. A directory that comes from elsewhere draws its epoch; that it draws one that it had
-// before is a chance of one in a thousand that a node takes, and histories do not.
+// forgotten. A directory that comes from elsewhere draws its epoch; that the draw is not above all
+// epochs that the node had before is a chance that a node takes, and histories do not.
 void History::open(std::size_t at) {
   StoredReplica& replica = *replicas_[at];
   const absl::Status opened = replica.open();
@@ -38,14 +39,17 @@ void History::open(std::size_t at) {
 void History::started(std::size_t at) {
   StoredReplica& replica = *replicas_[at];
   storage::Store& store = replica.store();
-  memories_[at] = {};
-  nodes_.resize(replicas_.size());
-  nodes_[at] = store.node();
   suspect_[at].clear();
   for (const PartitionId id : replica.partitions()) {
     if (store.suspect(id)) suspect_[at].insert(id);
   }
   bool forgot = false;
+  const auto is_old = [&] {
+    return *std::prev(actors_.upper_bound(ActorId::of(store.node(), ActorId::kEpochMax))) >=
+           store.actor();
+  };
+  const bool first = actors_.lower_bound(ActorId::of(store.node(), 0)) ==
+                     actors_.upper_bound(ActorId::of(store.node(), ActorId::kEpochMax));
   if (store.kept_actor()) {
     const std::size_t peer = (at + 1) % replicas_.size();
     const std::vector<std::uint64_t> mine = store.tops(store.actor());
@@ -53,15 +57,13 @@ void History::started(std::size_t at) {
     for (std::size_t i = 0; i < mine.size(); ++i) forgot = forgot || theirs[i] > mine[i];
   } else {
     if (store.from_elsewhere()) jumped_.insert(at);
-    forgot = actors_.contains(store.actor());
+    forgot = !first && is_old();
     if (forgot && !jumped_.contains(at)) {
       broken(fmt::format("replica {} becomes an actor that it was before (R7)", at));
     }
   }
-  while (forgot && went_well(store.renew_actor(), "renewing the actor")) {
-    forgot = actors_.contains(store.actor());
-  }
-  actors_.insert(store.actor());
+  while (forgot && went_well(store.renew_actor(), "renewing the actor")) forgot = is_old();
+  begin_life(at);
 }
 
 void History::stop(Random& random) {

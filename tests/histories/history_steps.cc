@@ -148,7 +148,7 @@ void History::write_at(std::size_t at, Random& random) {
   for (Attempt& attempt : asked) attempts_.push_back(std::move(attempt));
   for (std::size_t to = 0; to < replicas_.size(); ++to) {
     if (to == at || random.chance(loss_)) continue;
-    mail_.push_back({to, committed->to_replicate, reached});
+    mail_.push_back({to, replica.store().actor(), committed->to_replicate, reached});
   }
 }
 
@@ -161,6 +161,11 @@ void History::deliver_mail(std::size_t which, Random& random) {
   Mail mail = mail_[which];
   if (!again) mail_.erase(mail_.begin() + static_cast<std::ptrdiff_t>(which));
   touched_.insert(mail.to);
+  if (is_refused(mail)) {
+    ++counts_.refused_late;
+    return note(fmt::format("{} refuses {} entries, {} first", mail.to, mail.entries.size(),
+                            mail.entries.front().key));
+  }
   ++counts_.messages;
   note(fmt::format("{} receives {} entries, {} first", mail.to, mail.entries.size(),
                    mail.entries.front().key));
@@ -188,9 +193,13 @@ void History::begin_talk(std::size_t at, std::size_t other,
         std::make_unique<gossip::Conversation>(replica, peer, *std::move(theirs), options_);
   } else {
     gossip::ConversationOptions options = options_;
-    options.exchange.hear_all = [&replica](PartitionId partition) {
-      return replica.store().suspect(partition);
+    options.exchange.hear_all = [this, &replica, at, other](PartitionId partition) {
+      if (replica.store().suspect(partition)) return true;
+      return memories_[at]->closing.must_hear(nodes_[other], partition, owners(partition),
+                                              replica.store().live(partition).clock(),
+                                              is_unquiet(at, partition));
     };
+    talk.mark = memories_[at]->closing.mark(nodes_[other]);
     talk.conversation = std::make_unique<gossip::Conversation>(replica, peer, options);
   }
   talks_.push_back(std::move(talk));
@@ -248,6 +257,10 @@ void History::finish(std::size_t which) {
     differ(partition, "damage suspected where there is none (I3)");
   }
   if (over.views_open() > 0) broken("a view is left open");
+  if (talk.mark.has_value()) {
+    memories_[index_of(over.initiator())]->closing.heard(nodes_[index_of(over.responder())],
+                                                         *talk.mark, report.heard_all);
+  }
   for (const PartitionId partition : report.heard_all) {
     heard_all(index_of(over.initiator()), index_of(over.responder()), partition, talk.peer_knew);
   }
@@ -260,17 +273,20 @@ void History::heard_all(std::size_t at, std::size_t from, PartitionId partition,
   StoredReplica& replica = *replicas_[at];
   for (const auto& [key, reached] : knew) {
     if (replica.store().partitioning().of(key) != partition) continue;
-    if ((reached & ~replica.reached(key)).any()) {
+    // What an entry implies of others whose writes were lost, no message need bring.
+    const Reached due = knowledge_lost_.contains(partition) ? live_of(key, reached) : reached;
+    if ((due & ~replica.reached(key)).any()) {
       broken(
           fmt::format("replica {} has heard all of {}, and lacks something of {}", at, from, key));
     }
   }
   if (!replica.store().suspect(partition)) return;
-  std::set<std::size_t>& heard = memories_[at].lost_entries_heard[partition];
+  std::set<std::size_t>& heard = memories_[at]->lost_entries_heard[partition];
   heard.insert(from);
   if (heard.size() + 1 < replicas_.size()) return;
-  memories_[at].lost_entries_heard.erase(partition);
+  memories_[at]->lost_entries_heard.erase(partition);
   if (!went_well(replica.store().trust_again(partition), "trusting again")) return;
+  suspect_[at].erase(partition);
   note(fmt::format("{} trusts its partition {} again", at, partition.value));
   ++counts_.recovered;
 }

@@ -116,6 +116,13 @@ absl::Status StoredReplica::receive(const std::vector<model::KeyedEntry>& entrie
   return absl::OkStatus();
 }
 
+absl::Status StoredReplica::close(PartitionId partition, ActorId last, const ReachedByKey& gone) {
+  GRAPEVINE_RETURN_IF_ERROR(replica_->close_actors(partition, last.node(), last.epoch()));
+  for (const auto& [key, events] : gone) reached_[key] |= events;
+  remember();
+  return absl::OkStatus();
+}
+
 void StoredReplica::committed(storage::CommitNumber number, const ReachedByKey& reached) {
   for (const auto& [key, events] : reached) reached_[key] |= events;
   remember();

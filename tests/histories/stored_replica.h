@@ -51,6 +51,9 @@ class StoredReplica final : public gossip::GhostlyReplica {
     arriving_ = std::move(reached);
   }
 
+  // R8; `gone` is what counts as seen from now on.
+  absl::Status close(PartitionId partition, ActorId last, const ReachedByKey& gone);
+
   // Direct replication.
   absl::Status receive(const std::vector<model::KeyedEntry>& entries, const ReachedByKey& reached);
   // A batch written here was committed: these are its events. It counts as acknowledged when the
