@@ -5,8 +5,7 @@
 
 namespace grapevine::histories {
 
-// A node goes down, and what its disk holds then is not what was written. (Not in one with a power
-// loss: README.md, "What is known to go unnoticed".)
+// A node goes down, and what its disk holds then is not what was written.
 void History::damage(Random& random) {
   const std::size_t at = any_replica(random);
   break_off(at);

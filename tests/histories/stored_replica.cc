@@ -8,9 +8,10 @@
 namespace grapevine::histories {
 namespace {
 
-// At the end of a table, without a checksum of their own; some of their bits switch those of all
-// blocks off, others end RocksDB in an assertion.
-constexpr std::size_t kTableFooterBytes = 53;
+// What begins here in a table is read before its checksum is looked at, or has none: some bits of it
+// end RocksDB in an assertion, one switches the checksums of all blocks off.
+constexpr std::string_view kProperties = "rocksdb.";
+constexpr std::size_t kBeforeProperties = 8;
 
 class View final : public gossip::GhostlyView {
  public:
@@ -249,9 +250,9 @@ std::string StoredReplica::damage(Random& random) {
     done = "loses table " + table;
   } else {
     std::string& bytes = image[table];
-    if (bytes.size() <= kTableFooterBytes) return {};
-    bytes[random.below(bytes.size() - kTableFooterBytes)] ^=
-        static_cast<char>(1U << random.below(8));
+    const std::size_t properties = bytes.find(kProperties);
+    if (properties == std::string::npos || properties <= kBeforeProperties) return {};
+    bytes[random.below(properties - kBeforeProperties)] ^= static_cast<char>(1U << random.below(8));
     done = "has a byte of table " + table + " turned over";
   }
   disk_.place(options_.directory, image);
