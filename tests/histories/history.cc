@@ -5,7 +5,9 @@
 #include <map>
 
 #include <fmt/format.h>
+
 #include <xxhash.h>
+#include "tests/storage/rocksdb_chance.h"
 
 namespace grapevine::histories {
 
@@ -108,6 +110,8 @@ Plan Plan::of(std::uint64_t seed) {
 
 History::History(LossyDisk& disk, const Plan& plan)
     : disk_(disk), plan_(plan), keys_{"k", "l", "m"} {
+  disk.hold_background();
+  storage::seed_rocksdb(static_cast<std::uint32_t>(plan.seed));
   Random random(plan.seed);
   const std::uint64_t count[] = {2, 3, 3, 4, 5};
   const std::uint64_t replicas = count[random.below(5)];
