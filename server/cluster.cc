@@ -8,6 +8,7 @@
 #include "gossip/placement.h"
 #include "rpc/errors.h"
 #include "server/wire.h"
+#include "storage/base/planted_flaws.h"
 
 namespace grapevine::server {
 namespace {
@@ -103,7 +104,10 @@ void Cluster::make(gossip::Membership::Call call) {
                          }
                          membership_.on_failure(number, loop_.now());
                          // The link may lead nowhere, with nobody to say so: the next probe dials anew.
-                         if (to.has_value() && !membership_.up(*to)) links_.drop(*to);
+                         if (to.has_value() && !membership_.up(*to) &&
+                             !GRAPEVINE_FLAW(keeps_links_to_nowhere)) {
+                           links_.drop(*to);
+                         }
                          drain();
                        }));
 }

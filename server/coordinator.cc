@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "storage/base/check.h"
+#include "storage/base/planted_flaws.h"
 #include "storage/model/token.h"
 
 namespace grapevine::server {
@@ -275,7 +276,9 @@ void Coordinator::on_failure(CallId id, const absl::Status& status) {
   Request& request = *owner_request->second;
   switch (call.kind) {
     case Call::Kind::kReplicate:
-      for (const std::size_t index : call.operations) write_answered(request, index, false);
+      for (const std::size_t index : call.operations) {
+        write_answered(request, index, GRAPEVINE_FLAW(counts_failed_owners));
+      }
       break;
     case Call::Kind::kRead:
     case Call::Kind::kFetch:
@@ -318,6 +321,11 @@ void Coordinator::tick(Instant now) {
           continue;
         }
         const bool under_way = state.outstanding > 0 || state.confirmed > 0 || state.forwarded;
+        if (GRAPEVINE_FLAW(takes_timeouts_for_success) && state.outstanding > 0 &&
+            request.operations[index].writes()) {
+          resolve(request, index, std::move(state.written));
+          continue;
+        }
         if (request.operations[index].writes() && under_way) {
           resolve(
               request, index,

@@ -12,6 +12,7 @@
 #include "server/node.h"
 #include "server/off_loop.h"
 #include "storage/base/limits.h"
+#include "storage/base/planted_flaws.h"
 
 namespace grapevine::server {
 namespace {
@@ -48,6 +49,7 @@ class PeerService final : public wire::Peer::Server {
       check_not_ended(*entry);
       entries.push_back(*std::move(entry));
     }
+    if (GRAPEVINE_FLAW(drops_the_last_of_several) && entries.size() > 1) entries.pop_back();
     context.releaseParams();
     const auto number = node_.replica().receive(entries, storage::Reach::kMemory);
     if (!storage::is_cold(number.status())) return durable(number);
@@ -96,8 +98,9 @@ class PeerService final : public wire::Peer::Server {
 
   kj::Promise<void> forward(ForwardContext context) override {
     const auto params = context.getParams();
-    const auto left = lateness_.left_of(std::chrono::milliseconds(params.getTimeoutMs()),
-                                        params.getSentMs(), node_.loop().now());
+    const std::uint64_t sent = GRAPEVINE_FLAW(carries_out_late_requests) ? 0 : params.getSentMs();
+    const auto left = lateness_.left_of(std::chrono::milliseconds(params.getTimeoutMs()), sent,
+                                        node_.loop().now());
     rpc::throw_if_error(left.status());
     std::vector<Operation> operations;
     for (const auto operation : params.getOperations())

@@ -15,8 +15,11 @@ namespace grapevine::server {
 // One view as its holder calls it. It goes when the holder lets go of it.
 class ViewTable::Service final : public wire::ReplicaView::Server {
  public:
-  Service(ViewTable& table, std::uint64_t id) : table_(table), id_(id) {}
-  ~Service() noexcept(false) { table_.views_.erase(id_); }
+  Service(ViewTable& table, std::uint64_t id) : table_(table), alive_(table.alive_), id_(id) {}
+  // Cap'n Proto destroys it in an event of its own, which may come when the node has gone.
+  ~Service() noexcept(false) {
+    if (*alive_) table_.views_.erase(id_);
+  }
 
   kj::Promise<void> split(SplitContext context) override {
     gossip::SplitRequest request;
@@ -111,6 +114,7 @@ class ViewTable::Service final : public wire::ReplicaView::Server {
   }
 
   ViewTable& table_;
+  const std::shared_ptr<bool> alive_;
   const std::uint64_t id_;
 };
 

@@ -14,8 +14,8 @@
 namespace grapevine::server {
 
 // Resource, loop thread. Bounds: kViewsMax at once; a view that nobody has used for `idle_time` is
-// closed, and calls on it fail from then on. All must be closed before the store, and let go of by
-// their holders before the table goes. Entries are read away from the loop: the executor must be
+// closed, and calls on it fail from then on. All must be closed before the store; their holders may
+// let go of them after the table has gone, but call them no more. Entries are read away from the loop: the executor must be
 // idle before the store goes.
 class ViewTable {
  public:
@@ -25,6 +25,9 @@ class ViewTable {
   ViewTable(rpc::Loop& loop, storage::Executor& executor, const gossip::Replica& replica,
             Duration idle_time = kIdleTime)
       : loop_(loop), executor_(executor), replica_(replica), idle_time_(idle_time) {}
+  ~ViewTable() { *alive_ = false; }
+  ViewTable(const ViewTable&) = delete;
+  ViewTable& operator=(const ViewTable&) = delete;
 
   struct Opened {
     wire::ReplicaView::Client view;
@@ -47,6 +50,7 @@ class ViewTable {
   const gossip::Replica& replica_;
   const Duration idle_time_;
   const gossip::ResponderLimits limits_;
+  const std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
   std::uint64_t last_id_ = 0;
   std::map<std::uint64_t, Held> views_;
 };

@@ -191,7 +191,8 @@ void Store::write_changed_clocks(rocksdb::WriteBatch& writes) const {
 }
 
 void Store::when_durable(CommitNumber number, std::function<void()> done) {
-  if (options_.durability == Durability::kOs || number <= durable_) {
+  if (options_.durability == Durability::kOs || number <= durable_ ||
+      GRAPEVINE_FLAW(acknowledges_before_sync)) {
     done();
     return;
   }

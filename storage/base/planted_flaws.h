@@ -19,6 +19,13 @@ enum class PlantedFlaw {
   takes_read_errors_for_absence,  // R9
   forgets_to_journal,             // the clock's record is not written with the batch
   keeps_the_clock_after_damage,   // R9
+  acknowledges_before_sync,       // a write counts as durable when it is committed
+  counts_failed_owners,           // towards the W of a write
+  takes_timeouts_for_success,     // of a write that is under way when its time is over
+  drops_the_last_of_several,      // of the entries that a peer replicates in one call
+  carries_out_late_requests,      // whatever time they lay somewhere
+  keeps_links_to_nowhere,         // probes go on over a link whose other end has vanished
+  closes_without_hearing,         // R8: actors that have ended are closed at once
 };
 
 // Set by the test before anything runs, single-threaded.

@@ -68,6 +68,14 @@ TEST_F(ViewTableTest, AViewShowsTheMomentWhenItWasOpened) {
   EXPECT_EQ(fetch(later, "k"), Strings{"after"});
 }
 
+TEST_F(ViewTableTest, AHolderMayLetGoOfAViewWhenTheTableHasGone) {
+  auto table = std::make_unique<ViewTable>(loop_, disk_, replica_);
+  std::optional<wire::ReplicaView::Client> held = table->open({0})->view;
+  table.reset();
+  held.reset();
+  loop_.run_until(kj::evalLater([] {}));
+}
+
 TEST_F(ViewTableTest, HeadsComeWithoutValues) {
   store_.put("k", "v");
   auto view = open(store_->partitioning().of("k"));

@@ -32,7 +32,7 @@ namespace grapevine::simulation {
 class Network {
  public:
   static constexpr Duration kRetransmit = std::chrono::milliseconds(200);
-  static constexpr Duration kGiveUp = std::chrono::seconds(20);
+  static constexpr Duration kGiveUp = std::chrono::minutes(15);  // as Linux does
   static constexpr std::size_t kWindowBytes = std::size_t{256} * 1024;
   static constexpr double kVanishes = 0.1;  // of the connections: no reset finds its way
   static constexpr std::uint64_t kBytesPerSecond = std::uint64_t{100} << 20;

@@ -97,6 +97,8 @@ std::optional<std::string> Records::end_write(WriteNumber number,
     return std::nullopt;
   }
   record.acknowledged = true;
+  // The owner that took it alone may be the one that went back, its answer still on the way.
+  record.may_be_lost = record.begun <= last_back_ && required(record.consistency) == 1;
   ++acknowledged_;
   auto covers = model::decode_context(record.key, result->context);
   if (!covers.ok()) return fmt::format("write {} got a context that cannot be read", number);

@@ -86,7 +86,10 @@ class Records {
                                                      Instant now);
 
   // Owners went back to an older state; until they have caught up, quorums prove nothing.
-  void disks_went_back(Instant now) { back_since_ = now; }
+  void disks_went_back(Instant now) {
+    back_since_ = now;
+    last_back_ = now;
+  }
   void caught_up(Instant now);
   bool went_back() const { return back_since_.has_value(); }
   // Calls `visit` with each acknowledged write.
@@ -117,6 +120,7 @@ class Records {
   std::map<std::string, std::vector<WriteRecord*>> by_key_;
   std::map<std::pair<PartitionId, model::Dot>, WriteNumber> by_dot_;
   std::optional<Instant> back_since_;
+  Instant last_back_{Duration(-1)};
   Instant caught_up_at_;
   std::uint64_t acknowledged_ = 0;
   std::uint64_t reads_ = 0;

@@ -10,9 +10,9 @@
 
 #include "tests/simulation/log_tap.h"
 #include "tests/simulation/records.h"
-#include "tests/storage/rocksdb_chance.h"
 #include "tests/simulation/simulated_client.h"
 #include "tests/simulation/simulated_node.h"
+#include "tests/storage/rocksdb_chance.h"
 
 namespace grapevine::simulation {
 namespace {
@@ -74,6 +74,7 @@ class Run {
   void back_up();
   void restore();
   void forget_dot_logs();
+  void fail_reads();
 
   void make_nodes();
   void make_clients();
@@ -112,6 +113,7 @@ class Run {
   };
   std::vector<Backup> backups_;
   bool faults_on_ = false;
+  bool reads_fail_ = false;  // somewhere
   std::optional<std::string> broken_;
   Counts counts_;
 };
@@ -210,6 +212,7 @@ const std::vector<Run::Fault>& Run::all_faults() {
       {6, &Run::worsen_network}, {5, &Run::slow_a_disk},
       {3, &Run::jump_a_clock},   {5, &Run::back_up},
       {3, &Run::restore},        {4, &Run::forget_dot_logs},
+      {4, &Run::fail_reads},
   };
   return faults;
 }
@@ -249,7 +252,8 @@ void Run::start_later(SimulatedNode& node, Duration pause) {
 }
 
 void Run::on_ended(SimulatedNode& node, const absl::Status& status) {
-  // Only damage ends a process; none is done here.
+  // Somebody starts it again, until the disk is well.
+  if (reads_fail_) return start_later(node, seconds(1));
   broken(fmt::format("{} ended by itself: {}", node.name(), std::string(text_of(status))));
 }
 
@@ -433,6 +437,21 @@ void Run::forget_dot_logs() {
   node->node().store().forget_dot_logs();
 }
 
+// Reads of tables fail for a while, at one machine at a time.
+void Run::fail_reads() {
+  const SimulatedNode* const node = any_running();
+  if (node == nullptr) return;
+  world_.note(fmt::format("reads of the disk of {} fail", node->name()));
+  const std::uint64_t before = disk_.bad_reads();
+  disk_.fail_reads(node->directory(), random_.below(3), storage::LossyDisk::BadRead::kError);
+  reads_fail_ = true;
+  world_.after(draw(random_, milliseconds(10), seconds(5)), nullptr, [this, before] {
+    disk_.heal_reads();
+    reads_fail_ = false;
+    counts_.bad_reads += disk_.bad_reads() - before;
+  });
+}
+
 // ---- checks ----
 
 std::set<PartitionId> Run::owned_by_both(const SimulatedNode& a, const SimulatedNode& b) const {
@@ -505,6 +524,8 @@ void Run::heal() {
   faults_on_ = false;
   network_.heal_all();
   network_.set_quality({});
+  disk_.heal_reads();
+  reads_fail_ = false;
   for (auto& client : clients_) client->stop_calling();
   for (const auto& node : nodes_) {
     node->disk_speed() = DiskSpeed{};
@@ -602,24 +623,39 @@ RunResult Run::go() {
 
 }  // namespace
 
+namespace {
+
+constexpr std::pair<const char*, std::uint64_t Counts::*> kCounts[] = {
+    {"calls", &Counts::calls},
+    {"failed calls", &Counts::failed_calls},
+    {"acknowledged writes", &Counts::writes_acknowledged},
+    {"reads", &Counts::reads},
+    {"reads with siblings", &Counts::reads_with_siblings},
+    {"kills", &Counts::kills},
+    {"power losses", &Counts::power_losses},
+    {"stops", &Counts::stops},
+    {"freezes", &Counts::freezes},
+    {"cuts", &Counts::cuts},
+    {"splits", &Counts::partitions},
+    {"bad networks", &Counts::bad_networks},
+    {"slow disks", &Counts::slow_disks},
+    {"clock jumps", &Counts::clock_jumps},
+    {"restores", &Counts::restores},
+    {"forgotten logs", &Counts::forgotten_logs},
+    {"bad reads", &Counts::bad_reads},
+};
+
+}  // namespace
+
 Counts& Counts::operator+=(const Counts& other) {
-  calls += other.calls;
-  failed_calls += other.failed_calls;
-  writes_acknowledged += other.writes_acknowledged;
-  reads += other.reads;
-  reads_with_siblings += other.reads_with_siblings;
-  kills += other.kills;
-  power_losses += other.power_losses;
-  stops += other.stops;
-  freezes += other.freezes;
-  cuts += other.cuts;
-  partitions += other.partitions;
-  bad_networks += other.bad_networks;
-  slow_disks += other.slow_disks;
-  clock_jumps += other.clock_jumps;
-  restores += other.restores;
-  forgotten_logs += other.forgotten_logs;
+  for (const auto& [name, count] : kCounts) this->*count += other.*count;
   return *this;
+}
+
+std::vector<std::pair<const char*, std::uint64_t>> Counts::named() const {
+  std::vector<std::pair<const char*, std::uint64_t>> all;
+  for (const auto& [name, count] : kCounts) all.emplace_back(name, this->*count);
+  return all;
 }
 
 RunResult run(const RunOptions& options) {

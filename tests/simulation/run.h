@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "storage/base/time.h"
@@ -48,7 +49,11 @@ struct Counts {
   std::uint64_t restores = 0;
   std::uint64_t forgotten_logs = 0;
 
+  std::uint64_t bad_reads = 0;
+
   Counts& operator+=(const Counts& other);
+  // Each with its name.
+  std::vector<std::pair<const char*, std::uint64_t>> named() const;
 };
 
 struct RunResult {

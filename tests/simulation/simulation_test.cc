@@ -1,0 +1,63 @@
+// Goal: no cluster of whole nodes breaks a promise, whatever befalls it. Method: runs by seed (run.h),
+// the first ones and fresh ones; every kind of misfortune must have happened, and a seed must give
+// the same run twice.
+#include <chrono>
+#include <cstdint>
+#include <cstdlib>
+#include <iostream>
+#include <random>
+#include <string>
+
+#include <gtest/gtest.h>
+
+#include "tests/simulation/many.h"
+
+namespace grapevine::simulation {
+namespace {
+
+constexpr std::uint64_t kFixedSeeds = 120;
+constexpr std::uint64_t kFreshSeconds = 120;
+
+std::uint64_t number_of_environment(const char* name, std::uint64_t otherwise) {
+  const char* const text = std::getenv(name);
+  return text == nullptr ? otherwise : std::strtoull(text, nullptr, 10);
+}
+
+ManyResult run_and_report(const ManyOptions& options) {
+  const auto result = run_many(options, [](const std::string& line) {
+    ADD_FAILURE() << line << "\nto see what led to it: grapevine-sim --trace --seed <that one>";
+  });
+  std::cout << result.runs << " runs, "
+            << std::chrono::duration_cast<std::chrono::minutes>(result.virtual_time).count()
+            << " virtual minutes";
+  for (const auto& [name, value] : result.counts.named()) std::cout << ", " << name << ' ' << value;
+  std::cout << '\n';
+  return result;
+}
+
+TEST(Simulation, TheFirstSeedsBreakNoPromiseAndReachEveryMisfortune) {
+  ManyOptions options;
+  options.runs_max = kFixedSeeds;
+  const ManyResult result = run_and_report(options);
+  EXPECT_EQ(result.runs, kFixedSeeds);
+  for (const auto& [name, value] : result.counts.named()) EXPECT_GT(value, 0U) << name;
+}
+
+TEST(Simulation, FreshSeedsBreakNoPromise) {
+  ManyOptions options;
+  options.first_seed = number_of_environment("GRAPEVINE_SEED", std::random_device{}());
+  options.runs_max = ~std::uint64_t{0} - options.first_seed;
+  options.time = std::chrono::seconds(number_of_environment("GRAPEVINE_SECONDS", kFreshSeconds));
+  std::cout << "from seed " << options.first_seed << " on\n";
+  EXPECT_GT(run_and_report(options).runs, 0U);
+}
+
+TEST(Simulation, OneSeedGivesOneRun) {
+  ManyOptions options;
+  options.runs_max = 6;
+  options.twice = true;
+  run_and_report(options);
+}
+
+}  // namespace
+}  // namespace grapevine::simulation
