@@ -179,6 +179,7 @@ std::optional<std::string> Records::end_read(const std::string& key, Consistency
 }
 
 void Records::caught_up(Instant now) {
+  if (!back_since_.has_value()) return;
   back_since_.reset();
   caught_up_at_ = now;
 }

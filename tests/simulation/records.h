@@ -90,6 +90,8 @@ class Records {
     back_since_ = now;
     last_back_ = now;
   }
+  // An owner lost some of what it had, and knows it.
+  void disk_was_damaged(Instant now) { last_back_ = now; }
   void caught_up(Instant now);
   bool went_back() const { return back_since_.has_value(); }
   // Calls `visit` with each acknowledged write.

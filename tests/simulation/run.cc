@@ -75,12 +75,15 @@ class Run {
   void restore();
   void forget_dot_logs();
   void fail_reads();
+  void damage();
 
   void make_nodes();
   void make_clients();
   void schedule_fault();
   void start_later(SimulatedNode& node, Duration pause);
-  void on_ended(SimulatedNode& node, const absl::Status& status);
+  void on_ended(SimulatedNode& node, const absl::Status& status, bool opening);
+  bool all_others_serve(const SimulatedNode& node) const;
+  void forgive_what_it_alone_had(const SimulatedNode& node);
   void probe();
   void heal();
   std::string not_equal_because() const;
@@ -114,6 +117,8 @@ class Run {
   std::vector<Backup> backups_;
   bool faults_on_ = false;
   bool reads_fail_ = false;  // somewhere
+  bool mending_ = false;     // somewhere something was lost, and not all owners hold the same again
+  std::set<std::size_t> salvaging_;
   std::optional<std::string> broken_;
   Counts counts_;
 };
@@ -168,8 +173,8 @@ void Run::make_nodes() {
     }
     nodes_.push_back(std::make_unique<SimulatedNode>(
         world_, network_, disk_, i, std::move(config), world_.random().next(),
-        SimulatedNode::Report{
-            [this](SimulatedNode& node, const absl::Status& status) { on_ended(node, status); }}));
+        SimulatedNode::Report{[this](SimulatedNode& node, const absl::Status& status,
+                                     bool opening) { on_ended(node, status, opening); }}));
   }
 }
 
@@ -212,7 +217,7 @@ const std::vector<Run::Fault>& Run::all_faults() {
       {6, &Run::worsen_network}, {5, &Run::slow_a_disk},
       {3, &Run::jump_a_clock},   {5, &Run::back_up},
       {3, &Run::restore},        {4, &Run::forget_dot_logs},
-      {4, &Run::fail_reads},
+      {4, &Run::fail_reads},     {4, &Run::damage},
   };
   return faults;
 }
@@ -251,9 +256,27 @@ void Run::start_later(SimulatedNode& node, Duration pause) {
   });
 }
 
-void Run::on_ended(SimulatedNode& node, const absl::Status& status) {
+void Run::on_ended(SimulatedNode& node, const absl::Status& status, bool opening) {
   // Somebody starts it again, until the disk is well.
   if (reads_fail_) return start_later(node, seconds(1));
+  if (absl::IsDataLoss(status) && salvaging_.contains(node.index())) {
+    // Beyond salvage: it would go on as another node, with an empty directory, and the operator would
+    // remove the old one. Here the disk turns out to be well after all.
+    ++counts_.beyond_salvage;
+    node.undo_damage();
+    return start_later(node, seconds(1));
+  }
+  if (absl::IsDataLoss(status) && mending_) {
+    // It starts anew by itself; where it is refused, an operator asks for what can be read.
+    if (opening) {
+      ++counts_.salvages;
+      salvaging_.insert(node.index());
+    }
+    world_.after(seconds(1), nullptr, [this, &node, opening] {
+      if (!node.running()) node.start(/*salvage=*/opening);
+    });
+    return;
+  }
   broken(fmt::format("{} ended by itself: {}", node.name(), std::string(text_of(status))));
 }
 
@@ -404,21 +427,12 @@ void Run::back_up() {
   backups_.push_back({node->index(), disk_.copy_while_running(node->directory(), random_)});
 }
 
-// One at a time: until all owners hold the same again, a second one could lose what quorums
-// acknowledged.
-void Run::restore() {
-  if (backups_.empty() || records_->went_back()) return;
-  const Backup& backup = backups_[random_.below(backups_.size())];
-  SimulatedNode& node = *nodes_[backup.node];
-  if (node.stopping()) return;
-  for (const auto& other : nodes_) {
-    if (other.get() != &node && !other->serving()) return;
-  }
-  world_.note(fmt::format("{} is restored from its copy", node.name()));
-  ++counts_.restores;
-  node.restore(backup.image);
-  records_->disks_went_back(world_.now());
-  // What it alone had is gone.
+bool Run::all_others_serve(const SimulatedNode& node) const {
+  return std::all_of(nodes_.begin(), nodes_.end(),
+                     [&](const auto& other) { return other.get() == &node || other->serving(); });
+}
+
+void Run::forgive_what_it_alone_had(const SimulatedNode& node) {
   records_->for_each_acknowledged([&](WriteRecord& record) {
     for (const auto& other : nodes_) {
       if (other.get() == &node) continue;
@@ -427,7 +441,38 @@ void Run::restore() {
     }
     record.may_be_lost = true;
   });
+}
+
+// One at a time: until all owners hold the same again, a second one could lose what quorums
+// acknowledged.
+void Run::restore() {
+  if (backups_.empty() || records_->went_back() || mending_ || reads_fail_) return;
+  const Backup& backup = backups_[random_.below(backups_.size())];
+  SimulatedNode& node = *nodes_[backup.node];
+  if (node.stopping() || !all_others_serve(node)) return;
+  world_.note(fmt::format("{} is restored from its copy", node.name()));
+  ++counts_.restores;
+  node.restore(backup.image);
+  records_->disks_went_back(world_.now());
+  forgive_what_it_alone_had(node);
   start_later(node, draw(random_, milliseconds(10), seconds(5)));
+}
+
+void Run::damage() {
+  SimulatedNode* const node = any_running();
+  if (node == nullptr || records_->went_back() || mending_ || reads_fail_) return;
+  if (!all_others_serve(*node)) return;
+  node->kill();
+  const std::string what = node->damage();
+  world_.note(fmt::format("{} is killed, {}", node->name(), what));
+  if (!what.empty()) {
+    ++counts_.damages;
+    mending_ = true;
+    salvaging_.clear();
+    records_->disk_was_damaged(world_.now());
+    forgive_what_it_alone_had(*node);
+  }
+  start_later(*node, draw(random_, milliseconds(10), seconds(5)));
 }
 
 void Run::forget_dot_logs() {
@@ -440,7 +485,7 @@ void Run::forget_dot_logs() {
 // Reads of tables fail for a while, at one machine at a time.
 void Run::fail_reads() {
   const SimulatedNode* const node = any_running();
-  if (node == nullptr) return;
+  if (node == nullptr || mending_) return;
   world_.note(fmt::format("reads of the disk of {} fail", node->name()));
   const std::uint64_t before = disk_.bad_reads();
   disk_.fail_reads(node->directory(), random_.below(3), storage::LossyDisk::BadRead::kError);
@@ -482,7 +527,10 @@ void Run::probe() {
       }
     }
   }
-  if (records_->went_back() && not_equal_because().empty()) records_->caught_up(world_.now());
+  if ((records_->went_back() || mending_) && not_equal_because().empty()) {
+    records_->caught_up(world_.now());
+    mending_ = false;
+  }
   world_.after(kProbeInterval, nullptr, [this] { probe(); });
 }
 
@@ -643,6 +691,9 @@ constexpr std::pair<const char*, std::uint64_t Counts::*> kCounts[] = {
     {"restores", &Counts::restores},
     {"forgotten logs", &Counts::forgotten_logs},
     {"bad reads", &Counts::bad_reads},
+    {"damages", &Counts::damages},
+    {"salvages", &Counts::salvages},
+    {"beyond salvage", &Counts::beyond_salvage},
 };
 
 }  // namespace

@@ -50,6 +50,9 @@ struct Counts {
   std::uint64_t forgotten_logs = 0;
 
   std::uint64_t bad_reads = 0;
+  std::uint64_t damages = 0;
+  std::uint64_t salvages = 0;
+  std::uint64_t beyond_salvage = 0;
 
   Counts& operator+=(const Counts& other);
   // Each with its name.

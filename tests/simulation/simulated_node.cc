@@ -1,6 +1,7 @@
 #include "tests/simulation/simulated_node.h"
 
 #include <utility>
+#include <vector>
 
 #include <fmt/format.h>
 
@@ -31,7 +32,7 @@ SimulatedNode::~SimulatedNode() {
   if (running()) drop();
 }
 
-void SimulatedNode::start() {
+void SimulatedNode::start(bool salvage) {
   GRAPEVINE_CHECK(!running(), "the process runs already");
   const std::uint64_t life = ++lives_;
   network_.power_on(host_);
@@ -42,8 +43,9 @@ void SimulatedNode::start() {
     world_.after(Duration::zero(), nullptr, [this, life, status = std::move(status)] {
       if (life != lives_ || !running()) return;
       world_.note(fmt::format("{} ends: {}", name(), text_of(status)));
+      const bool opening = node_->opening();
       drop();
-      report_.on_ended(*this, status);
+      report_.on_ended(*this, status, opening);
     });
   };
   server::Machine machine;
@@ -63,7 +65,9 @@ void SimulatedNode::start() {
     disk_.freeze(config_.data_dir);
     end(status);
   };
-  auto node = server::Node::start(*loop_, config_, std::move(machine));
+  server::Config config = config_;
+  config.salvage = salvage;
+  auto node = server::Node::start(*loop_, std::move(config), std::move(machine));
   GRAPEVINE_CHECK(node.ok(), "a simulated node does not start");
   node_ = *std::move(node);
   loop_->post([this, end] {
@@ -111,6 +115,33 @@ void SimulatedNode::lose_power() {
 
 void SimulatedNode::freeze_for(Duration duration) {
   loop_->process()->stopped_until = world_.now() + duration;
+}
+
+std::string SimulatedNode::damage() {
+  storage::LossyDisk::Image image = disk_.copy(config_.data_dir);
+  std::vector<std::string> tables;
+  for (const auto& [name, bytes] : image) {
+    if (name.ends_with(".sst")) tables.push_back(name);
+  }
+  if (tables.empty()) return {};
+  before_damage_ = image;
+  const std::string& table = tables[random_.below(tables.size())];
+  std::string& bytes = image.at(table);
+  std::string what;
+  if (random_.chance(0.3)) {
+    image.erase(table);
+    what = fmt::format("{} is lost", table);
+  } else {
+    const std::size_t at = random_.below(bytes.size());
+    bytes[at] = static_cast<char>(bytes[at] ^ (1 << random_.below(8)));
+    what = fmt::format("a bit of {} turns over, at {} of {}", table, at, bytes.size());
+  }
+  disk_.place(config_.data_dir, image);
+  return what;
+}
+
+void SimulatedNode::undo_damage() {
+  disk_.place(config_.data_dir, before_damage_);
 }
 
 void SimulatedNode::restore(const storage::LossyDisk::Image& image) {

@@ -23,8 +23,8 @@ class SimulatedNode {
   static constexpr std::uint16_t kHttpPort = 4742;
 
   struct Report {
-    // The process ended by itself: it could not open its directory, or could not go on.
-    std::function<void(SimulatedNode&, const absl::Status&)> on_ended;
+    // The process ended by itself: it could not open its directory (`opening`), or could not go on.
+    std::function<void(SimulatedNode&, const absl::Status&, bool opening)> on_ended;
   };
 
   // `config`: names, ports, directory and seeds are filled in here. `hosts`: of all machines.
@@ -41,11 +41,15 @@ class SimulatedNode {
   const std::string& directory() const { return config_.data_dir; }
 
   // REQUIRES of all that follow: running() or not, as the words say.
-  void start();
+  void start(bool salvage = false);
   void stop();        // SIGTERM: ends by itself a moment later
   void kill();        // SIGKILL
   void lose_power();  // what was not synced is lost, in part; goes dark until start()
   void freeze_for(Duration duration);  // SIGSTOP … SIGCONT
+  // Something happens to a stored table: it is lost, or a bit of it turns over. What, in words;
+  // empty: there is none. REQUIRES: not running.
+  std::string damage();
+  void undo_damage();  // REQUIRES: not running, and nothing has run since but in vain
   // Another directory, which holds this; another boot of the machine.
   void restore(const storage::LossyDisk::Image& image);
 
@@ -77,6 +81,7 @@ class SimulatedNode {
   std::uint64_t directories_ = 1;
   std::uint64_t lives_ = 0;
   bool stopping_ = false;
+  storage::LossyDisk::Image before_damage_;
   std::unique_ptr<SimulatedLoop> loop_;
   std::unique_ptr<server::Node> node_;
 };
