@@ -464,6 +464,7 @@ class LossyDisk::Background final : public rocksdb::EnvWrapper {
 
   void await_idle() {
     std::unique_lock lock(mutex_);
+    if (jobs_.empty() && !working_) return;
     awaited_ = true;
     wake_.notify_all();
     wake_.wait(lock, [this] { return jobs_.empty() && !working_; });
