@@ -15,6 +15,7 @@
 #include "storage/base/check.h"
 #include "storage/base/limits.h"
 #include "storage/base/planted_flaws.h"
+#include "storage/data_directory.h"
 #include "storage/rocksdb_log.h"
 
 namespace grapevine::storage {
@@ -159,31 +160,42 @@ rocksdb::ColumnFamilyOptions options_of_family(const std::string& name, const St
 
 absl::StatusOr<std::unique_ptr<Engine>> Engine::open(const StoreOptions& options) {
   rocksdb::DBOptions db_options = database_options(options);
+  if (!options.salvage) {
+    GRAPEVINE_RETURN_IF_ERROR(check_not_lost(*db_options.env, options.directory));
+  }
+  const bool exists = db_options.env->FileExists(options.directory + "/CURRENT").ok();
+  if (!exists && !options.salvage) mark_creating(*db_options.env, options.directory);
   db_options.info_log = open_rocksdb_log(db_options.env, options.directory);
   db_options.listeners.push_back(std::make_shared<NoRecoveryOfItsOwn>());
   const auto cache =
       rocksdb::NewLRUCache(options.block_cache_bytes, shard_bits(options.block_cache_bytes));
   std::vector<std::string> names;
-  const rocksdb::Status listed =
-      rocksdb::DB::ListColumnFamilies(db_options, options.directory, &names);
-  if (!listed.ok()) {
-    // A directory that holds a database is never taken for a new one.
-    const bool exists = db_options.env->FileExists(options.directory + "/CURRENT").ok();
+  const auto describe = [&] {
+    for (const char* const family : {kExpiryFamily, kMetaFamily}) {
+      if (std::find(names.begin(), names.end(), family) == names.end()) names.emplace_back(family);
+    }
+    std::vector<rocksdb::ColumnFamilyDescriptor> families;
+    for (const std::string& name : names) {
+      families.emplace_back(name, options_of_family(name, options, cache));
+    }
+    return families;
+  };
+  const auto list = [&] {
+    return rocksdb::DB::ListColumnFamilies(db_options, options.directory, &names);
+  };
+  if (const rocksdb::Status listed = list(); !listed.ok()) {
     if (exists && !options.salvage) return open_error(listed, options.directory);
     names = {rocksdb::kDefaultColumnFamilyName};
-    if (exists) names.insert(names.end(), {kDataFamily, kValuesFamily});
-  }
-  for (const char* const family : {kExpiryFamily, kMetaFamily}) {
-    if (std::find(names.begin(), names.end(), family) == names.end()) names.emplace_back(family);
-  }
-  std::vector<rocksdb::ColumnFamilyDescriptor> families;
-  for (const std::string& name : names) {
-    families.emplace_back(name, options_of_family(name, options, cache));
+    if (options.salvage) names.insert(names.end(), {kDataFamily, kValuesFamily});
   }
   if (options.salvage) {
-    const rocksdb::Status repaired = rocksdb::RepairDB(options.directory, db_options, families);
+    // Where the manifest is lost, tables name families that nobody can list, as data.1.
+    rocksdb::Status repaired =
+        rocksdb::RepairDB(options.directory, db_options, describe(), data_options(options, cache));
+    if (repaired.ok()) repaired = list();
     if (!repaired.ok()) return open_error(repaired, options.directory);
   }
+  const std::vector<rocksdb::ColumnFamilyDescriptor> families = describe();
   std::vector<rocksdb::ColumnFamilyHandle*> handles;
   rocksdb::DB* db = nullptr;
   db_options.wal_recovery_mode = rocksdb::WALRecoveryMode::kTolerateCorruptedTailRecords;
@@ -196,6 +208,7 @@ absl::StatusOr<std::unique_ptr<Engine>> Engine::open(const StoreOptions& options
     status = rocksdb::DB::Open(db_options, options.directory, families, &handles, &db);
   }
   if (!status.ok()) return open_error(status, options.directory);
+  unmark_creating(*db_options.env, options.directory);
   std::unique_ptr<Engine> engine(new Engine(options, cache, std::unique_ptr<rocksdb::DB>(db)));
   engine->fell_back_ = std::move(fell_back);
   GRAPEVINE_RETURN_IF_ERROR(engine->take_families(handles));

@@ -14,6 +14,7 @@
 
 #include "storage/backup.h"
 #include "storage/clock_journal.h"
+#include "storage/data_directory.h"
 #include "storage/engine_rocksdb.h"
 #include "storage/identity.h"
 #include "storage/life.h"
@@ -102,7 +103,8 @@ class Walk {
   }
 
   absl::Status take_directory() {
-    if (!env()->FileExists(options_.directory + "/CURRENT").ok()) {
+    const bool exists = env()->FileExists(options_.directory + "/CURRENT").ok();
+    if (!exists && check_not_lost(*env(), options_.directory).ok()) {
       return refuse("holds no database; give the --data-dir of a node");
     }
     GRAPEVINE_RETURN_IF_ERROR(check_restored(options_.directory, options_.environment));
@@ -117,6 +119,10 @@ class Walk {
   }
 
   bool open() {
+    if (const auto lost = check_not_lost(*env(), options_.directory); !lost.ok()) {
+      find(std::string(text_of(lost)));
+      return false;
+    }
     std::vector<std::string> names;
     rocksdb::Status status = rocksdb::DB::ListColumnFamilies(database_, options_.directory, &names);
     if (status.ok()) {

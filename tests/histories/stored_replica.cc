@@ -240,9 +240,12 @@ std::string StoredReplica::damage(Random& random) {
   }
   const double how = random.unit();
   std::string done;
-  if (how < 0.05 && !manifest.empty()) {
-    image.erase(manifest);
-    done = "loses its manifest";
+  if (how < 0.08 && !manifest.empty()) {
+    if (how < 0.05) image.erase(manifest);
+    if (how >= 0.03) image.erase("CURRENT");
+    done = how < 0.03   ? "loses its manifest"
+           : how < 0.05 ? "loses CURRENT and its manifest"
+                        : "loses CURRENT";
   } else if (tables.empty()) {
     return {};
   } else if (const std::string& table = tables[random.below(tables.size())]; how < 0.4) {

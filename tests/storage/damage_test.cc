@@ -1,6 +1,9 @@
 // Goal: lost or altered bytes are noticed, cost no more than themselves, and are never taken for
 // deletes. Method: stores in memory whose files are altered behind their backs.
 #include <algorithm>
+#include <map>
+#include <string>
+#include <vector>
 
 #include <fmt/format.h>
 
@@ -50,6 +53,24 @@ class DamageTest : public ::testing::Test {
   void replace(const std::string& file, const std::string& bytes) {
     EXPECT_TRUE(env().DeleteFile(file).ok());
     EXPECT_TRUE(rocksdb::WriteStringToFile(&env(), bytes, file).ok());
+  }
+  using Files = std::map<std::string, std::string>;
+  void place(const Files& files) {
+    for (const auto& [file, bytes] : files) {
+      ASSERT_TRUE(rocksdb::WriteStringToFile(&env(), bytes, file).ok());
+    }
+  }
+  // Of the database only files whose names hold one of `parts` are left. Returns what there was.
+  Files lose_but(const std::vector<std::string>& parts) {
+    Files before;
+    for (const std::string& file : files("")) {
+      if (file.ends_with("/LOCK") || file.find("/LOG") != file.npos) continue;
+      before[file] = read(file);
+      const auto is_in = [&](const std::string& part) { return file.find(part) != file.npos; };
+      if (std::any_of(parts.begin(), parts.end(), is_in)) continue;
+      EXPECT_TRUE(env().DeleteFile(file).ok());
+    }
+    return before;
   }
   // The entry is gone, and every file is whole. REQUIRES: no store is open.
   void lose_behind_its_back(const std::string& lost) {
@@ -170,6 +191,74 @@ TEST_F(DamageTest, WhatWasRepairedIsTrustedInNothingThoughItAddsUp) {
   EXPECT_GE(scene_.store().actor().epoch(), before.epoch() + kEpochJump);
   EXPECT_EQ(keys_left(), kKeys);
   expect_claims_nothing_but_entries();
+}
+
+// RocksDB would make a new database there, and delete what is left of the old one.
+TEST_F(DamageTest, ADirectoryWithoutItsBeginningIsNotTakenForANewOne) {
+  fill();
+  const ActorId before = scene_.store().actor();
+  scene_.crash();
+  const Files all = lose_but({".sst", ".log", "MANIFEST", "IDENTITY"});
+  for (const auto* const left : {".sst", ".log", "MANIFEST", "IDENTITY"}) {
+    lose_but({left});
+    const absl::Status refused = scene_.open();
+    EXPECT_TRUE(absl::IsDataLoss(refused)) << left << ": " << refused;
+    const std::string text(text_of(refused));
+    for (const char* const part : {"data directory /store: ", "CURRENT", left, "--salvage"}) {
+      EXPECT_NE(text.find(part), std::string::npos) << text;
+    }
+    const bool misses_manifest = text.find("CURRENT and MANIFEST are missing") != text.npos;
+    EXPECT_EQ(misses_manifest, left != std::string("MANIFEST")) << text;
+    EXPECT_FALSE(env().FileExists("/store/CURRENT").ok());
+    place(all);
+  }
+  lose_but({".sst", ".log", "IDENTITY"});
+  scene_.options.salvage = true;
+  ASSERT_TRUE(ok(scene_.open()));
+  EXPECT_TRUE(all_suspect());
+  EXPECT_GE(scene_.store().actor().epoch(), before.epoch() + kEpochJump);
+  EXPECT_EQ(keys_left(), kKeys);
+}
+
+TEST_F(DamageTest, ANewDirectoryIsOneThatHoldsNothingOrForeignThingsAlone) {
+  ASSERT_TRUE(env().CreateDirIfMissing("/store").ok());
+  ASSERT_TRUE(env().CreateDirIfMissing("/store/lost+found").ok());
+  place({{"/store/notes.log", "theirs"}, {"/store/LOG", "ours"}});
+  ASSERT_TRUE(ok(scene_.open()));
+  EXPECT_FALSE(env().FileExists("/store/creating").ok());
+}
+
+// What a crash leaves of a first opening; and the mark excuses nothing else.
+TEST_F(DamageTest, AFirstOpeningThatEndedOnItsWayIsBegunAgain) {
+  ASSERT_TRUE(env().CreateDirIfMissing("/store").ok());
+  place({{"/store/creating", ""}, {"/store/IDENTITY", "id"}, {"/store/MANIFEST-000001", "half"}});
+  ASSERT_TRUE(ok(scene_.open()));
+  scene_.put(key(0), "first");
+  scene_.crash();
+  lose_but({".sst", ".log"});
+  place({{"/store/creating", ""}});
+  const absl::Status refused = scene_.open();
+  EXPECT_TRUE(absl::IsDataLoss(refused)) << refused;
+}
+
+// From then on the families of the data have other names, which stand in the manifest and in tables.
+TEST_F(DamageTest, WhatWasSalvagedOnceCanBeSalvagedWithoutAManifest) {
+  fill();
+  const std::string file = table_with("first");
+  scene_.crash();
+  std::string bytes = read(file);
+  bytes[bytes.find("first")] ^= 1;
+  replace(file, bytes);
+  ASSERT_TRUE(ok(scene_.open()));
+  const std::size_t left = keys_left();
+  scene_.crash();
+  ASSERT_TRUE(ok(scene_.open()));
+  scene_.crash();
+  lose_but({".sst", ".log", "IDENTITY"});
+  scene_.options.salvage = true;
+  ASSERT_TRUE(ok(scene_.open()));
+  EXPECT_TRUE(all_suspect());
+  EXPECT_EQ(keys_left(), left);
 }
 
 TEST_F(DamageTest, SalvageLeavesAloneWhatOpensWithoutIt) {

@@ -205,6 +205,8 @@ TEST_F(VerifyTest, FindsAnIdentityThatIsDamagedAndADatabaseThatCannotBeOpened) {
   EXPECT_THAT(findings(), Contains(HasSubstr("identity:")));
   std::ofstream(scratch_ / "CURRENT") << "no manifest\n";
   EXPECT_THAT(findings(), Contains(HasSubstr("database: cannot be opened")));
+  fs::remove(scratch_ / "CURRENT");
+  EXPECT_THAT(findings(), Contains(HasSubstr("CURRENT is missing")));
 }
 
 }  // namespace
