@@ -17,6 +17,7 @@
 #include "storage/base/planted_flaws.h"
 #include "storage/data_directory.h"
 #include "storage/rocksdb_log.h"
+#include "storage/table_end.h"
 
 namespace grapevine::storage {
 namespace {
@@ -49,9 +50,17 @@ rocksdb::ReadTier tier_of(Reach reach) {
   return reach == Reach::kMemory ? rocksdb::kBlockCacheTier : rocksdb::kReadAllTier;
 }
 
+rocksdb::BlockBasedTableOptions table_options() {
+  rocksdb::BlockBasedTableOptions table;
+  table.format_version = kTableFormatVersion;
+  table.checksum = rocksdb::kXXH3;
+  return table;
+}
+
 // The families beside the data are small.
 rocksdb::ColumnFamilyOptions small_options() {
   rocksdb::ColumnFamilyOptions family;
+  family.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table_options()));
   family.write_buffer_size = std::size_t{4} << 20;
   refuse_rather_than_slow_down(family);
   return family;
@@ -114,10 +123,9 @@ rocksdb::DBOptions database_options(const StoreOptions& options) {
 
 rocksdb::ColumnFamilyOptions data_options(const StoreOptions& options,
                                           std::shared_ptr<rocksdb::Cache> cache) {
-  rocksdb::BlockBasedTableOptions table;
+  rocksdb::BlockBasedTableOptions table = table_options();
   table.block_cache = std::move(cache);
   table.filter_policy.reset(rocksdb::NewBloomFilterPolicy(10));
-  table.format_version = 5;
   // What was just written is likely to be read; else each flush would make its keys cold.
   table.prepopulate_block_cache =
       rocksdb::BlockBasedTableOptions::PrepopulateBlockCache::kFlushOnly;
@@ -160,6 +168,8 @@ rocksdb::ColumnFamilyOptions options_of_family(const std::string& name, const St
 
 absl::StatusOr<std::unique_ptr<Engine>> Engine::open(const StoreOptions& options) {
   rocksdb::DBOptions db_options = database_options(options);
+  const std::shared_ptr<rocksdb::Env> env = with_table_ends_checked(db_options.env);
+  db_options.env = env.get();
   if (!options.salvage) {
     GRAPEVINE_RETURN_IF_ERROR(check_not_lost(*db_options.env, options.directory));
   }
@@ -209,7 +219,9 @@ absl::StatusOr<std::unique_ptr<Engine>> Engine::open(const StoreOptions& options
   }
   if (!status.ok()) return open_error(status, options.directory);
   unmark_creating(*db_options.env, options.directory);
-  std::unique_ptr<Engine> engine(new Engine(options, cache, std::unique_ptr<rocksdb::DB>(db)));
+  // The snapshots share it.
+  std::shared_ptr<rocksdb::DB> shared(db, [env](rocksdb::DB* last) { delete last; });
+  std::unique_ptr<Engine> engine(new Engine(options, cache, std::move(shared)));
   engine->fell_back_ = std::move(fell_back);
   GRAPEVINE_RETURN_IF_ERROR(engine->take_families(handles));
   GRAPEVINE_RETURN_IF_ERROR(engine->load_actors());

@@ -171,7 +171,7 @@ class Engine {
   };
   class Salvage;
   Engine(const StoreOptions& options, std::shared_ptr<rocksdb::Cache> cache,
-         std::unique_ptr<rocksdb::DB> db)
+         std::shared_ptr<rocksdb::DB> db)
       : options_(options),
         cache_(std::move(cache)),
         directory_(options.directory),

@@ -21,6 +21,7 @@
 #include "storage/model/clock.h"
 #include "storage/model/digest_tree.h"
 #include "storage/rocksdb_log.h"
+#include "storage/table_end.h"
 #include "storage/tree_checkpoint.h"
 
 namespace grapevine::storage {
@@ -49,6 +50,8 @@ class Walk {
     store_.environment = options.environment;
     store_.block_cache_bytes = std::size_t{32} << 20;
     database_ = database_options(store_);
+    env_ = with_table_ends_checked(database_.env);
+    database_.env = env_.get();
     database_.create_if_missing = false;
     database_.create_missing_column_families = false;
     database_.info_log = no_rocksdb_log();
@@ -403,6 +406,7 @@ class Walk {
 
   const VerifyOptions& options_;
   StoreOptions store_;
+  std::unique_ptr<rocksdb::Env> env_;
   rocksdb::DBOptions database_;
   rocksdb::FileLock* lock_ = nullptr;
   std::unique_ptr<rocksdb::DB> db_;

@@ -8,11 +8,6 @@
 namespace grapevine::histories {
 namespace {
 
-// What begins here in a table is read before its checksum is looked at, or has none: some bits of it
-// end RocksDB in an assertion, one switches the checksums of all blocks off.
-constexpr std::string_view kProperties = "rocksdb.";
-constexpr std::size_t kBeforeProperties = 8;
-
 class View final : public gossip::GhostlyView {
  public:
   View(std::unique_ptr<gossip::PartitionView> frozen, ReachedByKey reached)
@@ -253,9 +248,7 @@ std::string StoredReplica::damage(Random& random) {
     done = "loses table " + table;
   } else {
     std::string& bytes = image[table];
-    const std::size_t properties = bytes.find(kProperties);
-    if (properties == std::string::npos || properties <= kBeforeProperties) return {};
-    bytes[random.below(properties - kBeforeProperties)] ^= static_cast<char>(1U << random.below(8));
+    bytes[random.below(bytes.size())] ^= static_cast<char>(1U << random.below(8));
     done = "has a byte of table " + table + " turned over";
   }
   disk_.place(options_.directory, image);

@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include "storage/damage.h"
+#include "storage/table_end.h"
 #include "tests/storage/scene.h"
 
 namespace grapevine::storage {
@@ -259,6 +260,52 @@ TEST_F(DamageTest, WhatWasSalvagedOnceCanBeSalvagedWithoutAManifest) {
   ASSERT_TRUE(ok(scene_.open()));
   EXPECT_TRUE(all_suspect());
   EXPECT_EQ(keys_left(), left);
+}
+
+// Where RocksDB reads before it looks at a checksum, or there is none: it would end in an assertion.
+TEST_F(DamageTest, ATurnedBitInTheEndOfATableIsDataLossOrMakesNoDifference) {
+  fill();
+  const std::string file = table_with("second");
+  scene_.crash();
+  const Files all = lose_but({});
+  const std::string& bytes = all.at(file);
+  // Before the properties stands a block that has a checksum as any other.
+  const std::size_t from = bytes.find("rocksdb.") - 20;
+  std::size_t refused = 0;
+  for (std::size_t at = from; at < bytes.size(); ++at) {
+    for (int bit = 0; bit < 8; ++bit) {
+      std::string turned = bytes;
+      turned[at] = static_cast<char>(turned[at] ^ (1 << bit));
+      const bool whole = is_table_end_whole(turned.size(), [&](auto offset, std::size_t count) {
+        return turned.substr(std::min<std::size_t>(offset, turned.size()), count);
+      });
+      refused += whole ? 0 : 1;
+      if (!whole && (at * 8 + static_cast<std::size_t>(bit)) % 61 != 0) continue;
+      lose_but({});
+      place(all);
+      replace(file, turned);
+      const absl::Status opened = scene_.open();
+      if (!opened.ok()) {
+        EXPECT_TRUE(absl::IsDataLoss(opened)) << at << ", " << bit << ": " << opened;
+        continue;
+      }
+      EXPECT_TRUE(whole) << at << ", " << bit;
+      EXPECT_TRUE(scene_.store().any_suspect() || keys_left() == kKeys) << at << ", " << bit;
+      scene_.crash();
+    }
+  }
+  EXPECT_GT(refused, (bytes.size() - from) * 7);
+
+  std::string turned = bytes;
+  turned[bytes.find("rocksdb.") + 1] ^= 1;
+  lose_but({});
+  place(all);
+  replace(file, turned);
+  scene_.options.salvage = true;
+  ASSERT_TRUE(ok(scene_.open()));
+  EXPECT_TRUE(all_suspect());
+  EXPECT_EQ(keys_left(), kKeys);
+  EXPECT_EQ(scene_.values(key(0)), std::vector<std::string>{"first"});
 }
 
 TEST_F(DamageTest, SalvageLeavesAloneWhatOpensWithoutIt) {
