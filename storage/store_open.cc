@@ -1,4 +1,5 @@
 // Opening a store: whose directory it is, which actor it goes on as, its clocks and its trees.
+#include <algorithm>
 #include <utility>
 #include <vector>
 
@@ -17,6 +18,7 @@ namespace grapevine::storage {
 namespace {
 
 constexpr std::size_t kKeysAReport = 4096;
+constexpr std::size_t kLostToldMax = 20;
 
 absl::Status in_directory(const std::string& directory, const absl::Status& status) {
   if (status.ok()) return status;
@@ -150,18 +152,37 @@ absl::Status Store::recover_clocks() {
 // R9. What is stored must add up to what the last journal record says. The trees of a clean stop are
 // taken at their word, if they do.
 absl::Status Store::recover_entries(bool stopped_cleanly) {
-  const bool doubtful = options_.salvage || !engine_->fell_back().empty() ||
-                        read_damage_note(engine_->env(), options_.directory).has_value();
+  // Where damage was met it may be in values that stand apart; and a repair forgets their files. Who
+  // left them in would stop at the next read of one, and again after that.
+  const bool met_damage =
+      options_.salvage || read_damage_note(engine_->env(), options_.directory).has_value();
+  const bool doubtful = met_damage || !engine_->fell_back().empty();
   if (stopped_cleanly && !doubtful) {
     GRAPEVINE_ASSIGN_OR_RETURN(const bool have_read, read_trees());
     if (have_read && find_incomplete(total_).empty()) return absl::OkStatus();
   }
+  const auto read_all_values = [&] {
+    absl::Status go_on;
+    const absl::Status all = engine_->scan(
+        {{0}, {~std::uint64_t{0}}}, std::nullopt, model::Values::kWith, nullptr,
+        /*fill_cache=*/false, Reach::kDisk,
+        [&, keys = std::size_t{0}](model::Token token, std::string_view, const auto&) mutable {
+          if (++keys % kKeysAReport == 0) go_on = check_opening(token);
+          return go_on.ok();
+        });
+    return go_on.ok() ? all : go_on;
+  };
   scanned_ = true;
   absl::Status read = rebuild_trees();
+  if (read.ok() && met_damage) read = read_all_values();
   if (absl::IsDataLoss(read)) {
     findings_.emplace_back(text_of(read));
     GRAPEVINE_ASSIGN_OR_RETURN(auto lost, engine_->salvage());
-    for (std::string& range : lost) findings_.push_back("lost: " + std::move(range));
+    const std::size_t told = std::min(lost.size(), kLostToldMax);
+    for (std::size_t i = 0; i < told; ++i) findings_.push_back("lost: " + std::move(lost[i]));
+    if (told < lost.size()) {
+      findings_.push_back(fmt::format("lost: {} more ranges of tokens", lost.size() - told));
+    }
     read = rebuild_trees();
   }
   GRAPEVINE_RETURN_IF_ERROR(read);

@@ -308,6 +308,28 @@ TEST_F(DamageTest, ATurnedBitInTheEndOfATableIsDataLossOrMakesNoDifference) {
   EXPECT_EQ(scene_.values(key(0)), std::vector<std::string>{"first"});
 }
 
+// RocksDB's repair knows nothing of blob files: what stood there is lost, and no read stops for it.
+TEST_F(DamageTest, ARepairCostsTheValuesThatStoodApartAndNothingElse) {
+  fill();
+  scene_.put("large", std::string(20'000, 'v'));
+  reopen();
+  scene_.crash();
+  lose_but({".sst", ".log", ".blob", "IDENTITY"});
+  scene_.options.salvage = true;
+  ASSERT_TRUE(ok(scene_.open()));
+  for (const bool again : {false, true}) {
+    EXPECT_TRUE(all_suspect());
+    EXPECT_EQ(keys_left(), kKeys);
+    EXPECT_TRUE(scene_.load("large").versions.empty());
+    EXPECT_TRUE(scene_.store().upkeep(10).ok());
+    EXPECT_TRUE(scene_.fatal.empty());
+    if (again) break;
+    scene_.options.salvage = false;
+    scene_.crash();
+    ASSERT_TRUE(ok(scene_.open()));
+  }
+}
+
 TEST_F(DamageTest, SalvageLeavesAloneWhatOpensWithoutIt) {
   fill();
   const ActorId before = scene_.store().actor();
@@ -411,6 +433,16 @@ TEST_F(DamageTest, TheScrubFindsAFlippedByteInAValue) {
   round();
   ASSERT_EQ(scene_.fatal.size(), 1U);
   EXPECT_TRUE(absl::IsDataLoss(scene_.fatal.front())) << scene_.fatal.front();
+
+  // Opened once more it goes on without that value, and does not stop for it again.
+  scene_.crash();
+  scene_.fatal.clear();
+  ASSERT_TRUE(ok(scene_.open()));
+  EXPECT_TRUE(scene_.store().any_suspect());
+  EXPECT_TRUE(scene_.load("large").versions.empty());
+  EXPECT_EQ(keys_left(), kKeys);
+  round();
+  EXPECT_TRUE(scene_.fatal.empty());
 }
 
 TEST_F(DamageTest, AFlippedByteInTheLogGivesAnOlderStateAndANewActor) {
