@@ -40,9 +40,16 @@ TEST_P(SimulatedFlaws, BreakARun) {
   FAIL() << "not noticed in " << GetParam().seeds << " runs";
 }
 
-INSTANTIATE_TEST_SUITE_P(Each, SimulatedFlaws,
-                         testing::Values(Planted{"leaves_out_dots_of_deletes", 5}),
-                         [](const auto& planted) { return std::string(planted.param.name); });
+INSTANTIATE_TEST_SUITE_P(
+    Each, SimulatedFlaws,
+    testing::Values(Planted{"leaves_out_dots_of_deletes", 5}, Planted{"sends_unfilled", 10},
+                    Planted{"takes_read_errors_for_absence", 10}, Planted{"forgets_to_journal", 40},
+                    Planted{"keeps_the_clock_after_damage", 70},
+                    Planted{"closes_without_hearing", 40}, Planted{"acknowledges_before_sync", 20},
+                    Planted{"counts_failed_owners", 20}, Planted{"takes_timeouts_for_success", 20},
+                    Planted{"drops_the_last_of_several", 120},
+                    Planted{"carries_out_late_requests", 150}),
+    [](const auto& planted) { return std::string(planted.param.name); });
 
 }  // namespace
 }  // namespace grapevine::simulation

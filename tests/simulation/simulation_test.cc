@@ -41,7 +41,8 @@ TEST(Simulation, TheFirstSeedsBreakNoPromiseAndReachEveryMisfortune) {
   const ManyResult result = run_and_report(options);
   EXPECT_EQ(result.runs, kFixedSeeds);
   for (const auto& [name, value] : result.counts.named()) {
-    if (name != std::string_view("beyond salvage")) EXPECT_GT(value, 0U) << name;
+    if (name == std::string_view("beyond salvage")) continue;
+    EXPECT_GT(value, 0U) << name;
   }
 }
 
