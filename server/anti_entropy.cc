@@ -46,7 +46,8 @@ AntiEntropy::AntiEntropy(rpc::Loop& loop, StoreReplica& replica, Cluster& cluste
       closing_(cluster.self(), gossip::ClosingOptions{kSettleIntervals * options.interval}),
       alarm_(loop, [this] { tick(); }) {}
 
-void AntiEntropy::start() {
+void AntiEntropy::start(bool told_of_peers) {
+  told_of_peers_ = told_of_peers;
   members_changed();
   started_ = loop_.now();
   alarm_.set(loop_.now());
@@ -234,7 +235,7 @@ bool AntiEntropy::must_hear(NodeId peer, PartitionId partition) const {
 
 // R9: a partition that had lost entries is whole again when every other owner has brought what it
 // has. One that cannot be reached is waited for only for a while: what it alone holds comes later, as
-// after any outage.
+// after any outage. A node that was told of others and knows none may have forgotten them, too.
 void AntiEntropy::trust_again() {
   if (!replica_.any_suspect()) return;
   const bool patient = loop_.now() < started_ + kLostEntriesPatience;
@@ -243,8 +244,9 @@ void AntiEntropy::trust_again() {
     if (!replica_.suspect(partition)) continue;
     const std::set<NodeId>& heard = lost_entries_heard_[partition];
     const std::vector<NodeId>& owners = cluster_.owners(partition);
-    const bool alone = std::all_of(owners.begin(), owners.end(),
-                                   [&](NodeId owner) { return owner == cluster_.self(); });
+    const bool alone =
+        !told_of_peers_ && std::all_of(owners.begin(), owners.end(),
+                                       [&](NodeId owner) { return owner == cluster_.self(); });
     const bool missing = std::any_of(owners.begin(), owners.end(), [&](NodeId owner) {
       return owner != cluster_.self() && !heard.contains(owner) &&
              (patient || cluster_.reachable(owner));

@@ -52,7 +52,8 @@ class AntiEntropy {
               Random& random, const gossip::SchedulerOptions& options,
               std::uint64_t bytes_per_second);
 
-  void start();
+  // `told_of_peers`: somewhere there are other nodes, though none may be known yet.
+  void start(bool told_of_peers);
   void peer_up(NodeId peer);
   void peer_down(NodeId peer);
   void want(NodeId peer);
@@ -128,6 +129,7 @@ class AntiEntropy {
   std::map<NodeId, std::map<PartitionId, Difference>> differences_;  // as of the last exchange
   // R9: who has brought all that it has of a partition that lost entries.
   std::map<PartitionId, std::set<NodeId>> lost_entries_heard_;
+  bool told_of_peers_ = false;
   Instant started_;
   std::map<NodeId, std::uint64_t> closed_;  // the last epoch that was logged as closed
   AntiEntropyCounters counters_;

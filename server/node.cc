@@ -207,7 +207,7 @@ void Node::go() {
                rpc::to_string(peer_address_), rpc::to_string(http_address_));
   begin_comparing();
   cluster_->start();
-  anti_entropy_->start();
+  anti_entropy_->start(told_of_peers());
   upkeep_alarm_->set(loop_.now());
 }
 
@@ -216,10 +216,8 @@ void Node::go() {
 // known already, and closed (R8). And a node that knows no member yet, but was told of seeds, would
 // take itself for the whole cluster: one owner of everything, a majority by itself.
 void Node::begin_comparing() {
-  const std::string self = cluster_->members().self().peer_address;
   const bool alone = cluster_->members().size() == 1;
-  joining_ = alone && std::any_of(config_.join.begin(), config_.join.end(),
-                                  [&](const std::string& seed) { return seed != self; });
+  joining_ = alone && told_of_peers();
   if (alone && !joining_) {
     ready();
     return;
@@ -233,6 +231,12 @@ void Node::begin_comparing() {
     if (just_begun || renew_actor().ok()) ready();
   });
   compare_alarm_->set(loop_.now() + kCompareTime);
+}
+
+bool Node::told_of_peers() const {
+  const std::string self = cluster_->members().self().peer_address;
+  return std::any_of(config_.join.begin(), config_.join.end(),
+                     [&](const std::string& seed) { return seed != self; });
 }
 
 std::string Node::not_ready_because() const {

@@ -103,6 +103,7 @@ class Node {
   void go();
   gossip::MemberRecord own_record() const;
 
+  bool told_of_peers() const;
   void begin_comparing();
   void compare_with(NodeId peer);
   void ready();

@@ -151,9 +151,9 @@ class Store {
   // REQUIRES: keys_budget >= 1, no batch is open.
   absl::StatusOr<bool> upkeep(std::size_t keys_budget);
 
-  // Begins to check the next stretch of about so many stored entries, values included, against the
-  // trees, on the executor; nothing when the last stretch is not done. Goes round all partitions for
-  // ever. What does not add up, or cannot be read, ends in on_fatal with DataLoss.
+  // Begins to check about so many stored entries more, values included, against the trees, on the
+  // executor; nothing when that is not done from the last time. Goes round all partitions for ever,
+  // once at most in one call. What does not add up, or cannot be read, ends in on_fatal with DataLoss.
   void scrub(std::size_t keys);
 
   // Bytes that the node keeps beside the data, by name. Durable with the next sync.
@@ -198,6 +198,7 @@ class Store {
   absl::Status write(rocksdb::WriteBatch& writes, Stall stall = Stall::kWait);
   absl::Status recover_from_failed_write();
   void fail(const absl::Status& status);
+  void scrub(std::size_t keys, std::size_t stretches);
   Partition& partition_of(model::Token token) {
     return *partitions_[partitioning_.of(token).value];
   }

@@ -72,8 +72,13 @@ void SimulatedNode::start(bool salvage) {
   GRAPEVINE_CHECK(node.ok(), "a simulated node does not start");
   node_ = *std::move(node);
   loop_->post([this, end] {
-    loop_->spawn(node_->opened().then([end](absl::Status status) {
-      if (!status.ok() && !absl::IsCancelled(status)) end(std::move(status));
+    loop_->spawn(node_->opened().then([this, end](absl::Status status) {
+      if (absl::IsCancelled(status)) return;
+      if (status.ok() && id_.has_value() && *id_ != node_->store().node()) {
+        status = absl::DataLossError("it would go on as another node");
+      }
+      if (!status.ok()) return end(std::move(status));
+      id_ = node_->store().node();
     }));
   });
 }

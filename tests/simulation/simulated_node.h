@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "server/node.h"
@@ -82,6 +83,7 @@ class SimulatedNode {
   std::uint64_t lives_ = 0;
   bool stopping_ = false;
   storage::LossyDisk::Image before_damage_;
+  std::optional<NodeId> id_;  // as it was first
   std::unique_ptr<SimulatedLoop> loop_;
   std::unique_ptr<server::Node> node_;
 };

@@ -404,6 +404,14 @@ TEST_F(DamageTest, AReadThatMeetsDamageStopsTheStoreWithANote) {
   scene_.disk.fail_reads_after(0, rocksdb::IOStatus::OK());
 }
 
+TEST_F(DamageTest, TheScrubChecksAsManyEntriesAsItIsAskedForWhateverPartitionTheyAreIn) {
+  fill();
+  scene_.store().scrub(kKeys);
+  for (std::uint32_t i = 0; i < scene_.options.partitions; ++i) scene_.executor.run_all();
+  EXPECT_EQ(scene_.store().statistics().keys_scrubbed, kKeys);
+  EXPECT_TRUE(scene_.fatal.empty());
+}
+
 TEST_F(DamageTest, TheScrubFindsAFlippedByteInAValue) {
   fill();
   scene_.put("large", std::string(20'000, 'v') + "needle");
