@@ -4,27 +4,19 @@
 #include <tuple>
 #include <utility>
 
+#include "gossip/member_codec.h"
 #include "storage/model/bytes.h"
 
 namespace grapevine::gossip {
 namespace {
 
-constexpr std::size_t kTextBytesMax = 1024;
 constexpr std::uint64_t kFormat = 1;
-// Leaves room to refute whatever is said of a node. Nobody gets there by counting.
-constexpr std::uint64_t kIncarnationMax = std::uint64_t{1} << 62;
-
-bool possible(const MemberRecord& record) {
-  const std::string* const texts[] = {&record.name,           &record.peer_address,
-                                      &record.client_address, &record.http_address,
-                                      &record.zone,           &record.version};
-  return record.id.valid() && record.incarnation <= kIncarnationMax &&
-         std::all_of(std::begin(texts), std::end(texts),
-                     [](const auto* text) { return text->size() <= kTextBytesMax; });
-}
 
 bool newer(const MemberRecord& a, const MemberRecord& b) {
-  return std::tie(a.incarnation, a.state) > std::tie(b.incarnation, b.state);
+  const auto rank = [](const MemberRecord& record) {
+    return std::tuple(record.state == MemberState::kRemoved, record.incarnation, record.state);
+  };
+  return rank(a) > rank(b);
 }
 
 }  // namespace
@@ -35,6 +27,7 @@ MemberList::MemberList(MemberRecord self) : self_(self.id) {
 
 void MemberList::change_self(const MemberRecord& record) {
   MemberRecord& mine = members_.at(self_);
+  if (mine.state == MemberState::kRemoved) return;
   const std::uint64_t incarnation = mine.incarnation + 1;
   mine = record;
   mine.id = self_;
@@ -52,12 +45,31 @@ std::vector<MemberRecord> MemberList::all() const {
   return records;
 }
 
+bool MemberList::remove(NodeId id) {
+  const auto found = members_.find(id);
+  if (found == members_.end()) return false;
+  found->second.state = MemberState::kRemoved;
+  return true;
+}
+
+void MemberList::outdo(std::uint64_t incarnation) {
+  MemberRecord& mine = members_.at(self_);
+  if (mine.state == MemberState::kRemoved || incarnation < mine.incarnation) return;
+  mine.incarnation = incarnation + 1;
+}
+
 std::vector<NodeId> MemberList::merge(const std::vector<MemberRecord>& records) {
   std::vector<NodeId> changed;
   for (const MemberRecord& record : records) {
     if (!possible(record)) continue;
     if (record.id == self_) {
       MemberRecord& mine = members_.at(self_);
+      if (mine.state == MemberState::kRemoved) continue;
+      if (record.state == MemberState::kRemoved) {
+        mine = record;
+        changed.push_back(self_);
+        continue;
+      }
       if (record.incarnation < mine.incarnation || record == mine) continue;
       mine.incarnation = record.incarnation + 1;
       changed.push_back(self_);
@@ -81,19 +93,7 @@ std::string MemberList::encode() const {
   model::put_varint(out, kFormat);
   model::put_varint(out, members_.size());
   for (const auto& [id, record] : members_) {
-    model::put_fixed64(out, id.value);
-    model::put_varint(out, record.epoch);
-    model::put_bytes(out, record.name);
-    model::put_bytes(out, record.peer_address);
-    model::put_bytes(out, record.client_address);
-    model::put_bytes(out, record.http_address);
-    model::put_bytes(out, record.zone);
-    model::put_varint(out, record.weight);
-    model::put_varint(out, static_cast<std::uint64_t>(record.state));
-    model::put_varint(out, record.incarnation);
-    model::put_varint(out, record.protocols.min);
-    model::put_varint(out, record.protocols.max);
-    model::put_bytes(out, record.version);
+    encode_record(record, out);
   }
   return out;
 }
@@ -104,27 +104,10 @@ absl::StatusOr<std::vector<MemberRecord>> MemberList::decode(std::string_view by
   const std::uint64_t count = in.varint();
   std::vector<MemberRecord> records;
   for (std::uint64_t i = 0; i < count && in.ok(); ++i) {
-    MemberRecord record;
-    record.id.value = in.fixed64();
-    record.epoch = in.varint();
-    record.name = in.bytes();
-    record.peer_address = in.bytes();
-    record.client_address = in.bytes();
-    record.http_address = in.bytes();
-    record.zone = in.bytes();
-    record.weight = static_cast<std::uint32_t>(in.varint());
-    const std::uint64_t state = in.varint();
-    if (state > static_cast<std::uint64_t>(MemberState::kRemoved)) {
-      return absl::DataLossError("member list: unknown state");
-    }
-    record.state = static_cast<MemberState>(state);
-    record.incarnation = in.varint();
-    record.protocols.min = static_cast<std::uint32_t>(in.varint());
-    record.protocols.max = static_cast<std::uint32_t>(in.varint());
-    record.version = in.bytes();
-    records.push_back(std::move(record));
+    records.push_back(decode_record(in));
   }
-  if (!in.done()) return absl::DataLossError("member list: cut short or bytes left over");
+  if (!in.done())
+    return absl::DataLossError("member list: malformed, cut short or bytes left over");
   return records;
 }
 

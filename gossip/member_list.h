@@ -13,7 +13,10 @@ namespace grapevine::gossip {
 
 // Value. Invariant: the own record is in it, and nobody's word about this node beats its own: a
 // record of it that is newer than its own, or another one of the same age, makes it raise its
-// incarnation above that (refutation).
+// incarnation above that (refutation). With one exception: removal is final. A record that says
+// removed beats every other of that node, whatever their incarnations, and a node that learns it of
+// itself takes it over. (Otherwise a removed node that comes back would talk itself into the
+// cluster again, with data that the others have long deleted and closed.)
 class MemberList {
  public:
   static constexpr std::size_t kMembersMax = 10'000;
@@ -22,17 +25,21 @@ class MemberList {
 
   const MemberRecord& self() const { return members_.at(self_); }
   void change_self(const MemberRecord& record);  // raises the incarnation
+  // Raises the own incarnation above this one, unless it is already.
+  void outdo(std::uint64_t incarnation);
+  // By an operator, once and for all. False when it is not known.
+  bool remove(NodeId id);
   const MemberRecord* find(NodeId id) const;
   std::vector<MemberRecord> all() const;  // by id
+  const std::map<NodeId, MemberRecord>& records() const { return members_; }
   std::size_t size() const { return members_.size(); }
 
   // Takes over what is newer; returns whose records have changed. Records that cannot be (no id,
   // too long, an incarnation that nobody reaches) are ignored.
   std::vector<NodeId> merge(const std::vector<MemberRecord>& records);
 
-  // For keeping the list over a restart: varint format (1), varint count; for each record its
-  // fields in the order of member.h, numbers as varints, the id as 8 bytes, texts with a varint
-  // length.
+  // For keeping the list over a restart: varint format (1), varint count, the records
+  // (member_codec.h).
   std::string encode() const;
   static absl::StatusOr<std::vector<MemberRecord>> decode(std::string_view bytes);
 

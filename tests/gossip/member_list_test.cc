@@ -33,11 +33,27 @@ TEST(MemberList, KnowsItselfFromTheStart) {
 }
 
 TEST(MemberList, TheHigherIncarnationIsTrueWhateverTheState) {
-  MemberList list = list_of({member(1, 3, MemberState::kRemoved)});
+  MemberList list = list_of({member(1, 3, MemberState::kLeft)});
   EXPECT_EQ(list.merge({member(1, 4)}), std::vector{NodeId{1}});
   EXPECT_EQ(list.find(NodeId{1})->state, MemberState::kUp);
-  EXPECT_TRUE(list.merge({member(1, 3, MemberState::kRemoved)}).empty());
+  EXPECT_TRUE(list.merge({member(1, 3, MemberState::kLeft)}).empty());
   EXPECT_EQ(list.find(NodeId{1})->state, MemberState::kUp);
+}
+
+TEST(MemberList, NoIncarnationComesBackFromRemoval) {
+  MemberList list = list_of({member(1, 9)});
+  EXPECT_EQ(list.merge({member(1, 3, MemberState::kRemoved)}), std::vector{NodeId{1}});
+  EXPECT_TRUE(list.merge({member(1, 10), member(1, 11, MemberState::kLeft)}).empty());
+  EXPECT_EQ(list.find(NodeId{1})->state, MemberState::kRemoved);
+}
+
+TEST(MemberList, AnOperatorsRemovalSpreadsAndStays) {
+  MemberList list = list_of({member(1, 3)});
+  EXPECT_TRUE(list.remove(NodeId{1}));
+  EXPECT_FALSE(list.remove(NodeId{2}));
+  MemberList other = list_of({member(1, 7)});
+  other.merge(list.all());
+  EXPECT_EQ(other.find(NodeId{1})->state, MemberState::kRemoved);
 }
 
 TEST(MemberList, AtEqualIncarnationsTheHigherStateIsTrue) {
@@ -89,8 +105,26 @@ TEST(MemberList, RefutesANewerRecordOfItself) {
 
 TEST(MemberList, RefutesAnotherRecordOfItsOwnAge) {
   MemberList list(member(kSelf, 2));
-  list.merge({member(kSelf, 2, MemberState::kRemoved)});
+  list.merge({member(kSelf, 2, MemberState::kLeft)});
   EXPECT_EQ(list.self(), member(kSelf, 3));
+}
+
+TEST(MemberList, LearnsOfItsOwnRemovalAndTakesNothingBack) {
+  MemberList list(member(kSelf, 5));
+  EXPECT_EQ(list.merge({member(kSelf, 2, MemberState::kRemoved)}), std::vector{NodeId{kSelf}});
+  EXPECT_EQ(list.self().state, MemberState::kRemoved);
+  list.change_self(member(kSelf));
+  list.outdo(100);
+  EXPECT_TRUE(list.merge({member(kSelf, 7)}).empty());
+  EXPECT_EQ(list.self(), member(kSelf, 2, MemberState::kRemoved));
+}
+
+TEST(MemberList, OutdoesWhatIsSaidOfItAndNothingOlder) {
+  MemberList list(member(kSelf, 5));
+  list.outdo(4);
+  EXPECT_EQ(list.self().incarnation, 5U);
+  list.outdo(5);
+  EXPECT_EQ(list.self().incarnation, 6U);
 }
 
 TEST(MemberList, IgnoresItsOwnRecordAndOlderOnes) {
@@ -116,7 +150,7 @@ TEST(MemberList, NoIncarnationIsTooHighToBeRefuted) {
   MemberList list(member(kSelf, 2));
   MemberList other(member(1));
   const MemberRecord claim =
-      member(kSelf, std::numeric_limits<std::uint64_t>::max(), MemberState::kRemoved);
+      member(kSelf, std::numeric_limits<std::uint64_t>::max(), MemberState::kLeft);
   list.merge({claim});
   other.merge({claim});
   other.merge(list.all());

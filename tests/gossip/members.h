@@ -1,5 +1,4 @@
-// Member records for tests, and a generator of them: few nodes, few incarnations, so that records
-// of one node meet.
+// A generator of member records: few nodes, few incarnations, so that records of one node meet.
 #pragma once
 
 #include <string>
@@ -8,26 +7,9 @@
 #include <fmt/format.h>
 #include <rapidcheck.h>
 
-#include "gossip/member.h"
+#include "tests/gossip/member_records.h"
 
 namespace grapevine::gossip {
-
-inline MemberRecord member(std::uint64_t id, std::uint64_t incarnation = 0,
-                           MemberState state = MemberState::kUp) {
-  MemberRecord record;
-  record.id = NodeId{id};
-  record.name = fmt::format("n{}", id);
-  record.peer_address = fmt::format("host{}:4741", id);
-  record.state = state;
-  record.incarnation = incarnation;
-  return record;
-}
-
-inline std::vector<MemberRecord> members(std::uint64_t count) {
-  std::vector<MemberRecord> records;
-  for (std::uint64_t id = 1; id <= count; ++id) records.push_back(member(id));
-  return records;
-}
 
 // Its content is a function of id, incarnation and state, as it is where nodes make their own
 // records.

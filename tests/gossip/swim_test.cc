@@ -1,0 +1,466 @@
+// Goal: members find each other, agree on who answers, and are seldom wrong about it: through death,
+// cuts, loss, slowness, restarts and changes of address; who left or was removed stays away.
+// Method: whole clusters of SWIM machines in virtual time (swim_network.h), each claim over a few
+// seeds.
+#include "gossip/swim.h"
+
+#include <algorithm>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "tests/gossip/member_records.h"
+#include "tests/gossip/swim_network.h"
+
+namespace grapevine::gossip {
+namespace {
+
+using namespace std::chrono_literals;
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+using ::testing::SizeIs;
+
+std::string address_of(std::uint64_t id) {
+  return member(id).peer_address;
+}
+
+class SwimTest : public ::testing::TestWithParam<std::uint64_t> {
+ protected:
+  SwimNetwork network(const SwimOptions& options = SwimOptions::lan(), Weather weather = {}) {
+    return SwimNetwork(GetParam(), options, weather);
+  }
+  // Members 1 to n, who meet through the first.
+  SwimNetwork cluster(std::uint64_t n, const SwimOptions& options = SwimOptions::lan(),
+                      Weather weather = {}) {
+    SwimNetwork made = network(options, weather);
+    for (std::uint64_t id = 1; id <= n; ++id) made.start(member(id, 1), {address_of(1)});
+    EXPECT_TRUE(made.run_until([&] { return made.acquainted(); }, 20s));
+    return made;
+  }
+};
+INSTANTIATE_TEST_SUITE_P(Seeds, SwimTest, ::testing::Range<std::uint64_t>(1, 6));
+
+// The latest that a member killed in good weather may be found by all: its turn comes within two
+// rounds in one of the others, a probe takes an interval, the suspicion its time, the news a second.
+Duration found_within(const SwimOptions& options, std::size_t n) {
+  return 3 * options.probe_interval + options.suspicion_max(n) / 2 + 1s;
+}
+
+// ---- joining ----
+
+TEST_P(SwimTest, EveryoneMeetsEveryoneThroughOneSeed) {
+  SwimNetwork village = network();
+  for (std::uint64_t id = 1; id <= 20; ++id) village.start(member(id), {address_of(1)});
+  EXPECT_TRUE(village.run_until([&] { return village.acquainted(); }, 5s));
+}
+
+TEST_P(SwimTest, SeedsThatAreAllDownAtFirstAreCalledUntilOneAnswers) {
+  SwimNetwork village = network();
+  for (std::uint64_t id = 4; id <= 6; ++id) {
+    village.start(member(id), {address_of(1), address_of(2), address_of(3)});
+  }
+  village.run(60s);
+  EXPECT_EQ(village.at(4).members().size(), 1U);
+  village.start(member(2), {address_of(1), address_of(3)});
+  EXPECT_TRUE(village.run_until([&] { return village.acquainted(); }, 3s));
+}
+
+TEST_P(SwimTest, GroupsThatKnowNothingOfEachOtherMeetThroughASeedThatComesLater) {
+  SwimNetwork village = network();
+  village.start(member(1), {address_of(9)});
+  village.start(member(2), {address_of(1)});
+  village.start(member(3), {address_of(9)});
+  village.start(member(4), {address_of(3)});
+  village.run(5s);
+  EXPECT_EQ(village.at(1).members().size(), 2U);
+  village.start(member(9));
+  EXPECT_TRUE(
+      village.run_until([&] { return village.acquainted(); }, SwimOptions().seed_interval + 5s));
+}
+
+TEST_P(SwimTest, ASeedWhoseOwnerHasANewIdIsCalledAgain) {
+  SwimNetwork village = cluster(3);
+  village.kill(1);
+  ASSERT_TRUE(village.run_until([&] { return village.all_believe(1, false); }, 30s));
+  MemberRecord replaced = member(7, 1);
+  replaced.peer_address = address_of(1);
+  village.start(replaced);  // its disk was lost, and nobody told it of the others
+  EXPECT_TRUE(
+      village.run_until([&] { return village.acquainted(); }, SwimOptions().seed_interval + 5s));
+  EXPECT_EQ(village.at(2).belief(NodeId{1}), Belief::kDown);
+}
+
+TEST_P(SwimTest, AJoinerIsKnownToAHundredWithinSeconds) {
+  SwimNetwork village = network();
+  village.start_acquainted(100);
+  village.start(member(101), {address_of(50)});
+  EXPECT_TRUE(village.run_until([&] { return village.acquainted(); }, 3s));
+}
+
+// ---- death ----
+
+TEST_P(SwimTest, AKilledMemberIsFoundByAllInTimeAndNobodyElseIsAccused) {
+  for (const std::uint64_t n : {2, 3, 5, 30}) {
+    SwimNetwork village = cluster(n);
+    village.run(10s);
+    village.kill(2);
+    const auto took = village.run_until([&] { return village.all_believe(2, false); },
+                                        found_within(SwimOptions(), n));
+    ASSERT_TRUE(took) << n;
+    EXPECT_GE(*took, SwimOptions().suspicion_min(n)) << n;
+    village.run(60s);
+    for (const auto& verdict : village.verdicts()) {
+      EXPECT_TRUE(verdict.up || verdict.of == NodeId{2});
+    }
+    EXPECT_TRUE(village.acquainted());
+  }
+}
+
+TEST_P(SwimTest, ALostConnectionHastensTheVerdict) {
+  SwimNetwork village = cluster(3);
+  village.kill(2);
+  for (const std::uint64_t id : {1, 3}) {
+    village.at(id).on_connection_lost(NodeId{2});
+    village.settle(id);
+  }
+  EXPECT_TRUE(
+      village.run_until([&] { return village.all_believe(2, false); },
+                        SwimOptions().probe_interval + SwimOptions().suspicion_min(3) + 100ms));
+}
+
+TEST_P(SwimTest, WhoSaysThatItStopsIsDownAtOnce) {
+  SwimNetwork village = cluster(10);
+  village.at(4).stop(village.now());
+  village.settle(4);
+  ASSERT_TRUE(village.run_until([&] { return village.at(4).told(); }, 2s));
+  village.kill(4);
+  EXPECT_TRUE(village.run_until([&] { return village.all_believe(4, false); }, 1s));
+  EXPECT_EQ(village.at(1).members().find(NodeId{4})->state, MemberState::kUp)
+      << "it stays a member";
+}
+
+TEST_P(SwimTest, TheLastOneThatLivesNoticesThatItIsAlone) {
+  SwimNetwork village = cluster(4);
+  for (const std::uint64_t id : {1, 2, 3}) village.kill(id);
+  EXPECT_TRUE(village.run_until([&] { return village.acquainted(); }, 60s));
+}
+
+// ---- coming back ----
+
+TEST_P(SwimTest, AMemberThatComesBackAfterAnHourIsNoticedByAll) {
+  SwimNetwork village = cluster(5);
+  const auto list = village.at(3).members().all();
+  village.kill(3);
+  village.run(1h);
+  EXPECT_EQ(village.at(1).members().find(NodeId{3})->state, MemberState::kUp);
+  village.start(member(3, 2), {}, list);
+  EXPECT_TRUE(village.run_until([&] { return village.acquainted(); }, 5s));
+}
+
+TEST_P(SwimTest, AMemberThatForgotItsIncarnationsIsToldOfTheAccusationAndRefutesIt) {
+  SwimNetwork village = cluster(5);
+  village.kill(3);
+  village.run(30s);
+  // Neither list nor seeds: the others find it, and the accusation, older than its life, reaches it.
+  village.start(member(3, 0));
+  EXPECT_TRUE(village.run_until([&] { return village.acquainted(); }, 20s));
+  EXPECT_GT(village.at(3).self().incarnation, 1U);
+}
+
+TEST_P(SwimTest, AMemberThatComesBackElsewhereIsFoundThere) {
+  SwimNetwork village = cluster(5);
+  const auto list = village.at(3).members().all();
+  village.kill(3);
+  village.run(30s);
+  MemberRecord moved = member(3, 2);
+  moved.epoch = 7;
+  moved.peer_address = "elsewhere:4741";
+  village.start(moved, {}, list);
+  ASSERT_TRUE(village.run_until([&] { return village.acquainted(); }, 5s));
+  village.run(60s);
+  EXPECT_TRUE(village.acquainted());
+  EXPECT_EQ(village.at(1).members().find(NodeId{3})->peer_address, "elsewhere:4741");
+  EXPECT_EQ(village.at(1).members().find(NodeId{3})->epoch, 7U);
+}
+
+TEST_P(SwimTest, AQuickRestartIsNoVerdict) {
+  SwimNetwork village = cluster(5);
+  village.run(5s);
+  const Instant restarted = village.now();
+  const auto list = village.at(3).members().all();
+  village.start(member(3, 2), {}, list);
+  village.run(60s);
+  EXPECT_TRUE(village.acquainted());
+  EXPECT_EQ(village.down_verdicts_since(restarted), 0U);
+}
+
+TEST_P(SwimTest, AllRestartedAtOnceMeetAgainWithoutSeeds) {
+  for (const bool remembers : {true, false}) {
+    SwimNetwork village = cluster(12);
+    const auto list = village.at(1).members().all();
+    for (std::uint64_t id = 1; id <= 12; ++id) village.kill(id);
+    village.run(10s);
+    for (std::uint64_t id = 1; id <= 12; ++id) {
+      village.start(member(id, remembers ? 2 : 1), {}, list);
+    }
+    EXPECT_TRUE(village.run_until([&] { return village.acquainted(); }, 15s)) << remembers;
+  }
+}
+
+TEST_P(SwimTest, AllButOneRestartedWhileTheyWereTakenForDownMeetAgain) {
+  SwimNetwork village = cluster(6);
+  const auto list = village.at(1).members().all();
+  for (std::uint64_t id = 2; id <= 6; ++id) village.kill(id);
+  ASSERT_TRUE(village.run_until([&] { return village.acquainted(); }, 60s));
+  // Memberlist's issue 311: the survivor accuses all others of a life that they do not remember.
+  for (std::uint64_t id = 2; id <= 6; ++id) village.start(member(id, 0), {}, list);
+  EXPECT_TRUE(village.run_until([&] { return village.acquainted(); }, 20s));
+}
+
+TEST_P(SwimTest, AFlappingMemberIsSeenAsItIsInTheEnd) {
+  SwimNetwork village = cluster(6);
+  std::uint64_t incarnation = 1;
+  for (int i = 0; i < 10; ++i) {
+    village.kill(2);
+    village.run(Duration(1s) * (i + 1));
+    village.start(member(2, ++incarnation), {address_of(1)});
+    village.run(Duration(1s) * (10 - i));
+  }
+  EXPECT_TRUE(village.run_until([&] { return village.acquainted(); }, 5s));
+  village.kill(2);
+  EXPECT_TRUE(village.run_until([&] { return village.acquainted(); }, 30s));
+}
+
+// ---- bad networks ----
+
+TEST_P(SwimTest, TakesNobodyForDownWhileOnePacketInTwentyIsLost) {
+  SwimNetwork village = cluster(10, SwimOptions::lan(), {.loss = 0.05});
+  village.run(20min);
+  EXPECT_EQ(village.down_verdicts_since({}), 0U);
+}
+
+TEST_P(SwimTest, TakesNobodyForDownWhereDatagramsAreBlocked) {
+  SwimNetwork village = cluster(5);
+  village.block_datagrams();
+  village.run(5min);
+  EXPECT_EQ(village.down_verdicts_since({}), 0U);
+  village.kill(2);
+  EXPECT_TRUE(village.run_until([&] { return village.all_believe(2, false); }, 120s));
+}
+
+TEST_P(SwimTest, ACutBetweenTwoIsBridgedByTheOthers) {
+  SwimNetwork village = cluster(6);
+  village.cut(1, 2);
+  village.cut(2, 1);
+  village.run(5min);
+  EXPECT_EQ(village.down_verdicts_since({}), 0U);
+}
+
+TEST_P(SwimTest, ACutInOneDirectionIsBridgedByTheOthers) {
+  SwimNetwork village = cluster(6);
+  village.cut(1, 2);
+  village.run(5min);
+  EXPECT_EQ(village.down_verdicts_since({}), 0U);
+}
+
+TEST_P(SwimTest, AMemberThatHearsNothingIsDownAndAccusesNobodyWithSuccess) {
+  SwimNetwork village = cluster(8);
+  for (std::uint64_t id = 2; id <= 8; ++id) village.cut(id, 1);
+  const Instant cut = village.now();
+  village.run(2min);
+  for (const auto& verdict : village.verdicts()) {
+    if (verdict.at < cut || verdict.up || verdict.by == NodeId{1}) continue;
+    EXPECT_EQ(verdict.of, NodeId{1});
+  }
+  for (std::uint64_t id = 2; id <= 8; ++id) EXPECT_FALSE(village.at(id).up(NodeId{1}));
+  village.heal();
+  EXPECT_TRUE(village.run_until([&] { return village.acquainted(); }, 30s));
+}
+
+TEST_P(SwimTest, HalvesThatWereSplitMeetAgainSoon) {
+  SwimNetwork village = cluster(10);
+  village.split_after(4);
+  ASSERT_TRUE(village.run_until(
+      [&] {
+        return village.at(1).members().size() == 10 && !village.at(1).up(NodeId{5}) &&
+               !village.at(10).up(NodeId{1});
+      },
+      60s));
+  village.run(10min);
+  village.heal();
+  EXPECT_TRUE(village.run_until([&] { return village.acquainted(); }, 15s));
+  village.run(60s);
+  EXPECT_TRUE(village.acquainted());
+}
+
+// ---- slow members ----
+
+TEST_P(SwimTest, ASlowMemberIsNotTakenForDown) {
+  SwimNetwork village = cluster(8);
+  const Instant began = village.now();
+  village.slow(3, 700ms);
+  village.run(5min);
+  EXPECT_EQ(village.down_verdicts_since(began), 0U);
+}
+
+TEST_P(SwimTest, ASlowMemberAccusesFewerOthersForKnowingItsHealth) {
+  const auto accusations = [&](std::uint32_t health_max) {
+    SwimOptions options;
+    options.health_max = health_max;
+    SwimNetwork village = cluster(8, options);
+    village.slow(3, 1200ms);
+    village.run(5min);
+    return village.at(3).counters().probes_missed;
+  };
+  EXPECT_LT(accusations(8) * 4, accusations(1));
+}
+
+// ---- records ----
+
+TEST_P(SwimTest, AChangeOfARecordReachesAll) {
+  SwimNetwork village = cluster(20);
+  MemberRecord changed = village.at(7).self();
+  changed.weight = 7;
+  village.at(7).change_self(changed, village.now());
+  village.settle(7);
+  EXPECT_TRUE(village.run_until(
+      [&] {
+        return std::all_of(village.nodes().begin(), village.nodes().end(), [](const auto& node) {
+          return node.second->swim.members().find(NodeId{7})->weight == 7;
+        });
+      },
+      3s));
+  EXPECT_EQ(village.down_verdicts_since({}), 0U);
+}
+
+bool all_have(const SwimNetwork& village, std::uint64_t id, MemberState state) {
+  return std::all_of(village.nodes().begin(), village.nodes().end(), [&](const auto& node) {
+    const MemberRecord* const record = node.second->swim.members().find(NodeId{id});
+    return record != nullptr && record->state == state;
+  });
+}
+
+TEST_P(SwimTest, WhoLeavesIsKnownToHaveLeftBeforeItGoes) {
+  SwimNetwork village = cluster(10);
+  village.at(4).leave(village.now());
+  village.settle(4);
+  ASSERT_TRUE(village.run_until([&] { return village.at(4).told(); }, 3s));
+  village.kill(4);
+  EXPECT_TRUE(village.run_until([&] { return all_have(village, 4, MemberState::kLeft); }, 1s));
+  EXPECT_TRUE(village.acquainted());
+  village.run(60s);
+  EXPECT_TRUE(all_have(village, 4, MemberState::kLeft));
+  // It may come back.
+  village.start(member(4, 9), {address_of(1)});
+  EXPECT_TRUE(village.run_until([&] { return village.acquainted(); }, 3s));
+}
+
+TEST_P(SwimTest, ARemovedMemberLearnsOfItAndDoesNotComeBack) {
+  SwimNetwork village = cluster(6);
+  EXPECT_TRUE(absl::IsNotFound(village.at(1).remove(NodeId{77}, village.now())));
+  EXPECT_TRUE(absl::IsInvalidArgument(village.at(1).remove(NodeId{1}, village.now())));
+  ASSERT_TRUE(village.at(1).remove(NodeId{5}, village.now()).ok());
+  village.settle(1);
+  EXPECT_TRUE(village.run_until([&] { return all_have(village, 5, MemberState::kRemoved); }, 3s));
+  village.run(60s);
+  EXPECT_TRUE(all_have(village, 5, MemberState::kRemoved));
+}
+
+TEST_P(SwimTest, AMemberThatWasRemovedWhileItWasAwayIsToldWhenItComesBack) {
+  SwimNetwork village = cluster(6);
+  const auto list = village.at(5).members().all();
+  village.kill(5);
+  village.run(30s);
+  ASSERT_TRUE(village.at(1).remove(NodeId{5}, village.now()).ok());
+  village.settle(1);
+  village.run(1h);
+  village.start(member(5, 99), {}, list);
+  EXPECT_TRUE(village.run_until([&] { return all_have(village, 5, MemberState::kRemoved); }, 5s));
+  village.run(60s);
+  EXPECT_TRUE(all_have(village, 5, MemberState::kRemoved));
+  EXPECT_FALSE(village.at(1).up(NodeId{5}));
+}
+
+// ---- load and rumours ----
+
+TEST_P(SwimTest, ALoadReachesAllAndIsNotSentAgainUnchanged) {
+  SwimNetwork village = cluster(8);
+  const Load load{17, 50, 1000};
+  village.at(2).set_load(load);
+  village.settle(2);
+  EXPECT_TRUE(village.run_until(
+      [&] {
+        return std::all_of(village.nodes().begin(), village.nodes().end(), [&](const auto& node) {
+          const Load* const known = node.second->swim.load(NodeId{2});
+          return known != nullptr && *known == load;
+        });
+      },
+      3s));
+  village.run(10s);
+  const auto packets = village.traffic().packets;
+  village.at(2).set_load(load);
+  village.settle(2);
+  village.run(1s);
+  EXPECT_LE(village.traffic().packets - packets, 2 * 8U) << "probes and their answers alone";
+}
+
+TEST_P(SwimTest, ARumourIsDeliveredOnceToEach) {
+  SwimNetwork village = cluster(20, SwimOptions::lan(), {.loss = 0.2});
+  ASSERT_TRUE(village.at(3).tell("config", "factor=3", village.now()).ok());
+  village.settle(3);
+  village.run(60s);
+  for (const auto& [id, node] : village.nodes()) {
+    EXPECT_THAT(node->rumours, SizeIs(id == NodeId{3} ? 0 : 1)) << id.value;
+  }
+}
+
+TEST_P(SwimTest, ARumourThatWasMissedComesByPushPull) {
+  SwimNetwork village = cluster(5);
+  const auto list = village.at(5).members().all();
+  village.kill(5);
+  village.run(20s);
+  ASSERT_TRUE(village.at(3).tell("config", "factor=3", village.now()).ok());
+  village.settle(3);
+  village.run(5min);
+  village.start(member(5, 2), {}, list);
+  village.run(5s);
+  ASSERT_THAT(village.node(5).rumours, SizeIs(1));
+  EXPECT_EQ(village.node(5).rumours.front().payload, "factor=3");
+  EXPECT_GE(village.node(5).rumours.front().age_seconds, 300U);
+}
+
+// ---- cost ----
+
+TEST_P(SwimTest, AnIdleClusterSaysTheSameToEachWhateverItsSize) {
+  const auto bytes_per_member_second = [&](std::uint64_t n) {
+    SwimNetwork village = network();
+    village.start_acquainted(n);
+    village.run(60s);
+    const auto before = village.traffic();
+    village.run(60s);
+    const auto& after = village.traffic();
+    return static_cast<double>(after.packet_bytes + after.stream_bytes - before.packet_bytes -
+                               before.stream_bytes) /
+           60 / static_cast<double>(n);
+  };
+  const double few = bytes_per_member_second(5);
+  EXPECT_LT(few, 60);
+  EXPECT_LT(bytes_per_member_second(100), few * 1.2);
+}
+
+// ---- packets ----
+
+TEST_P(SwimTest, PacketsOfOthersAndGarbageAreCountedAndChangeNothing) {
+  SwimNetwork village = cluster(3);
+  SwimOptions other;
+  other.cluster = 1;
+  PacketWriter writer(other.cluster, NodeId{9}, kPacketBytesMax);
+  writer.add(member(9));
+  village.at(1).on_packet("host9:4741", writer.take(), village.now());
+  village.at(1).on_packet("host9:4741", "garbage", village.now());
+  EXPECT_EQ(village.at(1).counters().packets_refused, 2U);
+  EXPECT_EQ(village.at(1).members().size(), 3U);
+}
+
+}  // namespace
+}  // namespace grapevine::gossip
