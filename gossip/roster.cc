@@ -80,7 +80,7 @@ void Roster::lives(NodeId node, std::uint64_t incarnation, Instant now) {
 
 void Roster::hear(const Suspect& suspect, Instant now) {
   if (suspect.node == self().id) return accused(suspect.incarnation);
-  if (!is_member(suspect.node)) return;
+  if (!is_member(suspect.node)) return contradict(suspect.node);
   const Standing standing = standings_.at(suspect.node);
   if (standing.belief == Belief::kUnknown || suspect.incarnation < standing.incarnation) return;
   if (suspect.incarnation == standing.incarnation) {
@@ -97,7 +97,7 @@ void Roster::hear(const Suspect& suspect, Instant now) {
 
 void Roster::hear(const Down& down, Instant now) {
   if (down.node == self().id) return accused(down.incarnation);
-  if (!is_member(down.node)) return;
+  if (!is_member(down.node)) return contradict(down.node);
   const Standing standing = standings_.at(down.node);
   if (std::pair(down.incarnation, Belief::kDown) <=
       std::pair(standing.incarnation, standing.belief)) {
@@ -164,6 +164,11 @@ void Roster::accused(std::uint64_t incarnation) {
   }
   // An old accusation: whoever repeats it has not heard the refutation yet.
   spread(self());
+}
+
+void Roster::contradict(NodeId node) {
+  // Whoever still accuses it has not heard that it has left or was removed.
+  if (const MemberRecord* const record = members_.find(node)) spread(*record);
 }
 
 void Roster::tick(Instant now) {

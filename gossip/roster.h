@@ -93,6 +93,7 @@ class Roster {
   bool take(const MemberRecord& record);
   void lives(NodeId node, std::uint64_t incarnation, Instant now);
   void accused(std::uint64_t incarnation);  // this node
+  void contradict(NodeId node);             // who is no member is accused
   void hear(const MemberView& view, NodeId by, Instant now);
   void believe(NodeId node, Belief belief, std::uint64_t incarnation, Instant now);
   void place(NodeId node);  // into reachable_, unreachable_ or neither

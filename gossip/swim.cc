@@ -59,7 +59,7 @@ void Swim::tick(Instant now) {
 }
 
 void Swim::on_packet(const std::string& address, std::string_view bytes, Instant now) {
-  if (stopping_ || self().state == MemberState::kRemoved) return;
+  if (stopping_) return;
   const auto packet = decode_packet(bytes, options_.cluster);
   if (!packet.ok()) {
     ++counters_.packets_refused;
@@ -67,6 +67,11 @@ void Swim::on_packet(const std::string& address, std::string_view bytes, Instant
   }
   const NodeId from = packet->from;
   if (from == self().id) return;
+  if (self().state == MemberState::kRemoved) {
+    // Whoever still talks to it has not heard.
+    const Message removed = self();
+    return send(from, address, &removed);
+  }
   const MemberRecord* const sender = members().find(from);
   const bool outcast = sender != nullptr && sender->state == MemberState::kRemoved;
   // Updates first: what is answered below already knows of them.
