@@ -68,6 +68,9 @@ absl::Status SwimOptions::check() const {
   if (confirmations > 16) return out_of_bounds("confirmations", "at most 16");
   if (health_max < 1 || health_max > 64) return out_of_bounds("health_max", "from 1 to 64");
   if (!(spread_multiplier >= 1)) return out_of_bounds("spread_multiplier", "at least 1");
+  if (transmissions_min < 1 || transmissions_min > 64) {
+    return out_of_bounds("transmissions_min", "from 1 to 64");
+  }
   if (gossip_interval < shortest) return out_of_bounds("gossip_interval", "at least 1 ms");
   if (gossip_fanout < 1 || gossip_fanout > 16)
     return out_of_bounds("gossip_fanout", "from 1 to 16");
@@ -97,7 +100,8 @@ Duration SwimOptions::suspicion_max(std::size_t n) const {
 }
 
 std::uint32_t SwimOptions::transmissions(std::size_t n) const {
-  return std::max(1U, static_cast<std::uint32_t>(std::ceil(spread_multiplier * log10_of(n))));
+  return std::max(transmissions_min,
+                  static_cast<std::uint32_t>(std::ceil(spread_multiplier * log10_of(n))));
 }
 
 Duration SwimOptions::down_probe_period(std::size_t members_up) const {

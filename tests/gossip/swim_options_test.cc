@@ -42,9 +42,9 @@ TEST(SwimOptions, FormulasGrowWithTheLogarithmOfTheMembers) {
   EXPECT_EQ(options.suspicion_min(9), 4s);
   EXPECT_EQ(options.suspicion_min(999), 12s);
   EXPECT_EQ(options.suspicion_max(9), 24s);
-  EXPECT_EQ(options.transmissions(1), 2U);
-  EXPECT_EQ(options.transmissions(9), 4U);
-  EXPECT_EQ(options.transmissions(100), 9U);
+  EXPECT_EQ(options.transmissions(3), options.transmissions_min);
+  EXPECT_EQ(options.transmissions(99), 12U);
+  EXPECT_EQ(options.transmissions(999), 18U);
 }
 
 TEST(SwimOptions, AllTogetherProbeTheDownAtABoundedRate) {
