@@ -126,6 +126,7 @@ TEST(Rooms, KeepTheirLibrariesToThemselves) {
       {"asio", {"rpc", "server"}},
       {"kj", {"rpc", "server", "client", "tools"}},
       {"capnp", {"rpc", "server", "client", "tools"}},
+      {"openssl", {"rpc"}},
       {"spdlog", {"server"}},
       {"toml++", {"server"}},
       {"CLI", {"server", "tools"}},
