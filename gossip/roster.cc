@@ -32,7 +32,7 @@ Roster::Roster(MemberRecord self, const std::vector<MemberRecord>& known,
                const SwimOptions& options, Instant now)
     : options_(options), members_(std::move(self)) {
   for (const MemberRecord& record : known) {
-    if (!take(record) || record.id == members_.self().id) continue;
+    if (!take(record, now) || record.id == members_.self().id) continue;
     standings_[record.id] = {Belief::kUnknown, record.incarnation, now};
     place(record.id);
   }
@@ -41,7 +41,10 @@ Roster::Roster(MemberRecord self, const std::vector<MemberRecord>& known,
 
 // ---- what is heard ----
 
-bool Roster::take(const MemberRecord& record) {
+bool Roster::take(const MemberRecord& record, Instant now) {
+  const bool refutes = record.id == self().id && record.state != MemberState::kRemoved &&
+                       record.incarnation >= self().incarnation && record != self();
+  if (refutes && !may_refute(now)) return false;
   if (members_.merge({record}).empty()) return false;
   news_.changed.push_back(record.id);
   if (record.id == self().id) {
@@ -54,7 +57,7 @@ bool Roster::take(const MemberRecord& record) {
 }
 
 void Roster::hear(const MemberRecord& record, Instant now) {
-  const bool changed = take(record);
+  const bool changed = take(record, now);
   const NodeId node = record.id;
   if (node == self().id || members_.find(node) == nullptr) return;
   if (is_member(node)) {
@@ -79,7 +82,7 @@ void Roster::lives(NodeId node, std::uint64_t incarnation, Instant now) {
 }
 
 void Roster::hear(const Suspect& suspect, Instant now) {
-  if (suspect.node == self().id) return accused(suspect.incarnation);
+  if (suspect.node == self().id) return accused(suspect.incarnation, now);
   if (!is_member(suspect.node)) return contradict(suspect.node);
   const Standing standing = standings_.at(suspect.node);
   if (standing.belief == Belief::kUnknown || suspect.incarnation < standing.incarnation) return;
@@ -96,7 +99,7 @@ void Roster::hear(const Suspect& suspect, Instant now) {
 }
 
 void Roster::hear(const Down& down, Instant now) {
-  if (down.node == self().id) return accused(down.incarnation);
+  if (down.node == self().id) return accused(down.incarnation, now);
   if (!is_member(down.node)) return contradict(down.node);
   const Standing standing = standings_.at(down.node);
   if (std::pair(down.incarnation, Belief::kDown) <=
@@ -123,7 +126,7 @@ void Roster::hear(const MemberView& view, NodeId by, Instant now) {
   if (node != self().id && view.record.state == MemberState::kUp && !is_up(view.belief) &&
       !was_up) {
     // Neither here nor there: nothing to refute, and no reason to take it for up.
-    take(view.record);
+    take(view.record, now);
     if (!is_member(node)) return;
     Standing& standing = standings_[node];
     const std::pair theirs(view.incarnation, view.belief);
@@ -136,7 +139,7 @@ void Roster::hear(const MemberView& view, NodeId by, Instant now) {
   }
   hear(view.record, now);
   if (node == self().id) {
-    if (view.belief >= Belief::kSuspect) accused(view.incarnation);
+    if (view.belief >= Belief::kSuspect) accused(view.incarnation, now);
     return;
   }
   if (!is_member(node) || view.record.state != MemberState::kUp) return;
@@ -155,15 +158,28 @@ void Roster::missed(NodeId node, Instant now) {
   if (known != standings_.end()) hear(Suspect{node, known->second.incarnation, self().id}, now);
 }
 
-void Roster::accused(std::uint64_t incarnation) {
+void Roster::accused(std::uint64_t incarnation, Instant now) {
   if (self().state != MemberState::kUp) return;
   if (incarnation >= self().incarnation) {
+    if (!may_refute(now)) return;
     members_.outdo(incarnation);
     news_.changed.push_back(self().id);
     ++news_.refutations;
   }
   // An old accusation: whoever repeats it has not heard the refutation yet.
   spread(self());
+}
+
+bool Roster::may_refute(Instant now) {
+  const auto earned = (now - refutations_at_) / kRefutationInterval;
+  if (earned > 0) {
+    refutations_left_ = static_cast<std::uint32_t>(
+        std::min<std::int64_t>(kRefutationsMax, refutations_left_ + earned));
+    refutations_at_ = now;
+  }
+  if (refutations_left_ == 0) return false;
+  --refutations_left_;
+  return true;
 }
 
 void Roster::contradict(NodeId node) {

@@ -16,6 +16,10 @@
 // What push-pull says to be down is only suspected where it was up, so that it can refute: after a
 // cut both sides would otherwise bring each other down.
 //
+// Two processes under one id (a copied directory) refute each other for ever. So that they do not do
+// it as fast as the network carries it, a node refutes kRefutationsMax times at once and then once
+// every kRefutationInterval; what it leaves unanswered is said again.
+//
 // Invariants: a belief about each other member; a suspicion for each that is suspect; a member that
 // left or was removed is never up.
 #pragma once
@@ -34,6 +38,9 @@ namespace grapevine::gossip {
 
 class Roster {
  public:
+  static constexpr std::uint32_t kRefutationsMax = 8;
+  static constexpr Duration kRefutationInterval = std::chrono::seconds(1);
+
   // `known`: from an earlier life; nobody of them is up until it is heard of. `options` must
   // outlive this.
   Roster(MemberRecord self, const std::vector<MemberRecord>& known, const SwimOptions& options,
@@ -90,10 +97,11 @@ class Roster {
 
   bool is_member(NodeId node) const;  // known, not left or removed
   // Joins the record into the list; true when it changed something.
-  bool take(const MemberRecord& record);
+  bool take(const MemberRecord& record, Instant now);
   void lives(NodeId node, std::uint64_t incarnation, Instant now);
-  void accused(std::uint64_t incarnation);  // this node
-  void contradict(NodeId node);             // who is no member is accused
+  void accused(std::uint64_t incarnation, Instant now);  // this node
+  bool may_refute(Instant now);
+  void contradict(NodeId node);  // who is no member is accused
   void hear(const MemberView& view, NodeId by, Instant now);
   void believe(NodeId node, Belief belief, std::uint64_t incarnation, Instant now);
   void place(NodeId node);  // into reachable_, unreachable_ or neither
@@ -109,6 +117,8 @@ class Roster {
   std::vector<NodeId> reachable_;
   std::vector<NodeId> unreachable_;
   bool joining_ = false;  // it is being told what everybody else knows: nothing to spread
+  std::uint32_t refutations_left_ = kRefutationsMax;
+  Instant refutations_at_;  // when one was last given back
   News news_;
 };
 

@@ -72,8 +72,7 @@ void Swim::on_packet(const std::string& address, std::string_view bytes, Instant
     const Message removed = self();
     return send(from, address, &removed);
   }
-  const MemberRecord* const sender = members().find(from);
-  const bool outcast = sender != nullptr && sender->state == MemberState::kRemoved;
+  const bool outcast = removed(from);
   // Updates first: what is answered below already knows of them.
   for (const Message& message : packet->messages) {
     if (!outcast && !of_a_probe(message)) hear(message, now);
@@ -84,6 +83,11 @@ void Swim::on_packet(const std::string& address, std::string_view bytes, Instant
     if (of_a_probe(message)) answer(from, address, message, now);
   }
   absorb_probes(now);
+}
+
+bool Swim::removed(NodeId node) const {
+  const MemberRecord* const record = members().find(node);
+  return record != nullptr && record->state == MemberState::kRemoved;
 }
 
 void Swim::hear(const Message& message, Instant now) {
@@ -173,7 +177,7 @@ PushPull Swim::hashes(bool wants_answer) const {
 }
 
 PushPull Swim::on_push_pull(const PushPull& call, Instant now) {
-  if (!stopping_ && call.from != self().id) {
+  if (!stopping_ && call.from != self().id && !removed(call.from)) {
     roster_.hear(call.members, call.from, now);
     for (const Rumour& rumour : call.rumours) hear(rumour, now);
     absorb_news(now);

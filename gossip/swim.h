@@ -140,6 +140,7 @@ class Swim {
     std::optional<ProbeNumber> ping;
   };
 
+  bool removed(NodeId node) const;
   void hear(const Message& message, Instant now);
   void hear(const LoadReport& report);
   void hear(const Rumour& rumour, Instant now);

@@ -126,6 +126,20 @@ TEST_F(RosterTest, AnswersOldAccusationsWithWhatItIs) {
   EXPECT_THAT(news.spread, ElementsAre(Message(member(1, 5))));
 }
 
+TEST_F(RosterTest, RefutesATwinNoFasterThanItsRate) {
+  const auto twin = [&](Instant now) {
+    MemberRecord record = member(1, roster_.self().incarnation);
+    record.peer_address = "copy:4741";
+    roster_.hear(record, now);
+    roster_.hear(Suspect{NodeId{1}, roster_.self().incarnation, kOther}, now);
+    return roster_.take_news().refutations;
+  };
+  std::uint32_t refutations = 0;
+  for (int i = 0; i < 100; ++i) refutations += twin(kNow);
+  EXPECT_EQ(refutations, Roster::kRefutationsMax);
+  EXPECT_EQ(twin(kNow + Roster::kRefutationInterval), 1U);
+}
+
 TEST_F(RosterTest, DoesNotRefuteOnceItHasLeft) {
   roster_.change_self(member(1, 0, MemberState::kLeft));
   roster_.take_news();

@@ -116,6 +116,13 @@ TEST_P(SwimTest, AKilledMemberIsFoundByAllInTimeAndNobodyElseIsAccused) {
   }
 }
 
+TEST_P(SwimTest, OnOneMachineAKilledMemberIsFoundWithinThreeSeconds) {
+  SwimNetwork village = cluster(3, SwimOptions::local());
+  village.run(10s);
+  village.kill(2);
+  EXPECT_TRUE(village.run_until([&] { return village.all_believe(2, false); }, 3s));
+}
+
 TEST_P(SwimTest, ALostConnectionHastensTheVerdict) {
   SwimNetwork village = cluster(3);
   village.kill(2);
@@ -447,6 +454,22 @@ TEST_P(SwimTest, AnIdleClusterSaysTheSameToEachWhateverItsSize) {
   const double few = bytes_per_member_second(5);
   EXPECT_LT(few, 60);
   EXPECT_LT(bytes_per_member_second(100), few * 1.2);
+}
+
+TEST_P(SwimTest, TwoProcessesUnderOneIdDoNotFloodTheNetwork) {
+  SwimNetwork village = cluster(6);
+  const auto before = village.traffic().packets;
+  for (int i = 0; i < 60; ++i) {
+    // The twin lives elsewhere, and refutes whatever it hears of itself.
+    MemberRecord twin = member(3, village.at(3).self().incarnation + 1);
+    twin.peer_address = "copy:4741";
+    PacketWriter writer(0, NodeId{3}, kPacketBytesMax);
+    writer.add(twin);
+    village.at(1).on_packet("copy:4741", writer.take(), village.now());
+    village.settle(1);
+    village.run(1s);
+  }
+  EXPECT_LT((village.traffic().packets - before) / 60, 6 * 20U) << "packets a second";
 }
 
 // ---- packets ----
