@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# tools/fuzz.sh [SECONDS] [LIBFUZZER FLAGS…]: feeds the decoders of what lies on disk with hostile bytes by libFuzzer, with
+# tools/fuzz.sh [SECONDS] [LIBFUZZER FLAGS…]: feeds the decoders with hostile bytes by libFuzzer, with
 # AddressSanitizer and UBSan, for a minute unless told otherwise. Needs clang (Debian: clang-16, libclang-rt-16-dev). An
 # input that breaks something is left as crash-…; put it into tests/fuzz/corpus once it is mended.
 set -euo pipefail
