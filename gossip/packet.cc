@@ -16,7 +16,6 @@ namespace {
 constexpr char kVersion = 1;
 constexpr std::size_t kHeaderBytes = 13;
 constexpr std::size_t kMessagesMax = 256;
-constexpr std::size_t kAddressBytesMax = 300;
 
 // The kind of a message is the place of its type in Message, from 1 on: append only.
 struct BodyWriter {
@@ -85,7 +84,7 @@ Message read(model::ByteReader& in, std::type_identity<Ack>) {
   return Ack{decode_varint32(in)};
 }
 Message read(model::ByteReader& in, std::type_identity<PingRequest>) {
-  return PingRequest{decode_varint32(in), node(in), text(in, kAddressBytesMax)};
+  return PingRequest{decode_varint32(in), node(in), text(in, kRecordTextBytesMax)};
 }
 Message read(model::ByteReader& in, std::type_identity<Nack>) {
   return Nack{decode_varint32(in)};

@@ -116,6 +116,7 @@ void Prober::on_ack(ProbeNumber number) {
   if (const auto probe = probes_.find(number); probe != probes_.end()) {
     if (!probe->second.of_down) health_.adjust(-1);
     output_.answered.push_back(probe->second.node);
+    if (probe->second.asked.has_value()) ++output_.helped;
     probes_.erase(probe);
     return;
   }

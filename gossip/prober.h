@@ -50,6 +50,7 @@ class Prober {
     std::vector<Send> sends;
     std::vector<StreamPing> stream_pings;
     std::vector<NodeId> answered;
+    std::uint32_t helped = 0;  // of them by others or a stream, for all that is known
     std::vector<NodeId> missed;
   };
 

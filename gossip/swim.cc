@@ -137,6 +137,7 @@ void Swim::answer(NodeId from, const std::string& address, const Message& messag
 void Swim::absorb_probes(Instant now) {
   const Prober::Output output = prober_.take_output();
   for (const NodeId node : output.answered) roster_.heard_from(node, now);
+  counters_.probes_helped += output.helped;
   for (const NodeId node : output.missed) {
     ++counters_.probes_missed;
     roster_.missed(node, now);

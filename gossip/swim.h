@@ -25,13 +25,14 @@
 //       packets    seal and send to `address` (the same host and port as the peer address of TCP),
 //                  or drop: a packet that cannot be sent is a packet lost
 //       calls      over the stream to `address`: reach it, `to` if there is one (as PeerLinks does:
-//                  a link is refused where somebody else has come to live). With `push_pull`: call
-//                  sync with it and give the answer to on_synced. Without: any answered call will do,
-//                  such as the hello of a link or an empty sync; then on_answered. Each call must end in
-//                  one of these or on_failure, within probe_timeout for one without push_pull, and a
-//                  few seconds for others.
+//                  a link is refused where somebody else has come to live). With `push_pull`: send it
+//                  (encode_push_pull, as Data of a call of Peer) and give the answer to on_synced.
+//                  Without: any answered call will do, such as an empty push-pull that wants no
+//                  answer; then on_answered. Each call must end in one of these or on_failure, within
+//                  probe_timeout for one without push_pull, and a few seconds for others.
 //     and set an alarm for next_deadline(), which may have passed; then call tick.
-//   - Answer sync calls with on_push_pull.
+//   - Answer such a call with on_push_pull (decode_push_pull; what it refuses is an error of the
+//     call).
 //   - Report a lost connection, and a call that failed as one, by on_connection_lost: the member is
 //     probed at once instead of at its turn.
 //   - On a clean stop: stop(), go on driving until told() or for a second at most, and end. To leave
@@ -94,6 +95,7 @@ class Swim {
   };
   struct Counters {
     std::uint64_t packets_refused = 0;  // malformed, or of another cluster or version
+    std::uint64_t probes_helped = 0;    // answered once others and a stream were asked
     std::uint64_t probes_missed = 0;
     std::uint64_t refutations = 0;
   };

@@ -59,15 +59,19 @@ void UpdateQueue::forget(const Subject& subject) {
 
 void UpdateQueue::fill(PacketWriter& packet, std::uint32_t transmissions) {
   std::vector<Subject> added;
+  std::vector<Subject> too_large;  // for any packet
   std::size_t looks = 0;
   for (const Rank& next : order_) {
     const Subject& subject = std::get<Subject>(next);
     if (packet.add_encoded(waiting_.at(subject).bytes)) {
       added.push_back(subject);
+    } else if (packet.empty()) {
+      too_large.push_back(subject);
     } else if (++looks > kLooksMax) {
       break;
     }
   }
+  for (const Subject& subject : too_large) forget(subject);
   for (const Subject& subject : added) {
     const auto found = waiting_.find(subject);
     order_.erase(rank(subject, found->second));

@@ -4,7 +4,8 @@
 // goes first, among equals what matters most, then what came last. News about a subject takes the
 // place of older news about it.
 //
-// Bounds: at most kUpdatesMax updates; beyond, what was sent most is given up (push-pull brings it).
+// Bounds: at most kUpdatesMax updates; beyond, what was sent most is given up, as is what no packet
+// has room for (push-pull brings it).
 // Cost of a packet: O((what fits + kLooksMax) log updates).
 #pragma once
 

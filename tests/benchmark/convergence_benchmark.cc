@@ -153,7 +153,7 @@ class Trial {
 };
 
 std::size_t trials(std::size_t n) {
-  return n >= 1000 ? 5 : n >= 100 ? 20 : 100;
+  return n >= 1000 ? 5 : n >= 100 ? 60 : 300;
 }
 
 Line line_of(const Spread& spread, std::size_t n, std::size_t count) {
@@ -196,7 +196,7 @@ void measure_single_partner(std::size_t n, Panel& panel) {
 void measure_detection(std::size_t n, double loss) {
   Trial trial(n, loss);
   std::vector<double> times;
-  for (std::size_t i = 0; i < std::max<std::size_t>(trials(n) / 2, 5); ++i) {
+  for (std::size_t i = 0; i < std::max<std::size_t>(trials(n) / 6, 5); ++i) {
     for (const double time : trial.detections()) times.push_back(time);
   }
   report(name_of("detection_p50", n, loss), median(times), "s");

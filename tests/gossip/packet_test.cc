@@ -169,8 +169,9 @@ TEST(Packet, WhatCannotBeIsRefused) {
               HasSubstr("kind 6"));
   EXPECT_THAT(error_of(packed({Rumour{RumourId{NodeId{4}, 9}, 0, std::string(65, 'n'), ""}})),
               HasSubstr("kind 9"));
-  EXPECT_THAT(error_of(packed({PingRequest{1, NodeId{2}, std::string(301, 'a')}})),
-              HasSubstr("kind 3"));
+  EXPECT_THAT(
+      error_of(packed({PingRequest{1, NodeId{2}, std::string(kRecordTextBytesMax + 1, 'a')}})),
+      HasSubstr("kind 3"));
   EXPECT_THAT(error_of(packed({Ack{1}}) + "\x02\x02\x01\x01"s), HasSubstr("kind 2"))
       << "bytes left over in a message";
 }

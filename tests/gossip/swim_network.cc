@@ -57,6 +57,12 @@ Duration SwimNetwork::delay() {
   return weather_.delay_min + Duration(static_cast<Duration::rep>(random_.below(spread)));
 }
 
+Duration SwimNetwork::stream_delay() {
+  Duration late{0};
+  for (Duration resend = kResendTime; random_.chance(weather_.loss); resend *= 2) late += resend;
+  return late + delay();
+}
+
 SwimNetwork::Node* SwimNetwork::listens(const std::string& address) {
   // "hostN:4741", as member() has it, or whatever a test has made of it.
   for (const auto& [id, node] : nodes_) {
@@ -102,11 +108,11 @@ void SwimNetwork::call(Node& from, Swim::Call call) {
     }
   };
   Node* const to = listens(call.address);
-  if (to == nullptr) return after(2 * delay(), fail);
+  if (to == nullptr) return after(stream_delay() + delay(), fail);
   const NodeId called = to->swim.self().id;
   if (!passes(caller, called) || !passes(called, caller)) return after(kStreamTime, fail);
-  if (call.to.has_value() && *call.to != called) return after(2 * delay(), fail);
-  after(delay() + to->slow, [=, this, there = to->life, call = std::move(call)] {
+  if (call.to.has_value() && *call.to != called) return after(stream_delay() + delay(), fail);
+  after(stream_delay() + to->slow, [=, this, there = to->life, call = std::move(call)] {
     Node* const callee = living(called, there);
     if (callee == nullptr) return fail();
     std::optional<std::string> answer;
@@ -117,7 +123,7 @@ void SwimNetwork::call(Node& from, Swim::Call call) {
       carry_out(*callee);
     }
     Node* const waiting = living(caller, life);
-    after(delay() + (waiting == nullptr ? Duration{0} : waiting->slow),
+    after(stream_delay() + (waiting == nullptr ? Duration{0} : waiting->slow),
           [=, this, number = call.number] {
             Node* const node = living(caller, life);
             if (node == nullptr) return;

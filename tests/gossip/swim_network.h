@@ -1,8 +1,9 @@
 // A network of SWIM machines in virtual time: seeded loss and delay, cuts in either direction, slow
 // members, processes that die and come back. One seed, one trace.
 //
-// Packets and push-pulls travel as their bytes. A stream loses nothing, fails at once where no
-// process listens, and after kStreamTime where the way there or back is cut.
+// Packets and push-pulls travel as their bytes. A stream loses nothing, but each loss of a segment
+// delays it as TCP does, by kResendTime, doubling; it fails at once where no process listens, and
+// after kStreamTime where the way there or back is cut.
 #pragma once
 
 #include <functional>
@@ -26,6 +27,7 @@ struct Weather {
 class SwimNetwork {
  public:
   static constexpr Duration kStreamTime = std::chrono::milliseconds(500);
+  static constexpr Duration kResendTime = std::chrono::milliseconds(200);
 
   struct Verdict {
     Instant at;
@@ -108,6 +110,7 @@ class SwimNetwork {
   Node* living(NodeId id, std::uint64_t life);
   bool passes(NodeId from, NodeId to) const;
   Duration delay();
+  Duration stream_delay();
 
   const SwimOptions options_;
   Weather weather_;

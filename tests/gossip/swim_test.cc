@@ -244,6 +244,21 @@ TEST_P(SwimTest, TakesNobodyForDownWhileOnePacketInTwentyIsLost) {
   SwimNetwork village = cluster(10, SwimOptions::lan(), {.loss = 0.05});
   village.run(20min);
   EXPECT_EQ(village.down_verdicts_since({}), 0U);
+  EXPECT_GT(village.at(1).counters().probes_helped, 50U) << "the rare path was reached";
+}
+
+TEST_P(SwimTest, TakesNobodyForDownWhileOnePacketInThreeIsLostAndAccusationsAreRefuted) {
+  SwimNetwork village = cluster(10, SwimOptions::lan(), {.loss = 0.33});
+  village.run(20min);
+  EXPECT_EQ(village.down_verdicts_since({}), 0U);
+  std::uint64_t missed = 0;
+  std::uint64_t refuted = 0;
+  for (const auto& [id, node] : village.nodes()) {
+    missed += node->swim.counters().probes_missed;
+    refuted += node->swim.counters().refutations;
+  }
+  EXPECT_GT(missed, 0U) << "the rare path was reached";
+  EXPECT_GT(refuted, 0U) << "the rare path was reached";
 }
 
 TEST_P(SwimTest, TakesNobodyForDownWhereDatagramsAreBlocked) {

@@ -73,6 +73,19 @@ TEST(UpdateQueue, WhatDoesNotFitWaitsAndSmallerNewsGoes) {
   EXPECT_THAT(sent(queue, 1), SizeIs(1));
 }
 
+TEST(UpdateQueue, WhatNoPacketHasRoomForIsGivenUp) {
+  UpdateQueue queue;
+  MemberRecord large = member(2);
+  large.name.assign(1000, 'n');
+  large.zone.assign(1000, 'z');
+  queue.put(large);
+  queue.put(suspect(5));
+  EXPECT_THAT(sent(queue, 2), ElementsAre(Message(suspect(5))));
+  EXPECT_THAT(sent(queue, 2), SizeIs(1));
+  EXPECT_THAT(sent(queue, 2), IsEmpty());
+  EXPECT_TRUE(queue.empty());
+}
+
 TEST(UpdateQueue, ForgetsWhatIsNoLongerTrue) {
   UpdateQueue queue;
   queue.put(suspect(5));
