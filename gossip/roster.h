@@ -16,9 +16,9 @@
 // What push-pull says to be down is only suspected where it was up, so that it can refute: after a
 // cut both sides would otherwise bring each other down.
 //
-// Two processes under one id (a copied directory) refute each other for ever. So that they do not do
-// it as fast as the network carries it, a node refutes kRefutationsMax times at once and then once
-// every kRefutationInterval; what it leaves unanswered is said again.
+// Two processes under one id (a copied directory) refute each other for ever. So that they do not
+// do it as fast as the network carries it, a node refutes kRefutationsMax times at once and then
+// once every kRefutationInterval; what it leaves unanswered is said again.
 //
 // Invariants: a belief about each other member; a suspicion for each that is suspect; a member that
 // left or was removed is never up.

@@ -8,35 +8,38 @@
 //
 // What a driver (server/cluster) must do:
 //
-//   - Construct it when the peer port is bound, with the record of this node. Its incarnation must be
-//     one above that of the record kept in the store (write it back before the first tick), so that
-//     what was said of the last life is refuted before it is heard. If that memory is lost, it is
-//     merely refuted later. `known` is the list kept in the store; first_rumour the time of day in
-//     milliseconds.
-//   - Bind a datagram socket (rpc/datagram.h) on the peer port's number, and hand each packet that
-//     seal.open (rpc/seal.h) accepts to on_packet, with its sender as text "HOST:PORT".
+//   - Construct it when the peer port is bound, with the record of this node. Its incarnation must
+//     be one above that of the record kept in the store (write it back before the first tick), so
+//     that what was said of the last life is refuted before it is heard. If that memory is lost, it
+//     is merely refuted later. `known` is the list kept in the store; first_rumour the time of day
+//     in milliseconds.
+//   - Bind a datagram socket (rpc/udp_socket.h) on the peer port's number, and hand each packet
+//   that
+//     Seal::open (rpc/seal.h) accepts to on_packet, with its sender as text HOST:PORT.
 //   - After every call of a method that is not const, and before the next one, carry out
 //     take_output(), in this order:
 //       changed    keep members().encode() in the store, compute who owns what. When self().state
-//                  is kRemoved: this node was removed; serve nobody any more, and say so.
+//                  is kRemoved, this node was removed: serve nobody any more, and say so.
 //       came_up, went_down   as with Membership
 //       rumours    deliver
 //       loads      whose load is new: load(node)
 //       packets    seal and send to `address` (the same host and port as the peer address of TCP),
 //                  or drop: a packet that cannot be sent is a packet lost
 //       calls      over the stream to `address`: reach it, `to` if there is one (as PeerLinks does:
-//                  a link is refused where somebody else has come to live). With `push_pull`: send it
-//                  (encode_push_pull, as Data of a call of Peer) and give the answer to on_synced.
-//                  Without: any answered call will do, such as an empty push-pull that wants no
-//                  answer; then on_answered. Each call must end in one of these or on_failure, within
-//                  probe_timeout for one without push_pull, and a few seconds for others.
+//                  a link is refused where somebody else has come to live). With `push_pull`: send
+//                  it (encode_push_pull, as Data of a call of Peer) and give the answer to
+//                  on_synced. Without: any answered call will do, such as an empty push-pull that
+//                  wants no answer; then on_answered. Each call must end in one of these or in
+//                  on_failure: within probe_timeout without push_pull, else within a few seconds.
 //     and set an alarm for next_deadline(), which may have passed; then call tick.
 //   - Answer such a call with on_push_pull (decode_push_pull; what it refuses is an error of the
 //     call).
 //   - Report a lost connection, and a call that failed as one, by on_connection_lost: the member is
 //     probed at once instead of at its turn.
-//   - On a clean stop: stop(), go on driving until told() or for a second at most, and end. To leave
-//     for good: leave(), then the same.
+//   - On a clean stop: stop(), go on driving until told() or for a second at most, and end. To
+//     leave for good: leave(), then the same.
+//
+// tests/rpc/members_over_udp_test.cc does so in little.
 //
 // Cost, idle: two packets of some 20 bytes sent and as many received each probe_interval, and a
 // push-pull of 40 bytes each push_pull_interval, whatever the number of members.

@@ -41,8 +41,8 @@ struct SwimOptions {
   // An update is sent max(transmissions_min, ⌈spread_multiplier × log10(n+1)⌉) times by each member
   // that learns it. Higher: fewer members that hear of it only by the next push-pull, more bytes a
   // change. With multiplier m one of about n^(m/2.3 - 1) updates misses somebody: measured, with 4
-  // (memberlist's) 2 to 8 % of all updates at n = 8 to 50, with 6 less than 0.5 %. In small clusters
-  // luck weighs more, hence the least number.
+  // (memberlist's) 2 to 8 % of all updates at n = 8 to 50, with 6 less than 0.5 %. In small
+  // clusters luck weighs more, hence the least number.
   double spread_multiplier = 6;         // at least 1
   std::uint32_t transmissions_min = 8;  // 1 to 64
   // While there are updates, gossip_fanout random members hear of them every gossip_interval; a

@@ -2,8 +2,8 @@
 //
 // Machine. While nobody else is up: every seed, and one member known from an earlier life, each
 // join_interval. Later: seeds at whose address no member is up each seed_interval, so that groups
-// that started apart meet, and that another node that has come to live at a seed's address is found;
-// one random member each push_pull_interval; and who has just come up at once.
+// that started apart meet, and that another node that has come to live at a seed's address is
+// found; one random member each push_pull_interval; and who has just come up at once.
 //
 // Bounds: one call to a seed and one to a member at a time; at most kSoonMax wait for theirs.
 #pragma once

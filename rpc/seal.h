@@ -8,11 +8,12 @@
 //   n       the packet, encrypted
 //   16      tag
 //
-// The cipher is AES-256-GCM under a key made for one life of one sender: HMAC-SHA256 of the cluster's
-// key over "grapevine packet", key id and salt. Its nonce is the packet's number. (GCM fails when a
-// nonce is used twice under one key, and random ones are, by chance, after some 2^32 packets of the
-// whole cluster; counters under a key of their own never are.) Header and cluster name are
-// authenticated with the packet, so one of another cluster is refused even under the same key.
+// The cipher is AES-256-GCM under a key made for one life of one sender: HMAC-SHA256 of the
+// cluster's key over "grapevine packet", key id and salt. Its nonce is the packet's number. (GCM
+// fails when a nonce is used twice under one key, and random ones are, by chance, after some 2^32
+// packets of the whole cluster; counters under a key of their own never are.) Header and cluster
+// name are authenticated with the packet, so one of another cluster is refused even under the same
+// key.
 //
 // Keys are changed without a stop: give all nodes the new key beside the old one, then make it the
 // first, then take the old one away.
@@ -53,8 +54,8 @@ class Seal {
   static constexpr std::size_t kOverheadBytes = 42;
   static constexpr std::size_t kSendersMax = 4'096;
 
-  // The first key seals, all of them open. `salt`: from the system's source of secrets, of this life
-  // alone (random_salt). InvalidArgument: no keys, or two of one id.
+  // The first key seals, all of them open. `salt`: from the system's source of secrets, of this
+  // life alone (random_salt). InvalidArgument: no keys, or two of one id.
   static absl::StatusOr<Seal> create(std::string cluster, const std::vector<ClusterKey>& keys,
                                      const Salt& salt);
   Seal(Seal&&) noexcept;

@@ -16,21 +16,21 @@
 
 namespace grapevine::rpc {
 
-// Resource. A socket on an IPv6 address that is unspecified (::) speaks IPv4 too. Names are looked up
-// while nobody waits, and again after kNameTime; a packet to a name that is not known yet waits for
-// the lookup, one a name; at most kNamesMax names are remembered.
+// Resource. A socket on an IPv6 address that is unspecified (::) speaks IPv4 too. Names are looked
+// up while nobody waits, and again after kNameTime; a packet to a name that is not known yet waits
+// for the lookup, one a name; at most kNamesMax names are remembered.
 //
 // Cost: one system call a packet; at most kBurst packets are taken at a time before the loop does
-// something else. Packets may have 65,507 bytes; beyond 1,472 (IPv4) or 1,452 (IPv6) Ethernet splits
-// them.
+// something else. Packets may have 65,507 bytes; beyond 1,472 (IPv4) or 1,452 (IPv6) Ethernet
+// splits them.
 class UdpSocket final : public Datagrams {
  public:
   static constexpr Duration kNameTime = std::chrono::seconds(30);
   static constexpr std::size_t kNamesMax = 1'024;
   static constexpr std::size_t kBurst = 64;
 
-  // FailedPrecondition when the port cannot be had, with the remedy, which names `flag`. Port 0: the
-  // kernel chooses, see address(). Looks a name up while the caller waits.
+  // FailedPrecondition when the port cannot be had, with the remedy, which names `flag`. Port 0:
+  // the kernel chooses, see address(). Looks a name up while the caller waits.
   static absl::StatusOr<std::unique_ptr<UdpSocket>> bind(AsioLoop& loop, const Address& address,
                                                          const std::string& flag);
   ~UdpSocket() noexcept(false) override;

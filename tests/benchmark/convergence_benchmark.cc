@@ -5,9 +5,9 @@
 //
 //   convergence_benchmark [--plot FILE] [--members-max N]
 //
-// A round is one gossip_interval. (What a member hears while it has nothing else to tell it tells on
-// at once, so several hops fit into one.) FILE (build/release/convergence.svg) shows the share of
-// members that know a change after so many rounds.
+// A round is one gossip_interval. (What a member hears while it has nothing else to tell it tells
+// on at once, so several hops fit into one.) FILE (build/release/convergence.svg) shows the share
+// of members that know a change after so many rounds.
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>

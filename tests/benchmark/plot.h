@@ -1,5 +1,5 @@
-// Line plots as SVG files, with nothing but text: panels beside each other, each with lines over one
-// x axis and one y axis from 0 to 1, and dashed marks on the x axis.
+// Line plots as SVG files, with nothing but text: panels beside each other, each with lines over
+// one x axis and one y axis from 0 to 1, and dashed marks on the x axis.
 #pragma once
 
 #include <algorithm>

@@ -1,5 +1,5 @@
-// Goal: each rumour is delivered once; what is held is bounded by count, bytes and age; an origin is
-// not faster than its rate; states compare by one hash.
+// Goal: each rumour is delivered once; what is held is bounded by count, bytes and age; an origin
+// is not faster than its rate; states compare by one hash.
 #include "gossip/rumours.h"
 
 #include <gmock/gmock.h>

@@ -1,5 +1,5 @@
-// Goal: the more members suspect, the sooner it is over, by Lifeguard's formula and never before its
-// time.
+// Goal: the more members suspect, the sooner it is over, by Lifeguard's formula and never before
+// its time.
 #include "gossip/suspicion.h"
 
 #include <gtest/gtest.h>

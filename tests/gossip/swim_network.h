@@ -55,6 +55,8 @@ class SwimNetwork {
   };
 
   SwimNetwork(std::uint64_t seed, const SwimOptions& options, Weather weather = {});
+  SwimNetwork(const SwimNetwork&) = delete;
+  SwimNetwork& operator=(const SwimNetwork&) = delete;
 
   // ---- processes ----
   Swim& start(const MemberRecord& self, std::vector<std::string> seeds = {},

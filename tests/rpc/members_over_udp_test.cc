@@ -1,6 +1,6 @@
-// Goal: membership works as gossip/swim.h says it is to be driven: sealed packets over real sockets,
-// an alarm for each deadline. Method: three members on one loop, in real time with the options for
-// one machine; their push-pulls are calls within the process.
+// Goal: membership works as gossip/swim.h says it is to be driven: sealed packets over real
+// sockets, an alarm for each deadline. Method: three members on one loop, in real time with the
+// options for one machine; their push-pulls are calls within the process.
 #include <algorithm>
 #include <map>
 #include <memory>
