@@ -8,6 +8,7 @@
 //   a probe was not, and nobody was asked to probe instead      +1
 //   each asked one that sent neither an answer nor a nack       +1
 //   it had to refute an accusation                              +1
+//   it did nothing for a probe_interval when it was to          +1
 #pragma once
 
 #include <algorithm>

@@ -149,6 +149,18 @@ void Prober::relay(Instant now) {
   std::erase_if(relays_, [&](const auto& relay) { return now >= relay.second.ends; });
 }
 
+void Prober::stalled(Duration by) {
+  health_.adjust(+1);
+  for (auto& [number, probe] : probes_) {
+    probe.ask_others = probe.ask_others + by;
+    probe.ends = probe.ends + by;
+  }
+  for (auto& [number, relay] : relays_) {
+    relay.nack = relay.nack + by;
+    relay.ends = relay.ends + by;
+  }
+}
+
 Prober::Output Prober::take_output() {
   return std::exchange(output_, {});
 }

@@ -61,6 +61,7 @@ class Prober {
   void came_up(NodeId node);  // joins the round under way
   void hint(NodeId node);     // there is reason to probe it at once
   void refuted() { health_.adjust(+1); }
+  void stalled(Duration by);  // this node did nothing for so long
 
   Output take_output();
   Instant next_deadline() const;

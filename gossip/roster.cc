@@ -197,6 +197,10 @@ void Roster::tick(Instant now) {
                 [&](const auto& gone) { return now - gone.second >= options_.gossip_to_gone; });
 }
 
+void Roster::stalled(Duration by) {
+  for (auto& [node, suspicion] : suspicions_) suspicion.postpone(by);
+}
+
 Instant Roster::next_deadline() const {
   Instant next{Duration::max()};
   for (const auto& [node, suspicion] : suspicions_) next = std::min(next, suspicion.ends());

@@ -62,6 +62,7 @@ class Roster {
   void heard_from(NodeId node, Instant now);                                // it answered
   void missed(NodeId node, Instant now);  // it did not, nor through others
   void tick(Instant now);                 // suspicions end
+  void stalled(Duration by);              // this node did nothing for so long
 
   // ---- what is done ----
   void change_self(const MemberRecord& record);

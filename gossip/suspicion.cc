@@ -20,4 +20,9 @@ bool Suspicion::confirm(NodeId by) {
   return true;
 }
 
+void Suspicion::postpone(Duration by) {
+  began_ = began_ + by;
+  ends_ = ends_ + by;
+}
+
 }  // namespace grapevine::gossip

@@ -25,6 +25,8 @@ class Suspicion {
   // Somebody suspects it too. True when that was new and counts: then it is worth telling on.
   bool confirm(NodeId by);
   Instant ends() const { return ends_; }
+  // Nobody here could hear a refutation for so long: that time does not count.
+  void postpone(Duration by);
 
  private:
   Terms terms_;

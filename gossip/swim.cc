@@ -29,6 +29,7 @@ Swim::Swim(MemberRecord self, std::vector<std::string> seeds,
       prober_(options_, random, now),
       schedule_(options_, random, std::move(seeds), roster_.self().peer_address, now),
       rumours_(roster_.self().id, first_rumour),
+      due_(now),
       next_gossip_(now),
       next_load_(now) {
   GRAPEVINE_CHECK(options_.check().ok(), "the options of SWIM are within their bounds");
@@ -40,6 +41,7 @@ Swim::Swim(MemberRecord self, std::vector<std::string> seeds,
 void Swim::tick(Instant now) {
   const bool takes_part = !stopping_ && self().state == MemberState::kUp;
   if (takes_part) {
+    make_up_for_lateness(now);
     roster_.tick(now);
     prober_.tick(roster_, now);
     absorb_probes(now);
@@ -56,6 +58,15 @@ void Swim::tick(Instant now) {
     report_load(now);
   }
   gossip(now);
+  due_ = std::max(next_deadline(), now);
+}
+
+void Swim::make_up_for_lateness(Instant now) {
+  // Something may have made the next tick unnecessary, or necessary at once, since the last one.
+  const Duration late = now - std::max(next_deadline(), due_);
+  if (late < options_.probe_interval) return;
+  roster_.stalled(late);
+  prober_.stalled(late);
 }
 
 void Swim::on_packet(const std::string& address, std::string_view bytes, Instant now) {

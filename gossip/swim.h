@@ -45,6 +45,10 @@
 // push-pull of 40 bytes each push_pull_interval, whatever the number of members.
 // Bounds: kMembersMax members (MemberList), the update queue, the rumours; each has its own.
 //
+// A node that was stopped for a while (a paused machine, a stalled process) finds answers and
+// refutations waiting for it together with its deadlines. Its tick notices, by being late, and gives
+// whoever it waited for that time again.
+//
 // Not promised: that all members believe the same at one moment; that a member that is up can be
 // reached from here (others may have reached it). A member that is down stays a member.
 #pragma once
@@ -146,6 +150,7 @@ class Swim {
   };
 
   bool removed(NodeId node) const;
+  void make_up_for_lateness(Instant now);
   void hear(const Message& message, Instant now);
   void hear(const LoadReport& report);
   void hear(const Rumour& rumour, Instant now);
@@ -167,6 +172,7 @@ class Swim {
   Rumours rumours_;
   UpdateQueue queue_;
   bool stopping_ = false;
+  Instant due_;  // when the next tick was to come, as the last one left it
   Instant next_gossip_;
 
   std::optional<Load> own_load_;

@@ -31,6 +31,14 @@ TEST(Suspicion, EachConfirmationBringsTheEndNearerByTheLogarithm) {
   EXPECT_EQ(suspicion.ends(), kBegan + 2s);
 }
 
+TEST(Suspicion, TimeThatNobodyCouldUseDoesNotCount) {
+  Suspicion suspicion(NodeId{1}, {1, 2s, 10s}, kBegan);
+  suspicion.postpone(5s);
+  EXPECT_EQ(suspicion.ends(), kBegan + 15s);
+  suspicion.confirm(NodeId{2});
+  EXPECT_EQ(suspicion.ends(), kBegan + 7s);
+}
+
 TEST(Suspicion, ConfirmationsBeyondThoseWantedAndByTheSameChangeNothing) {
   Suspicion suspicion(NodeId{1}, {1, 2s, 10s}, kBegan);
   EXPECT_FALSE(suspicion.confirm(NodeId{1}));

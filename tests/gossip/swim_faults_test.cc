@@ -182,6 +182,51 @@ TEST_P(SwimFaultsTest, HalvesThatWereSplitMeetAgainSoon) {
 
 // ---- slow members ----
 
+TEST_P(SwimFaultsTest, ASuspectMayStillRefuteWhenItsAccuserWasPaused) {
+  Village village = cluster(8);
+  PacketWriter accusation(0, NodeId{4}, kPacketBytesMax);
+  accusation.add(Suspect{NodeId{5}, village.at(5).self().incarnation, NodeId{4}});
+  village.at(3).on_packet(address_of(4), accusation.take(), village.now());
+  ASSERT_EQ(village.at(3).belief(NodeId{5}), Belief::kSuspect);
+  village.pause(3);
+  village.run(10min);
+  village.resume(3);
+  const Instant resumed = village.now();
+  ASSERT_TRUE(village.run_until([&] { return village.acquainted(); }, 10s));
+  EXPECT_EQ(village.down_verdicts_since(resumed), 0U);
+  EXPECT_GT(village.at(5).self().incarnation, 1U) << "it heard and refuted";
+}
+
+TEST_P(SwimFaultsTest, NobodyTakesItselfForSlowWhileAllIsWell) {
+  for (const SwimOptions& options :
+       {SwimOptions::local(), SwimOptions::lan(), SwimOptions::wan()}) {
+    Village village = cluster(5, options);
+    for (int i = 0; i < 200; ++i) {
+      village.run(options.probe_interval * 19 / 10);
+      village.at(3).on_connection_lost(NodeId{5});
+      village.settle(3);
+      EXPECT_EQ(village.at(3).health(), 0U);
+    }
+  }
+}
+
+TEST_P(SwimFaultsTest, APausedMemberAccusesNobodyWhenItGoesOn) {
+  for (const Duration pause : {3s, 20s, 300s}) {
+    Village village = cluster(8, SwimOptions::lan(), {.loss = 0.1});
+    for (int i = 0; i < 10; ++i) {
+      village.pause(3);
+      village.run(pause);
+      const Instant resumed = village.now();
+      village.resume(3);
+      village.run(60s);
+      for (const auto& verdict : village.verdicts()) {
+        EXPECT_FALSE(verdict.at >= resumed && !verdict.up && verdict.of != NodeId{3});
+      }
+      EXPECT_TRUE(village.acquainted());
+    }
+  }
+}
+
 TEST_P(SwimFaultsTest, ASlowMemberIsNotTakenForDown) {
   Village village = cluster(8);
   const Instant began = village.now();

@@ -89,52 +89,43 @@ void SwimNetwork::send(const Node& from, Swim::Datagram datagram) {
     to = listens(datagram.address);
   }
   if (to == nullptr || !passes(from.swim.self().id, to->swim.self().id)) return;
-  after(delay() + to->slow, [this, id = to->swim.self().id, life = to->life, sender = from.address,
-                             bytes = std::move(datagram.bytes)] {
-    Node* const receiver = living(id, life);
-    if (receiver == nullptr) return;
-    receiver->swim.on_packet(sender, bytes, now_);
-    carry_out(*receiver);
-  });
+  later(delay() + to->slow, *to,
+        [this, sender = from.address, bytes = std::move(datagram.bytes)](Node& receiver) {
+          receiver.swim.on_packet(sender, bytes, now_);
+        });
 }
 
 void SwimNetwork::call(Node& from, Swim::Call call) {
-  const NodeId caller = from.swim.self().id;
-  const std::uint64_t life = from.life;
-  const auto fail = [=, this, number = call.number] {
-    if (Node* const node = living(caller, life)) {
-      node->swim.on_failure(number, now_);
-      carry_out(*node);
-    }
+  const auto fail = [this, number = call.number](Node& caller) {
+    caller.swim.on_failure(number, now_);
   };
   Node* const to = listens(call.address);
-  if (to == nullptr) return after(stream_delay() + delay(), fail);
+  if (to == nullptr) return later(stream_delay() + delay(), from, fail);
+  const NodeId caller = from.swim.self().id;
   const NodeId called = to->swim.self().id;
-  if (!passes(caller, called) || !passes(called, caller)) return after(kStreamTime, fail);
-  if (call.to.has_value() && *call.to != called) return after(stream_delay() + delay(), fail);
-  after(stream_delay() + to->slow, [=, this, there = to->life, call = std::move(call)] {
-    Node* const callee = living(called, there);
-    if (callee == nullptr) return fail();
-    std::optional<std::string> answer;
-    if (call.push_pull.has_value()) {
-      const std::string request = encode_push_pull(*call.push_pull);
-      answer = encode_push_pull(callee->swim.on_push_pull(decode_push_pull(request).value(), now_));
-      traffic_.stream_bytes += request.size() + answer->size();
-      carry_out(*callee);
-    }
-    Node* const waiting = living(caller, life);
-    after(stream_delay() + (waiting == nullptr ? Duration{0} : waiting->slow),
-          [=, this, number = call.number] {
-            Node* const node = living(caller, life);
-            if (node == nullptr) return;
-            if (answer.has_value()) {
-              node->swim.on_synced(number, decode_push_pull(*answer).value(), now_);
-            } else {
-              node->swim.on_answered(number, now_);
-            }
-            carry_out(*node);
-          });
-  });
+  if (!passes(caller, called) || !passes(called, caller)) return later(kConnectTime, from, fail);
+  if (call.to.has_value() && *call.to != called) return later(stream_delay() + delay(), from, fail);
+  later(kCallTime, from, fail);  // ends nothing that has ended before
+  later(stream_delay() + to->slow, *to,
+        [this, caller, life = from.life, call = std::move(call)](Node& callee) {
+          std::optional<std::string> answer;
+          if (call.push_pull.has_value()) {
+            const std::string request = encode_push_pull(*call.push_pull);
+            answer =
+                encode_push_pull(callee.swim.on_push_pull(decode_push_pull(request).value(), now_));
+            traffic_.stream_bytes += request.size() + answer->size();
+          }
+          Node* const waiting = living(caller, life);
+          if (waiting == nullptr) return;
+          later(stream_delay() + waiting->slow, *waiting,
+                [this, answer, number = call.number](Node& asker) {
+                  if (answer.has_value()) {
+                    asker.swim.on_synced(number, decode_push_pull(*answer).value(), now_);
+                  } else {
+                    asker.swim.on_answered(number, now_);
+                  }
+                });
+        });
 }
 
 // ---- time ----
@@ -142,6 +133,27 @@ void SwimNetwork::call(Node& from, Swim::Call call) {
 void SwimNetwork::after(Duration delay, std::function<void()> act) {
   events_.push_back({now_ + delay, ++last_event_, std::move(act)});
   std::push_heap(events_.begin(), events_.end());
+}
+
+void SwimNetwork::later(Duration delay, const Node& node, std::function<void(Node&)> act) {
+  after(delay, [this, id = node.swim.self().id, life = node.life, act = std::move(act)] {
+    Node* const acting = living(id, life);
+    if (acting == nullptr) return;
+    if (acting->paused) {
+      acting->held.push_back(act);
+      return;
+    }
+    act(*acting);
+    carry_out(*acting);
+  });
+}
+
+void SwimNetwork::resume(std::uint64_t id) {
+  Node& resumed = node(id);
+  resumed.paused = false;
+  resumed.swim.tick(now_);
+  for (const auto& act : std::exchange(resumed.held, {})) act(resumed);
+  carry_out(resumed);
 }
 
 void SwimNetwork::carry_out(Node& node) {
@@ -159,12 +171,10 @@ void SwimNetwork::set_alarm(Node& node) {
   const Instant next = std::max(node.swim.next_deadline(), now_);
   if (node.alarm == next || next == Instant{Duration::max()}) return;
   node.alarm = next;
-  after(next - now_, [this, id = node.swim.self().id, life = node.life, next] {
-    Node* const ringing = living(id, life);
-    if (ringing == nullptr || ringing->alarm != next) return;
-    ringing->alarm.reset();
-    ringing->swim.tick(now_);
-    carry_out(*ringing);
+  later(next - now_, node, [this, next](Node& ringing) {
+    if (ringing.alarm != next) return;
+    ringing.alarm.reset();
+    ringing.swim.tick(now_);
   });
 }
 

@@ -2,8 +2,8 @@
 // members, processes that die and come back. One seed, one trace.
 //
 // Packets and push-pulls travel as their bytes. A stream loses nothing, but each loss of a segment
-// delays it as TCP does, by kResendTime, doubling; it fails at once where no process listens, and
-// after kStreamTime where the way there or back is cut.
+// delays it as TCP does, by kResendTime, doubling; it fails at once where no process listens, after
+// kConnectTime where the way there or back is cut, and after kCallTime in any case.
 #pragma once
 
 #include <functional>
@@ -26,7 +26,8 @@ struct Weather {
 
 class SwimNetwork {
  public:
-  static constexpr Duration kStreamTime = std::chrono::milliseconds(500);
+  static constexpr Duration kConnectTime = std::chrono::milliseconds(500);
+  static constexpr Duration kCallTime = std::chrono::seconds(5);
   static constexpr Duration kResendTime = std::chrono::milliseconds(200);
 
   struct Verdict {
@@ -47,6 +48,8 @@ class SwimNetwork {
     std::vector<Rumour> rumours;
     std::optional<Instant> alarm;
     std::uint64_t life = 0;
+    bool paused = false;
+    std::vector<std::function<void(Node&)>> held;  // what comes meanwhile
   };
   struct Traffic {
     std::uint64_t packets = 0;
@@ -65,6 +68,9 @@ class SwimNetwork {
   void start_acquainted(std::uint64_t n);
   void kill(std::uint64_t id) { nodes_.erase(NodeId{id}); }
   void slow(std::uint64_t id, Duration late) { node(id).slow = late; }
+  // A paused process does nothing; when it goes on, its alarm rings first.
+  void pause(std::uint64_t id) { node(id).paused = true; }
+  void resume(std::uint64_t id);
   Swim& at(std::uint64_t id) { return node(id).swim; }
   Node& node(std::uint64_t id) { return *nodes_.at(NodeId{id}); }
   const std::map<NodeId, std::unique_ptr<Node>>& nodes() const { return nodes_; }
@@ -110,6 +116,9 @@ class SwimNetwork {
   void call(Node& from, Swim::Call call);
   Node* listens(const std::string& address);
   Node* living(NodeId id, std::uint64_t life);
+  // Has a process do something after the delay, if it still lives then, and carries out what its
+  // machine wants.
+  void later(Duration delay, const Node& node, std::function<void(Node&)> act);
   bool passes(NodeId from, NodeId to) const;
   Duration delay();
   Duration stream_delay();
