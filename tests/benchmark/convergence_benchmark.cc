@@ -140,7 +140,7 @@ class Trial {
     MemberRecord next = record;
     ++next.incarnation;
     network_.start(next, {member(id == 1 ? 2 : 1).peer_address});
-    network_.run(40s);
+    network_.run(20s);
     return times;
   }
 
@@ -153,7 +153,7 @@ class Trial {
 };
 
 std::size_t trials(std::size_t n) {
-  return n >= 1000 ? 5 : n >= 100 ? 60 : 300;
+  return n >= 1000 ? 3 : n >= 100 ? 60 : 300;
 }
 
 Line line_of(const Spread& spread, std::size_t n, std::size_t count) {
@@ -196,7 +196,7 @@ void measure_single_partner(std::size_t n, Panel& panel) {
 void measure_detection(std::size_t n, double loss) {
   Trial trial(n, loss);
   std::vector<double> times;
-  for (std::size_t i = 0; i < std::max<std::size_t>(trials(n) / 6, 5); ++i) {
+  for (std::size_t i = 0; i < std::max<std::size_t>(trials(n) / 6, 3); ++i) {
     for (const double time : trial.detections()) times.push_back(time);
   }
   report(name_of("detection_p50", n, loss), median(times), "s");
@@ -206,10 +206,10 @@ void measure_detection(std::size_t n, double loss) {
 void measure_quiet(std::size_t n, double loss) {
   Trial trial(n, loss);
   SwimNetwork& network = trial.network();
-  network.run(2min);
+  network.run(30s);
   const auto before = network.traffic();
   const Instant began = network.now();
-  const Duration time = n >= 1000 ? Duration(5min) : n >= 100 ? Duration(1h) : Duration(10h);
+  const Duration time = n >= 1000 ? Duration(2min) : n >= 100 ? Duration(30min) : Duration(10h);
   network.run(time);
   const auto& after = network.traffic();
   const double member_seconds = seconds(time) * static_cast<double>(n);
@@ -230,7 +230,7 @@ int run(const std::string& path, std::size_t members_max) {
   Panel single{"one partner a round, nothing lost", {}};
   for (const double loss : {0.0, 0.05, 0.2}) {
     Panel panel{fmt::format("{:.0f} % of packets lost", loss * 100), {}};
-    for (const std::size_t n : {3, 10, 100, 1000}) {
+    for (const std::size_t n : {3U, 10U, 100U, 1000U}) {
       if (n > members_max) continue;
       if (loss == 0) {
         report(fmt::format("bound_rounds_n{}", n), bound(n), "rounds");

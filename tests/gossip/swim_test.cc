@@ -81,7 +81,7 @@ TEST_P(SwimTest, AJoinerIsKnownToAHundredWithinSeconds) {
 // ---- death ----
 
 TEST_P(SwimTest, AKilledMemberIsFoundByAllInTimeAndNobodyElseIsAccused) {
-  for (const std::uint64_t n : {2, 3, 5, 30}) {
+  for (const std::uint64_t n : {2U, 3U, 5U, 30U}) {
     Village village = cluster(n);
     village.run(10s);
     village.kill(2);
@@ -107,7 +107,7 @@ TEST_P(SwimTest, OnOneMachineAKilledMemberIsFoundWithinThreeSeconds) {
 TEST_P(SwimTest, ALostConnectionHastensTheVerdict) {
   Village village = cluster(3);
   village.kill(2);
-  for (const std::uint64_t id : {1, 3}) {
+  for (const std::uint64_t id : {1U, 3U}) {
     village.at(id).on_connection_lost(NodeId{2});
     village.settle(id);
   }
@@ -129,7 +129,7 @@ TEST_P(SwimTest, WhoSaysThatItStopsIsDownAtOnce) {
 
 TEST_P(SwimTest, TheLastOneThatLivesNoticesThatItIsAlone) {
   Village village = cluster(4);
-  for (const std::uint64_t id : {1, 2, 3}) village.kill(id);
+  for (const std::uint64_t id : {1U, 2U, 3U}) village.kill(id);
   EXPECT_TRUE(village.run_until([&] { return village.acquainted(); }, 60s));
 }
 
