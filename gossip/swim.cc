@@ -9,6 +9,8 @@
 namespace grapevine::gossip {
 namespace {
 
+constexpr int kUnchangedLoadPeriods = 10;
+
 template <typename T>
 constexpr bool kIsOfAProbe = std::is_same_v<T, Ping> || std::is_same_v<T, Ack> ||
                              std::is_same_v<T, PingRequest> || std::is_same_v<T, Nack>;
@@ -168,6 +170,9 @@ void Swim::absorb_news(Instant now) {
     }
     queue_.put(update);
   }
+  for (const NodeId node : news.changed) {
+    if (members().find(node)->state != MemberState::kUp) loads_.erase(node);
+  }
   for (const NodeId node : news.came_up) {
     prober_.came_up(node);
     schedule_.soon(node, now);
@@ -260,9 +265,11 @@ void Swim::report_load(Instant now) {
   if (!own_load_.has_value() || now < next_load_) return;
   LoadReport& report = loads_[self().id];
   const Load load = *std::exchange(own_load_, std::nullopt);
-  if (report.sequence > 0 && report.load == load) return;
+  const Duration period = options_.load_period(roster_.n());
+  const bool changed = report.sequence == 0 || report.load != load;
+  if (!changed && now < next_load_ + (kUnchangedLoadPeriods - 1) * period) return;
   report = {self().id, self().incarnation, report.sequence + 1, load};
-  next_load_ = now + options_.load_period(roster_.n());
+  next_load_ = now + period;
   queue_.put(report);
 }
 

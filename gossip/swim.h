@@ -118,6 +118,7 @@ class Swim {
 
   // ---- what this node does ----
   void change_self(const MemberRecord& record, Instant now);
+  // As often as it is measured; what is worth telling is told.
   void set_load(const Load& load) { own_load_ = load; }
   // As Rumours::tell. The teller itself is not told.
   absl::StatusOr<RumourId> tell(std::string name, std::string payload, Instant now);

@@ -65,7 +65,8 @@ struct SwimOptions {
   // together send at most 10 such probes an interval.
   Duration down_probe_interval = std::chrono::seconds(2);
 
-  // The own load is spread when it changed, and not before
+  // The own load is spread when it changed (unchanged: after ten times as long, for those that have
+  // joined since), and not before
   // max(load_interval, 16 bytes × n × transmissions / load_bytes_per_second) after the last time:
   // so much each node spends at most on the loads of all.
   Duration load_interval = std::chrono::seconds(1);
