@@ -24,8 +24,8 @@ struct ProtocolRange {
   friend bool operator==(const ProtocolRange&, const ProtocolRange&) = default;
 };
 
-// Value. Of two records of one id one that says removed is true; else the one with the higher
-// incarnation; at equal incarnations the higher state.
+// Value. Of two records of one id the one with the higher incarnation is true, at equal incarnations
+// the one with the higher state; but if either says removed, the node is removed (member_list.h).
 struct MemberRecord {
   NodeId id;
   std::uint64_t epoch = 0;  // of its current actor: lower ones have ended

@@ -12,11 +12,17 @@ namespace {
 
 constexpr std::uint64_t kFormat = 1;
 
-bool newer(const MemberRecord& a, const MemberRecord& b) {
-  const auto rank = [](const MemberRecord& record) {
-    return std::tuple(record.state == MemberState::kRemoved, record.incarnation, record.state);
-  };
-  return rank(a) > rank(b);
+// Joins what another record of the node says; true when that changed something.
+bool join(MemberRecord& known, const MemberRecord& record) {
+  MemberRecord joined =
+      std::tie(record.incarnation, record.state) > std::tie(known.incarnation, known.state) ? record
+                                                                                            : known;
+  if (known.state == MemberState::kRemoved || record.state == MemberState::kRemoved) {
+    joined.state = MemberState::kRemoved;
+  }
+  if (joined == known) return false;
+  known = std::move(joined);
+  return true;
 }
 
 }  // namespace
@@ -64,10 +70,8 @@ std::vector<NodeId> MemberList::merge(const std::vector<MemberRecord>& records) 
     if (!possible(record)) continue;
     if (record.id == self_) {
       MemberRecord& mine = members_.at(self_);
-      if (mine.state == MemberState::kRemoved) continue;
-      if (record.state == MemberState::kRemoved) {
-        mine = record;
-        changed.push_back(self_);
+      if (mine.state == MemberState::kRemoved || record.state == MemberState::kRemoved) {
+        if (join(mine, record)) changed.push_back(self_);
         continue;
       }
       if (record.incarnation < mine.incarnation || record == mine) continue;
@@ -80,8 +84,7 @@ std::vector<NodeId> MemberList::merge(const std::vector<MemberRecord>& records) 
       if (members_.size() >= kMembersMax) continue;
       members_.emplace(record.id, record);
       changed.push_back(record.id);
-    } else if (newer(record, known->second)) {
-      known->second = record;
+    } else if (join(known->second, record)) {
       changed.push_back(record.id);
     }
   }

@@ -52,7 +52,7 @@ bool Roster::take(const MemberRecord& record, Instant now) {
     spread(self());
     return true;
   }
-  spread(record);
+  spread(*members_.find(record.id));
   return true;
 }
 

@@ -43,8 +43,18 @@ TEST(MemberList, TheHigherIncarnationIsTrueWhateverTheState) {
 TEST(MemberList, NoIncarnationComesBackFromRemoval) {
   MemberList list = list_of({member(1, 9)});
   EXPECT_EQ(list.merge({member(1, 3, MemberState::kRemoved)}), std::vector{NodeId{1}});
-  EXPECT_TRUE(list.merge({member(1, 10), member(1, 11, MemberState::kLeft)}).empty());
+  list.merge({member(1, 10), member(1, 11, MemberState::kLeft)});
   EXPECT_EQ(list.find(NodeId{1})->state, MemberState::kRemoved);
+}
+
+TEST(MemberList, WhatElseIsTrueOfARemovedNodeIsWhatItsHighestIncarnationSays) {
+  MemberRecord later = member(1, 9);
+  later.epoch = 7;
+  const MemberRecord removed = member(1, 3, MemberState::kRemoved);
+  const MemberList one = list_of({later, removed});
+  EXPECT_EQ(one.find(NodeId{1})->epoch, 7U);
+  EXPECT_EQ(one.find(NodeId{1})->state, MemberState::kRemoved);
+  EXPECT_EQ(one.all(), list_of({removed, later}).all());
 }
 
 TEST(MemberList, AnOperatorsRemovalSpreadsAndStays) {
@@ -115,8 +125,8 @@ TEST(MemberList, LearnsOfItsOwnRemovalAndTakesNothingBack) {
   EXPECT_EQ(list.self().state, MemberState::kRemoved);
   list.change_self(member(kSelf));
   list.outdo(100);
-  EXPECT_TRUE(list.merge({member(kSelf, 7)}).empty());
-  EXPECT_EQ(list.self(), member(kSelf, 2, MemberState::kRemoved));
+  EXPECT_TRUE(list.merge({member(kSelf, 4)}).empty());
+  EXPECT_EQ(list.self(), member(kSelf, 5, MemberState::kRemoved));
 }
 
 TEST(MemberList, OutdoesWhatIsSaidOfItAndNothingOlder) {
