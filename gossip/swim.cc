@@ -20,6 +20,11 @@ bool of_a_probe(const Message& message) {
                     message);
 }
 
+bool holds_a_ping(const Packet& packet) {
+  return std::any_of(packet.messages.begin(), packet.messages.end(),
+                     [](const Message& message) { return std::holds_alternative<Ping>(message); });
+}
+
 }  // namespace
 
 Swim::Swim(MemberRecord self, std::vector<std::string> seeds,
@@ -81,9 +86,10 @@ void Swim::on_packet(const std::string& address, std::string_view bytes, Instant
   const NodeId from = packet->from;
   if (from == self().id) return;
   if (self().state == MemberState::kRemoved) {
-    // Whoever still talks to it has not heard.
+    // Whoever still probes it has not heard.
     const Message removed = self();
-    return send(from, address, &removed);
+    if (holds_a_ping(*packet)) send(from, address, &removed);
+    return;
   }
   const bool outcast = removed(from);
   // Updates first: what is answered below already knows of them.

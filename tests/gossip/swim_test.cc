@@ -185,6 +185,22 @@ TEST_P(SwimTest, ARemovedMemberLearnsOfItAndDoesNotComeBack) {
   EXPECT_TRUE(all_have(village, 5, MemberState::kRemoved));
 }
 
+TEST_P(SwimTest, TwoRemovedMembersDoNotTalkToEachOtherForEver) {
+  Village village = cluster(6);
+  for (const std::uint64_t id : {5U, 6U}) {
+    ASSERT_TRUE(village.at(1).remove(NodeId{id}, village.now()).ok());
+  }
+  village.settle(1);
+  village.run(30s);
+  PacketWriter ping(0, NodeId{6}, kPacketBytesMax);
+  ping.add(Ping{1, NodeId{5}});
+  village.at(5).on_packet(address_of(6), ping.take(), village.now());
+  village.settle(5);
+  const auto before = village.traffic().packets;
+  village.run(1s);
+  EXPECT_LE(village.traffic().packets - before, 2 * 6U);
+}
+
 TEST_P(SwimTest, AMemberThatWasRemovedWhileItWasAwayIsToldWhenItComesBack) {
   Village village = cluster(6);
   const auto list = village.at(5).members().all();
