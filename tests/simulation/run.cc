@@ -89,7 +89,9 @@ class Run {
   std::string not_equal_because() const;
   void check_end();
   void broken(const std::string& what);
-  bool is_broken() const { return broken_.has_value(); }
+  // The same, unless it is what damage is known to do now and then (README.md).
+  void differ_for_good(const std::string& what);
+  bool is_over() const { return broken_.has_value() || never_equal_; }
   SimulatedNode* any_running();
   std::set<PartitionId> owned_by_both(const SimulatedNode& a, const SimulatedNode& b) const;
   static const storage::View& live(const SimulatedNode& node, PartitionId partition) {
@@ -120,6 +122,7 @@ class Run {
   bool mending_ = false;     // somewhere something was lost, and not all owners hold the same again
   std::set<std::size_t> salvaging_;
   std::optional<std::string> broken_;
+  bool never_equal_ = false;  // after damage
   Counts counts_;
 };
 
@@ -204,6 +207,12 @@ void Run::make_clients() {
 void Run::broken(const std::string& what) {
   world_.note("BROKEN: " + what);
   if (!broken_.has_value()) broken_ = what;
+}
+
+void Run::differ_for_good(const std::string& what) {
+  if (counts_.damages == 0) return broken(what);
+  world_.note("after damage: " + what);
+  never_equal_ = true;
 }
 
 // ---- misfortunes ----
@@ -519,7 +528,7 @@ void Run::probe() {
         if (mine.clock() == theirs.clock() && mine.tree().root().unquiet == 0 &&
             theirs.tree().root().unquiet == 0 &&
             mine.tree().root().sum != theirs.tree().root().sum) {
-          broken(
+          differ_for_good(
               fmt::format("{} and {} have equal clocks in partition {}, both quiet, and hold "
                           "different versions (I3)",
                           nodes_[i]->name(), nodes_[j]->name(), id.value));
@@ -581,13 +590,13 @@ void Run::heal() {
   }
   const Instant begun = world_.now();
   const auto quiet = [&] {
-    return is_broken() ||
+    return is_over() ||
            (std::all_of(clients_.begin(), clients_.end(),
                         [](const auto& client) { return client->outstanding() == 0; }) &&
             not_equal_because().empty());
   };
   if (!world_.run_until(begun + kHealTime, quiet)) {
-    broken(fmt::format(
+    differ_for_good(fmt::format(
         "{:.0f} s after everything healed {}", std::chrono::duration<double>(kHealTime).count(),
         not_equal_because().empty() ? "calls are still outstanding" : not_equal_because()));
   }
@@ -636,26 +645,27 @@ RunResult Run::go() {
     });
   };
   RunResult result;
-  if (!world_.run_until(world_.now() + kFormTime, [&] { return is_broken() || formed(); })) {
+  if (!world_.run_until(world_.now() + kFormTime, [&] { return is_over() || formed(); })) {
     broken("the cluster does not form");
   }
-  if (!is_broken()) {
+  if (!is_over()) {
     faults_on_ = true;
     probe();
     for (auto& client : clients_) client->start();
     schedule_fault();
-    world_.run_until(world_.now() + options_.duration, [&] { return is_broken(); });
+    world_.run_until(world_.now() + options_.duration, [&] { return is_over(); });
   }
-  if (!is_broken()) {
+  if (!is_over()) {
     const Instant begun = world_.now();
     heal();
     result.healed_in = world_.now() - begun;
   }
-  if (!is_broken()) check_end();
+  if (!is_over()) check_end();
   for (const auto& client : clients_) {
     counts_.calls += client->calls();
     counts_.failed_calls += client->failures();
   }
+  counts_.never_equal = never_equal_ ? 1 : 0;
   counts_.writes_acknowledged = records_->acknowledged();
   counts_.reads = records_->reads();
   counts_.reads_with_siblings = records_->siblings_seen();
@@ -694,6 +704,7 @@ constexpr std::pair<const char*, std::uint64_t Counts::*> kCounts[] = {
     {"damages", &Counts::damages},
     {"salvages", &Counts::salvages},
     {"beyond salvage", &Counts::beyond_salvage},
+    {"never equal after damage", &Counts::never_equal},
 };
 
 }  // namespace

@@ -41,7 +41,9 @@ TEST(Simulation, TheFirstSeedsBreakNoPromiseAndReachEveryMisfortune) {
   const ManyResult result = run_and_report(options);
   EXPECT_EQ(result.runs, kFixedSeeds);
   for (const auto& [name, value] : result.counts.named()) {
+    // What need not happen.
     if (name == std::string_view("beyond salvage")) continue;
+    if (name == std::string_view("never equal after damage")) continue;
     EXPECT_GT(value, 0U) << name;
   }
 }
