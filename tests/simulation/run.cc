@@ -87,6 +87,7 @@ class Run {
   void probe();
   void heal();
   std::string not_equal_because() const;
+  void say_contents(const SimulatedNode& node, PartitionId partition);
   void check_end();
   void broken(const std::string& what);
   // The same, unless it is what damage is known to do now and then (README.md).
@@ -259,6 +260,7 @@ SimulatedNode* Run::any_running() {
 
 void Run::start_later(SimulatedNode& node, Duration pause) {
   world_.after(pause, nullptr, [this, &node] {
+    if (node.stopping() && node.running()) return start_later(node, seconds(1));
     if (node.running()) return;
     world_.note(fmt::format("{} is started", node.name()));
     node.start();
@@ -528,6 +530,8 @@ void Run::probe() {
         if (mine.clock() == theirs.clock() && mine.tree().root().unquiet == 0 &&
             theirs.tree().root().unquiet == 0 &&
             mine.tree().root().sum != theirs.tree().root().sum) {
+          say_contents(*nodes_[i], id);
+          say_contents(*nodes_[j], id);
           differ_for_good(
               fmt::format("{} and {} have equal clocks in partition {}, both quiet, and hold "
                           "different versions (I3)",
@@ -541,6 +545,27 @@ void Run::probe() {
     mending_ = false;
   }
   world_.after(kProbeInterval, nullptr, [this] { probe(); });
+}
+
+void Run::say_contents(const SimulatedNode& node, PartitionId partition) {
+  const storage::View& view = live(node, partition);
+  std::string text = fmt::format("{} holds in partition {}:", node.name(), partition.value);
+  const auto status = view.scan_stored(
+      view.range(), std::nullopt, model::Values::kWithout, storage::Reach::kDisk,
+      [&](std::string_view key, const model::Entry& entry) {
+        text += fmt::format(" '{}' [", key);
+        for (const auto& version : entry.versions) {
+          text += fmt::format(" {:x}:{}", version.dot.actor.value, version.dot.counter);
+        }
+        text += " |";
+        for (const auto& [actor, counter] : entry.vector.items()) {
+          text += fmt::format(" {:x}:{}", actor.value, counter);
+        }
+        text += " ]";
+        return true;
+      });
+  world_.say(status.ok() ? text : std::string(text_of(status)));
+  world_.say(fmt::format("{} knows {}", node.name(), shown(view.clock())));
 }
 
 // Empty: all owners hold the same, and every entry is quiet.
