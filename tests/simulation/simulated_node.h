@@ -58,8 +58,7 @@ class SimulatedNode {
   bool stopping() const { return stopping_; }
   bool serving() const { return running() && !stopping_ && !node_->opening(); }
   bool ready() const { return serving() && node_->not_ready_because().empty(); }
-  server::Node& node() { return *node_; }
-  const server::Node& node() const { return *node_; }
+  server::Node& node() const { return *node_; }
 
   MachineTime& time() { return time_; }
   DiskSpeed& disk_speed() { return disk_speed_; }

@@ -1,0 +1,110 @@
+// What run.cc and misfortunes.cc share: one simulated cluster from its forming to its end.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "tests/simulation/log_tap.h"
+#include "tests/simulation/records.h"
+#include "tests/simulation/run.h"
+#include "tests/simulation/simulated_client.h"
+#include "tests/simulation/simulated_node.h"
+
+namespace grapevine::simulation {
+
+// Uniform in [from, to].
+inline Duration draw(Random& random, Duration from, Duration to) {
+  return from + Duration(static_cast<Duration::rep>(
+                    random.below(static_cast<std::uint64_t>((to - from).count()) + 1)));
+}
+
+// Resource.
+class Run {
+ public:
+  explicit Run(const RunOptions& options);
+  ~Run();
+  Run(const Run&) = delete;
+  Run& operator=(const Run&) = delete;
+
+  RunResult go();
+
+ private:
+  // A kind of misfortune: adding one is adding a row and a function.
+  struct Fault {
+    unsigned weight;
+    void (Run::*happen)();
+  };
+  static const std::vector<Fault>& all_faults();
+
+  void kill();
+  void lose_power();
+  void stop_and_start();
+  void freeze();
+  void cut_one_way();
+  void split();
+  void isolate();
+  void flap();
+  void worsen_network();
+  void slow_a_disk();
+  void jump_a_clock();
+  void back_up();
+  void restore();
+  void forget_dot_logs();
+  void fail_reads();
+  void damage();
+
+  void make_nodes();
+  void make_clients();
+  void schedule_fault();
+  void start_later(SimulatedNode& node, Duration pause);
+  void on_ended(SimulatedNode& node, const absl::Status& status, bool opening);
+  bool all_others_serve(const SimulatedNode& node) const;
+  void forgive_what_it_alone_had(const SimulatedNode& node);
+  void probe();
+  void heal();
+  std::string not_equal_because() const;
+  void say_contents(const SimulatedNode& node, PartitionId partition);
+  void check_end();
+  void broken(const std::string& what);
+  // The same, unless it is what damage is known to do now and then (README.md).
+  void differ_for_good(const std::string& what);
+  bool is_over() const { return broken_.has_value() || never_equal_; }
+  SimulatedNode* any_running();
+  std::set<PartitionId> owned_by_both(const SimulatedNode& a, const SimulatedNode& b) const;
+  static const storage::View& live(const SimulatedNode& node, PartitionId partition) {
+    return node.node().store().live(partition);
+  }
+
+  const RunOptions options_;
+  World world_;
+  LogTap log_tap_;
+  Random random_;
+  Network network_;
+  Network::Quality quality_;  // but for misfortunes
+  storage::LossyDisk disk_;
+  server::Config config_;
+  Workload workload_;
+  Faults level_ = Faults::kNormal;
+  Duration fault_pause_{0};  // mean between two
+  std::unique_ptr<Records> records_;
+  std::vector<std::unique_ptr<SimulatedNode>> nodes_;
+  std::vector<std::unique_ptr<SimulatedClient>> clients_;
+  struct Backup {
+    std::size_t node;
+    storage::LossyDisk::Image image;
+  };
+  std::vector<Backup> backups_;
+  bool faults_on_ = false;
+  bool reads_fail_ = false;  // somewhere
+  bool mending_ = false;     // somewhere something was lost, and not all owners hold the same again
+  std::set<std::size_t> salvaging_;
+  std::optional<std::string> broken_;
+  bool never_equal_ = false;  // after damage
+  Counts counts_;
+};
+
+}  // namespace grapevine::simulation
