@@ -432,20 +432,22 @@ class LossyDisk::Background final : public rocksdb::EnvWrapper {
   }
   const char* Name() const override { return "LossyDisk"; }
 
-  void Schedule(void (*function)(void*), void* argument, Priority, void* tag,
+  void Schedule(void (*function)(void*), void* argument, Priority priority, void* tag,
                 void (*unscheduled)(void*)) override {
     {
       const std::lock_guard lock(mutex_);
-      jobs_.push_back({function, argument, tag, unscheduled});
+      jobs_.push_back({function, argument, priority, tag, unscheduled});
     }
     wake_.notify_all();
   }
-  int UnSchedule(void* tag, Priority) override {
+  // Who asks counts the jobs of each priority.
+  int UnSchedule(void* tag, Priority priority) override {
     std::vector<Job> taken;
     {
       const std::lock_guard lock(mutex_);
-      const auto rest = std::stable_partition(jobs_.begin(), jobs_.end(),
-                                              [&](const Job& job) { return job.tag != tag; });
+      const auto rest = std::stable_partition(jobs_.begin(), jobs_.end(), [&](const Job& job) {
+        return job.tag != tag || job.priority != priority;
+      });
       taken.assign(rest, jobs_.end());
       jobs_.erase(rest, jobs_.end());
     }
@@ -479,6 +481,7 @@ class LossyDisk::Background final : public rocksdb::EnvWrapper {
   struct Job {
     void (*function)(void*);
     void* argument;
+    Priority priority;
     void* tag;
     void (*unscheduled)(void*);
   };
