@@ -1,6 +1,6 @@
 // Goal: no cluster of whole nodes breaks a promise, whatever befalls it. Method: runs by seed (run.h),
-// the first ones, and fresh ones, for longer where asked for (GRAPEVINE_SECONDS); every kind of misfortune must have happened, and a seed must give
-// the same run twice.
+// the first ones, and fresh ones for GRAPEVINE_SECONDS; every kind of misfortune must have happened,
+// and a seed must give the same run twice.
 #include <chrono>
 #include <cstdint>
 #include <cstdlib>
