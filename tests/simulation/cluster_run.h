@@ -16,12 +16,6 @@
 
 namespace grapevine::simulation {
 
-// Uniform in [from, to].
-inline Duration draw(Random& random, Duration from, Duration to) {
-  return from + Duration(static_cast<Duration::rep>(
-                    random.below(static_cast<std::uint64_t>((to - from).count()) + 1)));
-}
-
 // Resource.
 class Run {
  public:
@@ -74,7 +68,9 @@ class Run {
   void differ_for_good(const std::string& what);
   bool is_over() const { return broken_.has_value() || never_equal_; }
   SimulatedNode* any_running();
-  std::set<PartitionId> owned_by_both(const SimulatedNode& a, const SimulatedNode& b) const;
+  static std::vector<PartitionId> owned_by_both(const SimulatedNode& a, const SimulatedNode& b) {
+    return a.node().cluster().shared_with(b.node().store().node());
+  }
   static const storage::View& live(const SimulatedNode& node, PartitionId partition) {
     return node.node().store().live(partition);
   }

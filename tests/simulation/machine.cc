@@ -47,12 +47,13 @@ void SimulatedLoop::taskFailed(kj::Exception&& exception) {
 }
 
 void SimulatedDisk::run(std::function<void()> work, std::function<void()> done) {
-  written_ = std::max(written_, loop_.now()) + draw();
+  written_ = std::max(written_, loop_.now()) + draw(random_, speed_.work_min, speed_.work_max);
   begin(written_, std::move(work), std::move(done));
 }
 
 void SimulatedDisk::run_read(std::function<void()> work, std::function<void()> done) {
-  begin(loop_.now() + draw(), std::move(work), std::move(done));
+  begin(loop_.now() + draw(random_, speed_.work_min, speed_.work_max), std::move(work),
+        std::move(done));
 }
 
 void SimulatedDisk::begin(Instant when, std::function<void()> work, std::function<void()> done) {
@@ -78,11 +79,6 @@ kj::Promise<void> SimulatedDisk::when_idle() {
   auto idle = kj::newPromiseAndFulfiller<void>();
   wants_idle_ = kj::mv(idle.fulfiller);
   return kj::mv(idle.promise);
-}
-
-Duration SimulatedDisk::draw() {
-  const auto span = static_cast<std::uint64_t>((speed_.work_max - speed_.work_min).count());
-  return speed_.work_min + Duration(static_cast<std::int64_t>(random_.below(span + 1)));
 }
 
 }  // namespace grapevine::simulation

@@ -89,7 +89,6 @@ class SimulatedDisk final : public server::Disk {
 
  private:
   void begin(Instant when, std::function<void()> work, std::function<void()> done);
-  Duration draw();
 
   SimulatedLoop& loop_;
   const DiskSpeed& speed_;

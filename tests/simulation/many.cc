@@ -49,16 +49,13 @@ ManyResult run_share(const ManyOptions& options, unsigned offset, Clock::time_po
     result.healed_in_max = std::max(result.healed_in_max, once.healed_in);
     result.counts += once.counts;
     if (!broken.has_value()) continue;
-    if (result.failed++ == 0) result.first_failed_seed = run_options.seed;
+    ++result.failed;
     tell(fmt::format("seed {}: {}", run_options.seed, *broken));
   }
   return result;
 }
 
 void add(ManyResult& to, const ManyResult& share) {
-  const bool earlier =
-      share.failed > 0 && (to.failed == 0 || share.first_failed_seed < to.first_failed_seed);
-  if (earlier) to.first_failed_seed = share.first_failed_seed;
   to.runs += share.runs;
   to.failed += share.failed;
   to.virtual_time += share.virtual_time;

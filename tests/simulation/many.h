@@ -23,7 +23,6 @@ struct ManyOptions {
 struct ManyResult {
   std::uint64_t runs = 0;
   std::uint64_t failed = 0;
-  std::uint64_t first_failed_seed = 0;
   Duration virtual_time{0};
   Duration healed_in_max{0};
   Counts counts;

@@ -399,9 +399,7 @@ std::unique_ptr<rpc::Network> Network::view_of(const std::string& host, ProcessP
 }
 
 Duration Network::draw_delay(std::size_t bytes) {
-  const auto span = static_cast<std::uint64_t>((quality_.delay_max - quality_.delay_min).count());
-  Duration delay =
-      quality_.delay_min + Duration(static_cast<std::int64_t>(random_.below(span + 1)));
+  Duration delay = draw(random_, quality_.delay_min, quality_.delay_max);
   delay += std::chrono::nanoseconds(std::uint64_t{1'000'000'000} * bytes / kBytesPerSecond);
   for (Duration again = kRetransmit; random_.chance(quality_.loss) && again < kGiveUp; again *= 2) {
     delay += again;

@@ -125,15 +125,6 @@ void Run::differ_for_good(const std::string& what) {
 
 // ---- checks ----
 
-std::set<PartitionId> Run::owned_by_both(const SimulatedNode& a, const SimulatedNode& b) const {
-  std::set<PartitionId> both;
-  const auto& ring = a.node().cluster();
-  for (const PartitionId id : ring.shared_with(b.node().store().node())) {
-    both.insert(id);
-  }
-  return both;
-}
-
 void Run::probe() {
   for (std::size_t i = 0; i < nodes_.size(); ++i) {
     for (std::size_t j = i + 1; j < nodes_.size(); ++j) {

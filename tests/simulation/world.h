@@ -33,6 +33,12 @@ struct Process {
 };
 using ProcessPointer = std::shared_ptr<Process>;
 
+// Uniform in [from, to].
+inline Duration draw(Random& random, Duration from, Duration to) {
+  const auto span = static_cast<std::uint64_t>((to - from).count());
+  return from + Duration(static_cast<Duration::rep>(random.below(span + 1)));
+}
+
 class World {
  public:
   using Action = absl::AnyInvocable<void()>;
