@@ -187,6 +187,7 @@ absl::StatusOr<std::unique_ptr<Engine>> Engine::open(const StoreOptions& options
     std::vector<rocksdb::ColumnFamilyDescriptor> families;
     for (const std::string& name : names) {
       families.emplace_back(name, options_of_family(name, options, cache));
+      families.back().options.disable_auto_compactions = true;  // until compact()
     }
     return families;
   };
@@ -282,6 +283,12 @@ absl::Status Engine::take_families(const std::vector<rocksdb::ColumnFamilyHandle
 void Engine::drop(rocksdb::ColumnFamilyHandle* family) {
   db_->DropColumnFamily(family).PermitUncheckedError();
   db_->DestroyColumnFamilyHandle(family);
+}
+
+absl::Status Engine::compact() {
+  return from_rocksdb(db_->EnableAutoCompaction({families_.data, families_.values, families_.expiry,
+                                                 families_.meta}),
+                      fmt::format("{}: starting compactions", directory_));
 }
 
 Engine::~Engine() {

@@ -85,6 +85,10 @@ class Engine {
   // the files that cannot be read. One line a range of tokens that was lost. Takes as long as reading
   // and writing everything; nothing has changed if it fails or the process ends meanwhile.
   absl::StatusOr<std::vector<std::string>> salvage();
+  // From now on RocksDB compacts: not before recovery is done, for none of the families that recovery
+  // drops may be under compaction (RocksDB 7.8 then tells our listener of a stall that ended through
+  // the options of a family that has gone).
+  absl::Status compact();
   rocksdb::Env& env() const { return *db_->GetEnv(); }
   const std::string& directory() const { return directory_; }
 

@@ -65,6 +65,7 @@ absl::Status Store::recover(Random& random) {
   }
   GRAPEVINE_RETURN_IF_ERROR(recover_clocks());
   GRAPEVINE_RETURN_IF_ERROR(recover_entries(past.stopped_cleanly));
+  GRAPEVINE_RETURN_IF_ERROR(engine_->compact());
   GRAPEVINE_RETURN_IF_ERROR(write_identity(actor_, /*stopped_cleanly=*/false));
   remove_damage_note(engine_->env(), options_.directory);
   return absl::OkStatus();
