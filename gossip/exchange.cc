@@ -88,6 +88,7 @@ void Exchange::go_on() {
     }
     PullOptions options = options_.pull;
     options.hear_all = must_hear_all(partition);
+    options.settle = options_.settle && options_.settle(partition);
     PartitionPull pull(*replica_, std::move(theirs), options);
     if (pull.done()) {
       account(pull);
@@ -112,8 +113,10 @@ void Exchange::account(const PartitionPull& pull) {
   report_.bytes_pulled += outcome.bytes_pulled;
   report_.in_flight += outcome.in_flight;
   report_.clocks_adopted += outcome.adopted ? 1 : 0;
-  if (outcome.damage_suspected) {
-    ++report_.damage_suspected;
+  if (!outcome.clocks_equal) report_.other_clocks.push_back(pull.partition());
+  if (outcome.settled) {
+    ++report_.settled;
+  } else if (outcome.damage_suspected) {
     report_.differences.emplace(pull.partition(), outcome.difference);
   }
 }

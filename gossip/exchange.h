@@ -38,6 +38,9 @@ struct ExchangeOptions {
   // closed (closing.h): then also what the vectors of its unquiet entries say beyond its clock, which
   // costs the states of the partition, and a pull if there are such entries. Empty: of none.
   std::function<bool(PartitionId)> hear_all;
+  // Whether equal clocks over other digests are to be settled (PullOptions::settle), because the
+  // difference has stood for longer than anything ordinary explains. Empty: of none.
+  std::function<bool(PartitionId)> settle;
   PullOptions pull;
 };
 
@@ -51,10 +54,12 @@ struct ExchangeReport {
   std::uint64_t bytes_pulled = 0;
   std::uint64_t in_flight = 0;
   std::uint64_t clocks_adopted = 0;
-  std::uint64_t damage_suspected = 0;                   // partitions
-  std::map<PartitionId, model::DigestSum> differences;  // of those, PullOutcome::difference
-  std::uint64_t put_off = 0;                            // partitions that might not be pulled now
-  std::vector<PartitionId> heard_all;  // of options.hear_all, those where it has come about
+  std::map<PartitionId, model::DigestSum>
+      differences;                        // under equal clocks, not settled: ours minus theirs
+  std::vector<PartitionId> other_clocks;  // of these nothing is known about that
+  std::uint64_t settled = 0;              // partitions
+  std::uint64_t put_off = 0;              // partitions that might not be pulled now
+  std::vector<PartitionId> heard_all;     // of options.hear_all, those where it has come about
   bool progress() const { return keys_pulled > 0 || clocks_adopted > 0; }
 };
 

@@ -106,9 +106,16 @@ struct FetchReply {
       entries;  // one a key, in order; fewer when the byte limit cut: ask again for the rest
 };
 
+// "Read all that you have stored of this partition: is it what your digests say?" An error when it
+// is not. Costs the responder a read of the whole partition.
+struct AddUpRequest {
+  PartitionId partition;
+};
+struct AddUpReply {};
+
 using ExchangeRequest = std::variant<SummaryRequest, StatesRequest, DeltaRequest, OpenViewRequest,
-                                     SplitRequest, PullRequest, FetchRequest>;
+                                     SplitRequest, PullRequest, FetchRequest, AddUpRequest>;
 using ExchangeReply = std::variant<SummaryReply, StatesReply, DeltaReply, OpenViewReply, SplitReply,
-                                   PullReply, FetchReply>;
+                                   PullReply, FetchReply, AddUpReply>;
 
 }  // namespace grapevine::gossip

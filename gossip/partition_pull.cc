@@ -28,9 +28,13 @@ void PartitionPull::decide() {
   const std::vector<model::DotRange> missing = theirs_.clock.minus(mine.clock);
   const bool roots_equal = theirs_.root.sum == mine.root.sum;
   const bool clocks_equal = theirs_.clock == mine.clock;
+  outcome_.clocks_equal = clocks_equal;
   if (!roots_equal && clocks_equal && theirs_.root.unquiet == 0 && mine.root.unquiet == 0) {
     outcome_.damage_suspected = true;
     outcome_.difference = mine.root.sum - theirs_.root.sum;
+    if (!options_.settle) return;
+    phase_ = Phase::kAddingUp;
+    send(AddUpRequest{theirs_.partition});
     return;
   }
   // What no delta brings: a marker has no key, nor has what a vector knows.
@@ -206,6 +210,7 @@ void PartitionPull::adopt() {
   if (listed_in_part_) return finish(absl::OkStatus());
   const absl::Status status = replica_.adopt(theirs_.partition, theirs_.clock);
   outcome_.adopted = status.ok();
+  outcome_.settled = outcome_.adopted && outcome_.damage_suspected;
   finish(status);
 }
 
@@ -258,6 +263,9 @@ void PartitionPull::on_reply(RequestNumber number, ExchangeReply reply) {
   }
   if (auto* delta = std::get_if<DeltaReply>(&reply)) {
     on_delta(std::move(*delta));
+  } else if (std::holds_alternative<AddUpReply>(reply)) {
+    outcome_.path = PullPath::kDigest;
+    open_view();
   } else if (auto* view = std::get_if<OpenViewReply>(&reply)) {
     on_view(std::move(*view));
   } else if (const auto* split = std::get_if<SplitReply>(&reply)) {

@@ -15,9 +15,15 @@
 //   adopting   the view's clock is added to ours; not if a leaf had more keys than one request may list (one hash tag for all of
 //              them): of those that were left out it is not known which the view has deleted
 //
-// Where clocks are equal, both sides quiet and yet the roots differ, one side is damaged (I3). That
-// is reported and nothing is pulled: the join with a lost entry under the same clock is its
-// deletion, and the damage would spread.
+// Where clocks are equal, both sides quiet and yet the roots differ (I3), one of the two has lost
+// something: entries without noticing, or, after a damage that it noticed, what only its clock knew.
+// The join with an entry that is lost under the same clock is its deletion, and the damage would
+// spread. So the difference is reported and nothing is pulled, unless it is to be settled: then the
+// peer is asked first whether what it has stored adds up to its digests. If it does, what its clock
+// claims is true, and a digest pull brings what this side does not know: that a version was
+// superseded.
+//
+//   deciding --to be settled--> adding up --it adds up--> viewing --> ...
 //
 // A machine: requests out, replies in. A reply may come late or never; a failed one ends the pull,
 // what was merged stays and no clock is adopted. Bounds: requests_in_flight_max requests; their
@@ -46,6 +52,7 @@ struct PullOptions {
       10'000;  // dot ranges of one request; at most what the responder takes
   std::size_t items_per_pull_max = 1 << 20;  // of one leaf; at most what the responder takes
   bool hear_all = false;  // also what unquiet entries of the peer know beyond its clock
+  bool settle = false;    // equal clocks over other digests, see above
 };
 
 enum class PullPath : std::uint8_t { kNone, kDelta, kDigest, kEqualRoots };
@@ -58,8 +65,10 @@ struct PullOutcome {
   std::uint64_t in_flight =
       0;                 // dots left for the next round: their direct replication is on its way
   bool adopted = false;  // the peer's clock, by digest pull or equal roots
-  bool damage_suspected = false;  // equal clocks, both quiet, and yet other digests (I3)
+  bool clocks_equal = false;      // when it began
+  bool damage_suspected = false;  // then: both quiet, and yet other digests (I3)
   model::DigestSum difference;    // then: our root minus theirs, whatever both write meanwhile
+  bool settled = false;           // then: what the peer knew better is known here
   bool heard_all = false;         // as was asked for: nothing that the peer knew is unknown here
 };
 
@@ -82,7 +91,7 @@ class PartitionPull {
   PartitionId partition() const { return theirs_.partition; }
 
  private:
-  enum class Phase { kDelta, kViewing, kComparing, kRegaining, kDone };
+  enum class Phase { kDelta, kAddingUp, kViewing, kComparing, kRegaining, kDone };
 
   void decide();
   void ask_delta();

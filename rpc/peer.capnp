@@ -50,6 +50,10 @@ interface Peer {
   openView @9 (partition :UInt32) -> (status :Common.Status, view :Common.ReplicaView,
       state :Common.PartitionState);
 
+  addUp @10 (partition :UInt32) -> (status :Common.Status);
+  # Reads every stored entry of the partition: OK when they are what the digests say. Takes as long as reading them; the
+  # caller drops the call to give up.
+
   struct ReadResult {
     status @0 :Common.Status;
     entry @1 :Common.Entry;

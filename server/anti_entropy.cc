@@ -98,6 +98,9 @@ void AntiEntropy::begin(NodeId peer, std::optional<std::vector<gossip::Partition
                 options.hear_all = [this, peer](PartitionId partition) {
                   return must_hear(peer, partition);
                 };
+                options.settle = [this, peer](PartitionId partition) {
+                  return must_settle(peer, partition);
+                };
                 const auto mark = theirs.has_value() ? std::nullopt : closing_.mark(peer);
                 auto exchange =
                     theirs.has_value()
@@ -205,25 +208,46 @@ void AntiEntropy::end(NodeId peer, const gossip::ExchangeReport& report) {
 void AntiEntropy::judge_differences(NodeId peer, const gossip::ExchangeReport& report) {
   std::map<PartitionId, Difference>& known = differences_[peer];
   std::map<PartitionId, Difference> now;
-  std::size_t damaged = 0;
+  std::size_t standing = 0;
   for (const auto& [partition, sum] : report.differences) {
     Difference difference{sum, loop_.now()};
     const auto before = known.find(partition);
     if (before != known.end() && before->second.sum == sum) difference = before->second;
-    if (!difference.told && loop_.now() - difference.since >= kDamageTime) {
-      difference.told = true;
-      ++damaged;
+    if (!difference.stands && loop_.now() - difference.since >= kDamageTime) {
+      difference.stands = true;
+      ++standing;
     }
     now.emplace(partition, difference);
   }
+  // Writes on their way are no answer.
+  for (const PartitionId partition : report.other_clocks) {
+    const auto before = known.find(partition);
+    if (before != known.end()) now.insert(*before);
+  }
   known = std::move(now);
-  if (damaged == 0) return;
-  counters_.damage_suspected += damaged;
+  counters_.differences_settled += report.settled;
+  if (report.settled > 0) {
+    spdlog::warn(
+        "{} partitions held other data here than at node {} under equal clocks; what is stored "
+        "there adds up, so what it knew to be superseded is so here, too",
+        report.settled, to_string(peer));
+  }
+  if (standing == 0) return;
+  counters_.damage_suspected += standing;
   spdlog::error(
-      "{} partitions hold other data here than at node {} under equal clocks: one of the two is "
-      "damaged, so nothing is pulled; compare with a third by grapevine divergence --keys, and "
-      "give the damaged node an empty --data-dir",
-      damaged, to_string(peer));
+      "{} partitions hold other data here than at node {} under equal clocks: one of the two has "
+      "lost something; both read all of it, and who finds nothing wrong is believed",
+      standing, to_string(peer));
+  want(peer);
+}
+
+// A partition that has lost entries knows that the difference is its own.
+bool AntiEntropy::must_settle(NodeId peer, PartitionId partition) const {
+  if (replica_.suspect(partition)) return true;
+  const auto known = differences_.find(peer);
+  if (known == differences_.end()) return false;
+  const auto difference = known->second.find(partition);
+  return difference != known->second.end() && difference->second.stands;
 }
 
 bool AntiEntropy::must_hear(NodeId peer, PartitionId partition) const {
@@ -384,6 +408,14 @@ kj::Promise<gossip::ExchangeReply> AntiEntropy::ask(Running& running,
       if (const absl::Status status = read(in.getStatus()); !status.ok()) fail(status);
       if (Running* const asked = find(peer, number)) asked->views.emplace(of, in.getView());
       return gossip::OpenViewReply{read_state(in.getState())};
+    });
+  }
+  if (const auto* add_up = std::get_if<gossip::AddUpRequest>(&request)) {
+    auto call = running.link.addUpRequest();
+    call.setPartition(add_up->partition.value);
+    return call.send().then([](auto&& in) -> ExchangeReply {
+      if (const absl::Status status = read(in.getStatus()); !status.ok()) fail(status);
+      return gossip::AddUpReply{};
     });
   }
   const auto view = partition.has_value() ? running.views.find(*partition) : running.views.end();

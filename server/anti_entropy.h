@@ -32,6 +32,7 @@ struct AntiEntropyCounters {
   std::uint64_t keys_pulled = 0;
   std::uint64_t bytes_pulled = 0;
   std::uint64_t damage_suspected = 0;
+  std::uint64_t differences_settled = 0;   // partitions, see PullOptions::settle
   std::uint64_t actors_closed = 0;         // by this node, in one partition each (R8)
   std::uint64_t partitions_recovered = 0;  // that had lost entries (R9)
 };
@@ -42,8 +43,9 @@ class AntiEntropy {
   // Actors that end are closed after so many gossip intervals at the earliest.
   static constexpr int kSettleIntervals = 10;
   static constexpr std::size_t kClosesAtOnce = 256;  // of partitions, in one turn
-  // Equal clocks and other digests are called damage when the difference stays the same for so long:
-  // what expires is dropped by each node's own clock, so pairs differ for as long as these do.
+  // Equal clocks over other digests are called damage, and settled, when the difference stays the
+  // same for so long: what expires is dropped by each node's own clock, so pairs differ for as long
+  // as these do.
   static constexpr Duration kDamageTime = std::chrono::seconds(60);
   // How long after the start a partition that has lost entries waits for owners that are away.
   static constexpr Duration kLostEntriesPatience = std::chrono::seconds(10);
@@ -106,6 +108,7 @@ class AntiEntropy {
   kj::Promise<void> within_budget(const gossip::ExchangeRequest& request);
   void end(NodeId peer, const gossip::ExchangeReport& report);
   bool must_hear(NodeId peer, PartitionId partition) const;
+  bool must_settle(NodeId peer, PartitionId partition) const;
   void trust_again();
   void judge_differences(NodeId peer, const gossip::ExchangeReport& report);
   void close_actors();
@@ -124,7 +127,7 @@ class AntiEntropy {
   struct Difference {
     model::DigestSum sum;
     Instant since;
-    bool told = false;
+    bool stands = false;  // for kDamageTime
   };
   std::map<NodeId, std::map<PartitionId, Difference>> differences_;  // as of the last exchange
   // R9: who has brought all that it has of a partition that lost entries.

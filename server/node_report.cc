@@ -140,6 +140,7 @@ void Node::fill_status(wire::NodeStatus::Builder out) const {
       {"keys_pulled", exchanges.keys_pulled},
       {"bytes_pulled", exchanges.bytes_pulled},
       {"damage_suspected", exchanges.damage_suspected},
+      {"differences_settled", exchanges.differences_settled},
       {"actors_closed", exchanges.actors_closed},
       {"partitions_recovered", exchanges.partitions_recovered},
       {"damage_found", store_->findings().size()},

@@ -202,7 +202,30 @@ class PeerService final : public wire::Peer::Server {
     return kj::READY_NOW;
   }
 
+  kj::Promise<void> addUp(AddUpContext context) override {
+    const PartitionId partition = known(context.getParams().getPartition());
+    const model::Token first = node_.store().partitioning().range(partition).first;
+    return add_up(partition, first).then([context](const absl::Status& status) mutable {
+      write(status, context.getResults().initStatus());
+    });
+  }
+
  private:
+  // The rest of the partition, stretch by stretch, for as long as the caller waits.
+  kj::Promise<absl::Status> add_up(PartitionId partition, model::Token from) {
+    using Next = absl::StatusOr<std::optional<model::Token>>;
+    auto added = kj::newPromiseAndFulfiller<Next>();
+    node_.store().add_up(
+        partition, from, kKeysAddedUpAtOnce,
+        [fulfiller = std::make_shared<kj::Own<kj::PromiseFulfiller<Next>>>(
+             kj::mv(added.fulfiller))](Next next) { (*fulfiller)->fulfill(std::move(next)); });
+    return added.promise.then([this, partition](const Next& next) -> kj::Promise<absl::Status> {
+      if (!next.ok()) return next.status();
+      if (!next->has_value()) return absl::OkStatus();
+      return add_up(partition, **next);
+    });
+  }
+
   // R9: what this node does not hold of such a partition may well exist.
   absl::Status check_complete(PartitionId partition) const {
     if (!node_.store().suspect(partition)) return absl::OkStatus();
@@ -248,6 +271,8 @@ class PeerService final : public wire::Peer::Server {
     }
     return {partition};
   }
+
+  static constexpr std::size_t kKeysAddedUpAtOnce = 10'000;
 
   Node& node_;
   const NodeId caller_;

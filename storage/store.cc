@@ -300,7 +300,7 @@ absl::Status Store::write_trees() {
 }
 
 absl::Status Store::close() {
-  GRAPEVINE_CHECK(!batch_open_ && !syncing_ && !scrubbing_ && !backing_up_,
+  GRAPEVINE_CHECK(!batch_open_ && !syncing_ && checks_ == 0 && !backing_up_,
                   "nothing is under way when the store closes");
   GRAPEVINE_RETURN_IF_ERROR(write_trees());
   // Damage that a read has met is for the scan of the next opening to judge.

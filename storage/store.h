@@ -155,6 +155,11 @@ class Store {
   // executor; nothing when that is not done from the last time. Goes round all partitions for ever,
   // once at most in one call. What does not add up, or cannot be read, ends in on_fatal with DataLoss.
   void scrub(std::size_t keys);
+  // The same for a stretch of one partition, and then `done`: with what the next stretch begins
+  // with, nullopt when there is none, or with what was found. At once when there are no keys left.
+  // REQUIRES: the partition's range contains `from`.
+  void add_up(PartitionId partition, model::Token from, std::size_t keys,
+              std::function<void(absl::StatusOr<std::optional<model::Token>>)> done);
 
   // Bytes that the node keeps beside the data, by name. Durable with the next sync.
   absl::Status put_note(std::string_view name, std::string_view bytes);
@@ -198,6 +203,9 @@ class Store {
   absl::Status write(rocksdb::WriteBatch& writes, Stall stall = Stall::kWait);
   absl::Status recover_from_failed_write();
   void fail(const absl::Status& status);
+  struct Stretch;
+  Stretch stretch_from(model::Token from, std::size_t keys);
+  void check(const Stretch& stretch, std::function<void(absl::Status)> done);
   void scrub(std::size_t keys, std::size_t stretches);
   Partition& partition_of(model::Token token) {
     return *partitions_[partitioning_.of(token).value];
@@ -251,6 +259,7 @@ class Store {
   std::deque<Waiter> waiters_;   // by number
   std::size_t upkeep_next_ = 0;  // the partition whose turn it is
   bool scrubbing_ = false;
+  std::size_t checks_ = 0;        // under way
   model::Token scrub_cursor_{0};  // everything before it was checked in this round
   std::uint64_t keys_scrubbed_ = 0;
   enum class Warmth { kUnknown, kWarming, kWarmed } upkeep_warmth_ = Warmth::kUnknown;  // its keys

@@ -235,10 +235,6 @@ absl::Status Store::forget_all_but_entries(const std::vector<Partition*>& incomp
                         }
                         return true;
                       }));
-    // One dot more, of no key: it makes every other owner pull all that differs from here, once. For
-    // what is left may know of writes whose dots are lost: a live version implies its actor's earlier
-    // ones, which others may still hold, and nothing else would tell them.
-    partition->clock.add(model::Dot{actor_, partition->clock.top(actor_) + 1});
   }
   // The records that are left would bring back what the clocks claimed before.
   for (std::uint64_t slot = 0; slot < JournalRecord::kSlots; ++slot) {

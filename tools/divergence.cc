@@ -66,8 +66,9 @@ std::string diverged_text(const Divergence& divergence) {
     text += fmt::format(", {}", counted(divergence.missing_writes, "missing write"));
   if (divergence.partitions_damaged > 0) {
     text += fmt::format(
-        "; {} with equal clocks and different data, which is damage: see --keys for the node that "
-        "has lost them, and give it an empty --data-dir",
+        "; {} with equal clocks and different data, which is damage: within minutes the nodes "
+        "check "
+        "what they hold and settle it (see their logs)",
         counted(divergence.partitions_damaged, "partition"));
   }
   return text;

@@ -68,6 +68,10 @@ absl::StatusOr<ExchangeReply> Conversation::answered(Message& message) {
     message.reached = ghost_of_now(open->partition);
     return ExchangeReply(OpenViewReply{state_of(*view, open->partition)});
   }
+  if (const auto* add_up = std::get_if<AddUpRequest>(&request)) {
+    GRAPEVINE_RETURN_IF_ERROR(responder_.add_up(add_up->partition));
+    return ExchangeReply(AddUpReply{});
+  }
   const auto held = views_.find(*message.number.partition);
   if (held == views_.end()) return absl::InternalError("a view was asked before it was opened");
   const PartitionView& view = *held->second;

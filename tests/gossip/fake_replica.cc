@@ -320,6 +320,7 @@ void FakeReplica::lose(const std::set<std::string>& keys) {
 void FakeReplica::rot(std::string_view key) {
   FakePartition& partition = of(key);
   save(partition, std::string(key), model::Entry{});
+  rotten_ = true;
 }
 
 }  // namespace grapevine::gossip

@@ -125,6 +125,10 @@ class FakeReplica final : public GhostlyReplica {
   void arriving(std::shared_ptr<const ReachedByKey> reached) override {
     arriving_ = std::move(reached);
   }
+  absl::Status add_up(PartitionId) override {
+    return rotten_ ? absl::DataLossError("what is stored is not what the digests say")
+                   : absl::OkStatus();
+  }
   void reach(std::string_view key, const Reached& events);
 
  private:
@@ -141,6 +145,7 @@ class FakeReplica final : public GhostlyReplica {
   std::vector<FakePartition> partitions_;
   std::vector<std::unique_ptr<FakeView>> live_;
   std::shared_ptr<const ReachedByKey> arriving_;
+  bool rotten_ = false;
 };
 
 }  // namespace grapevine::gossip

@@ -32,6 +32,8 @@ class GhostlyReplica : public Replica {
   virtual ReachedByKey reached(PartitionId partition) const = 0;
   // The ghost of what is about to be merged or adopted.
   virtual void arriving(std::shared_ptr<const ReachedByKey> reached) = 0;
+  // Whether what is stored of the partition is what its digests say.
+  virtual absl::Status add_up(PartitionId partition) = 0;
   // freeze() returns a GhostlyView.
 };
 

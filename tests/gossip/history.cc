@@ -223,7 +223,7 @@ void History::finish(std::size_t which) {
   counts_.in_flight += report.in_flight;
   counts_.regained += over.asked<FetchRequest>();
   counts_.splits += over.asked<SplitRequest>();
-  if (report.damage_suspected > 0) broken("damage suspected where there is none");
+  if (!report.differences.empty()) broken("damage suspected where there is none");
   if (over.views_open() > 0) broken("a view is left open");
   talks_.erase(talks_.begin() + static_cast<std::ptrdiff_t>(which));
 }
@@ -390,7 +390,7 @@ bool History::heal_round() {
       const Instant mark = *peers_[a].closing.mark(NodeId{b + 1});
       const ExchangeReport report = push_pull(*replicas_[a], *replicas_[b], options_between(a, b));
       if (!report.status.ok()) broken(fmt::format("exchange: {}", text_of(report.status)));
-      if (report.damage_suspected > 0) broken("damage suspected where there is none");
+      if (!report.differences.empty()) broken("damage suspected where there is none");
       peers_[a].closing.heard(NodeId{b + 1}, mark, report.heard_all);
       all_proven = all_proven && report.proven_equal;
       check(a);

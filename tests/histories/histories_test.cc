@@ -66,7 +66,7 @@ TEST(Histories, BreakNoRule) {
   const double took =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   std::cout << done << " histories, " << all.writes << " writes, in " << took << " s\n";
-  std::cout << "  never equal " << all.never_equal << '\n';
+  std::cout << "  settled " << all.settled << '\n';
   for (const auto& [name, value] : {std::pair{"retries", all.retries_recognised},
                                     {"messages", all.messages},
                                     {"delta pulls", all.delta_pulls},

@@ -77,7 +77,7 @@ Counts& Counts::operator+=(const Counts& other) {
   entries_lost += other.entries_lost;
   refused_as_suspect += other.refused_as_suspect;
   recovered += other.recovered;
-  never_equal += other.never_equal;
+  settled += other.settled;
   closed += other.closed;
   refused_late += other.refused_late;
   closed_gaps += other.closed_gaps;
@@ -124,6 +124,7 @@ History::History(LossyDisk& disk, const Plan& plan)
   loss_ = random.unit();
   // Small enough that answers are cut, and one request waits for another.
   if (random.chance(0.5)) options_.limits.reply_bytes_max = 1 + random.below(400);
+  options_.exchange.settle = [](PartitionId) { return true; };
   options_.exchange.pull.requests_in_flight_max = 1 + random.below(4);
   options_.exchange.pull.keys_per_fetch = 1 + random.below(3);
   options_.exchange.pull.ranges_per_split = 1 + random.below(3);

@@ -87,7 +87,7 @@ struct Counts {
   std::uint64_t entries_lost = 0;  // live versions that a damage took
   std::uint64_t refused_as_suspect = 0;
   std::uint64_t recovered = 0;     // partitions that were suspect and are trusted again
-  std::uint64_t never_equal = 0;   // histories that end as History::differ() says
+  std::uint64_t settled = 0;       // partitions, where clocks were equal and digests were not
   std::uint64_t closed = 0;        // actors, by an owner, while there were still steps
   std::uint64_t closed_gaps = 0;   // of those with writes that nobody had any more
   std::uint64_t refused_late = 0;  // what actors that have ended replicated
@@ -213,7 +213,7 @@ class History {
   void differ(PartitionId partition, std::string what);
   void note(std::string line);
 
-  bool is_over() const { return over_ || broken_.has_value(); }
+  bool is_over() const { return broken_.has_value(); }
   const std::string& any_key(Random& random) const { return keys_[random.below(keys_.size())]; }
   std::size_t any_replica(Random& random) const { return random.below(replicas_.size()); }
   std::size_t other_than(std::size_t at, Random& random) const;
@@ -254,7 +254,6 @@ class History {
   bool reads_go_bad_ = false;               // now
   // Where damage has cost the knowledge what superseded what.
   std::set<PartitionId> knowledge_lost_;
-  bool over_ = false;  // nothing more can be expected of this history
   std::set<std::size_t> touched_;
   std::size_t step_ = 0;
   std::optional<std::string> broken_;

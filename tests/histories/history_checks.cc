@@ -74,13 +74,9 @@ void History::check_pair(std::size_t at, std::size_t other) {
   }
 }
 
-// After damage this may happen (README.md, "What is known to go unnoticed"): then it is counted, and
-// the history is over.
+// After damage this may be for a while: until an exchange settles it.
 void History::differ(PartitionId partition, std::string what) {
-  if (!knowledge_lost_.contains(partition)) return broken(std::move(what));
-  counts_.never_equal += over_ ? 0 : 1;
-  note(std::move(what));
-  over_ = true;
+  if (!knowledge_lost_.contains(partition)) broken(std::move(what));
 }
 
 // ---- the end ----

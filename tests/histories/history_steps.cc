@@ -251,6 +251,7 @@ void History::finish(std::size_t which) {
   counts_.equal_roots += report.equal_roots;
   counts_.clocks_adopted += report.clocks_adopted;
   counts_.in_flight += report.in_flight;
+  counts_.settled += report.settled;
   counts_.regained += over.asked<gossip::FetchRequest>();
   counts_.splits += over.asked<gossip::SplitRequest>();
   for (const auto& [partition, sum] : report.differences) {

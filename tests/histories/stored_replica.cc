@@ -261,6 +261,21 @@ void StoredReplica::refill() {
   reached_.clear();
 }
 
+absl::Status StoredReplica::add_up(PartitionId partition) {
+  constexpr std::size_t kKeysAStretch = 3;
+  std::optional<model::Token> from = store_->partitioning().range(partition).first;
+  absl::Status status;
+  while (from.has_value() && status.ok()) {
+    store_->add_up(partition, *from, kKeysAStretch,
+                   [&](const absl::StatusOr<std::optional<model::Token>>& next) {
+                     status = next.status();
+                     if (next.ok()) from = *next;
+                   });
+    executor_->run_all();
+  }
+  return status;
+}
+
 bool StoredReplica::scrub_all() {
   constexpr std::size_t kKeysAStretch = 100;
   const std::uint64_t keys = store_->statistics().keys;

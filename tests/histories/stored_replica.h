@@ -44,6 +44,7 @@ class StoredReplica final : public gossip::GhostlyReplica {
   absl::Status close_actors(PartitionId partition, NodeId node, std::uint64_t epoch) override {
     return replica_->close_actors(partition, node, epoch);
   }
+  absl::Status add_up(PartitionId partition) override;
   std::vector<PartitionId> partitions() const override;
   ReachedByKey reached(PartitionId partition) const override;
   const ReachedByKey& reached() const { return reached_; }

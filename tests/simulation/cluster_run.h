@@ -64,9 +64,7 @@ class Run {
   void say_contents(const SimulatedNode& node, PartitionId partition);
   void check_end();
   void broken(const std::string& what);
-  // The same, unless it is what damage is known to do now and then (README.md).
-  void differ_for_good(const std::string& what);
-  bool is_over() const { return broken_.has_value() || never_equal_; }
+  bool is_over() const { return broken_.has_value(); }
   SimulatedNode* any_running();
   static std::vector<PartitionId> owned_by_both(const SimulatedNode& a, const SimulatedNode& b) {
     return a.node().cluster().shared_with(b.node().store().node());
@@ -99,7 +97,6 @@ class Run {
   bool mending_ = false;     // somewhere something was lost, and not all owners hold the same again
   std::set<std::size_t> salvaging_;
   std::optional<std::string> broken_;
-  bool never_equal_ = false;  // after damage
   Counts counts_;
 };
 

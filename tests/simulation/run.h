@@ -53,7 +53,7 @@ struct Counts {
   std::uint64_t damages = 0;
   std::uint64_t salvages = 0;
   std::uint64_t beyond_salvage = 0;
-  std::uint64_t never_equal = 0;
+  std::uint64_t settled = 0;
 
   Counts& operator+=(const Counts& other);
   // Each with its name.

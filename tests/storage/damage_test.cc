@@ -412,6 +412,54 @@ TEST_F(DamageTest, TheScrubChecksAsManyEntriesAsItIsAskedForWhateverPartitionThe
   EXPECT_TRUE(scene_.fatal.empty());
 }
 
+TEST_F(DamageTest, APartitionIsAddedUpStretchByStretch) {
+  fill();
+  scene_.put("large", std::string(20'000, 'v') + "needle");
+  const auto add_up = [&](PartitionId partition) {
+    std::size_t stretches = 0;
+    std::optional<model::Token> from = scene_.store().partitioning().range(partition).first;
+    absl::Status status;
+    while (from.has_value() && status.ok()) {
+      ++stretches;
+      bool answered = false;
+      scene_.store().add_up(partition, *from, 10,
+                            [&](const absl::StatusOr<std::optional<model::Token>>& next) {
+                              answered = true;
+                              status = next.status();
+                              if (next.ok()) from = *next;
+                            });
+      scene_.executor.run_all();
+      if (!answered) return absl::InternalError("no answer");
+    }
+    if (status.ok() && stretches < 2) return absl::InternalError("all in one stretch");
+    return status;
+  };
+  const auto all = [&] {
+    absl::Status status;
+    for (std::uint32_t i = 0; i < scene_.options.partitions && status.ok(); ++i) {
+      status = add_up(PartitionId{i});
+    }
+    return status;
+  };
+  EXPECT_TRUE(ok(all()));
+  EXPECT_TRUE(scene_.fatal.empty());
+
+  scene_.crash();
+  ASSERT_TRUE(ok(scene_.open()));
+  std::string file;
+  for (const std::string& blob : files(".blob")) file = blob;
+  ASSERT_NE(file, "");
+  scene_.crash();
+  std::string bytes = read(file);
+  bytes[bytes.size() / 2] ^= 1;
+  replace(file, bytes);
+  ASSERT_TRUE(ok(scene_.open()));
+  EXPECT_TRUE(absl::IsDataLoss(all()));
+  ASSERT_EQ(scene_.fatal.size(), 1U);
+  EXPECT_TRUE(absl::IsDataLoss(scene_.fatal.front()));
+  EXPECT_TRUE(absl::IsUnavailable(add_up(PartitionId{0})));
+}
+
 TEST_F(DamageTest, TheScrubFindsAFlippedByteInAValue) {
   fill();
   scene_.put("large", std::string(20'000, 'v') + "needle");

@@ -103,7 +103,7 @@ TEST(Verdict, DifferentDataUnderEqualClocksIsCalledDamage) {
   const Verdict verdict = verdict_of(divergence_of({partition}, {"n1", "n2"}));
   EXPECT_EQ(verdict.code, ExitCode::kNo);
   EXPECT_THAT(verdict.text,
-              HasSubstr("1 partition with equal clocks and different data, which is damage"));
+              HasSubstr("1 partition with equal clocks and different data, which is damage:"));
 }
 
 TEST(Verdict, DifferentRootsAreADifferenceEvenIfNoKeyIsFound) {
