@@ -140,6 +140,11 @@ class Coordinator {
   std::optional<Instant> next_deadline() const;
 
   CoordinatorOutput take_output() { return std::exchange(output_, {}); }
+  // Requests, calls and whatever of them waits; 0: idle, and nothing is kept of what came before.
+  std::size_t under_way() const {
+    return requests_.size() + calls_.size() + not_durable_.size() + deadlines_.size() +
+           parked_.size() + queued_.size();
+  }
   const CoordinatorCounters& counters() const { return counters_; }
 
  private:

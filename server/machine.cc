@@ -52,9 +52,13 @@ Machine real_machine(std::function<void()> start_anew) {
   machine.seed = (std::uint64_t{entropy()} << 32) | entropy();
   machine.make_disk = [](rpc::Loop& loop) { return std::make_unique<DiskThread>(loop); };
   machine.on_fatal = [start_anew = std::move(start_anew)](const absl::Status& status) {
-    if (absl::IsDataLoss(status)) {
-      spdlog::critical("damage: {}; the node starts anew to go on with what is whole",
-                       text_of(status));
+    if (absl::IsDataLoss(status) || absl::IsAborted(status)) {
+      if (absl::IsAborted(status)) {
+        spdlog::critical("{}; the node starts anew", text_of(status));
+      } else {
+        spdlog::critical("damage: {}; the node starts anew to go on with what is whole",
+                         text_of(status));
+      }
       spdlog::shutdown();
       if (start_anew) start_anew();
     } else {

@@ -24,8 +24,8 @@ struct Machine {
   // A disk for one store, or for its backups.
   std::function<std::unique_ptr<Disk>(rpc::Loop& loop)> make_disk;
   // The node cannot go on in this process: what was written may be lost, or, when it is DataLoss,
-  // what is stored is damaged, and starting anew goes on with what is whole. Of a real machine it
-  // does not return.
+  // what is stored is damaged, and starting anew goes on with what is whole; when it is Aborted,
+  // nothing is lost, and starting anew is all that is needed. Of a real machine it does not return.
   std::function<void(const absl::Status& status)> on_fatal;
 };
 

@@ -2,6 +2,7 @@
 #include <linux/close_range.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
@@ -36,13 +37,15 @@ int cannot_start(const absl::Status& status) {
 
 // The same program with the same arguments, as the same process. Not again and again: a disk that
 // keeps failing is the operator's.
-void start_anew(const char* const* argv) {
+void start_anew(const char* const* argv, std::chrono::steady_clock::time_point began) {
   constexpr const char* kCount = "GRAPEVINE_STARTED_ANEW";
   constexpr int kMax = 3;
+  constexpr auto kInARow = std::chrono::minutes(10);  // of one start and the next
   const char* const before = std::getenv(kCount);
-  const int count = before == nullptr ? 1 : std::atoi(before) + 1;
+  const bool in_a_row = std::chrono::steady_clock::now() - began < kInARow;
+  const int count = before == nullptr || !in_a_row ? 1 : std::atoi(before) + 1;
   if (count > kMax) {
-    std::fprintf(stderr, "grapevined: damage was found %d times in a row: check the disk\n", kMax);
+    std::fprintf(stderr, "grapevined: the disk failed %d times in a row: check it\n", kMax + 1);
     return;
   }
   ::setenv(kCount, std::to_string(count).c_str(), 1);
@@ -55,7 +58,8 @@ void start_anew(const char* const* argv) {
 int serve(const Config& config, const char* const* argv) {
   log_to_stderr(config.log_level);
   rpc::AsioLoop loop([](const absl::Status& status) { spdlog::error("{}", text_of(status)); });
-  auto node = Node::start(loop, config, real_machine([argv] { start_anew(argv); }));
+  const auto began = std::chrono::steady_clock::now();
+  auto node = Node::start(loop, config, real_machine([argv, began] { start_anew(argv, began); }));
   if (!node.ok()) return cannot_start(node.status());
   absl::Status opened;
   loop.post([&] {

@@ -286,8 +286,8 @@ void Engine::drop(rocksdb::ColumnFamilyHandle* family) {
 }
 
 absl::Status Engine::compact() {
-  return from_rocksdb(db_->EnableAutoCompaction({families_.data, families_.values, families_.expiry,
-                                                 families_.meta}),
+  return from_rocksdb(db_->EnableAutoCompaction(
+                          {families_.data, families_.values, families_.expiry, families_.meta}),
                       fmt::format("{}: starting compactions", directory_));
 }
 
@@ -586,8 +586,20 @@ absl::Status Engine::sync() {
 //
 // While the disk is still full Resume() must not even be tried: where it cannot create the new log,
 // RocksDB takes that for a fatal error. A file of our own shows it first.
+//
+// Nor while a memtable waits for its flush: if that was scheduled when the write failed, RocksDB (7.8)
+// neither makes nor forgets it, and Resume() waits behind it for ever.
 absl::Status Engine::resume() {
   GRAPEVINE_RETURN_IF_ERROR(probe_disk());
+  for (auto* family : {families_.data, families_.values, families_.expiry, families_.meta}) {
+    std::uint64_t waits = 0;
+    db_->GetIntProperty(family, rocksdb::DB::Properties::kMemTableFlushPending, &waits);
+    if (waits == 0) continue;
+    return absl::AbortedError(
+        fmt::format("{}: the disk takes writes again, after it failed while memtables were being "
+                    "written out",
+                    directory_));
+  }
   GRAPEVINE_RETURN_IF_ERROR(
       from_rocksdb(db_->Resume(), fmt::format("{}: writing again", directory_)));
   GRAPEVINE_RETURN_IF_ERROR(touch_memtable());

@@ -50,6 +50,9 @@ class Run {
   void forget_dot_logs();
   void fail_reads();
   void damage();
+  void fill_a_disk();
+  void burst();
+  void crowd();
 
   void make_nodes();
   void make_clients();
@@ -59,7 +62,10 @@ class Run {
   bool all_others_serve(const SimulatedNode& node) const;
   void forgive_what_it_alone_had(const SimulatedNode& node);
   void probe();
+  void compare_two();
   void heal();
+  std::string not_idle_because() const;
+  void await_idle();
   std::string not_equal_because() const;
   void say_contents(const SimulatedNode& node, PartitionId partition);
   void check_end();
@@ -82,6 +88,7 @@ class Run {
   storage::LossyDisk disk_;
   server::Config config_;
   Workload workload_;
+  Duration pause_{0};  // of the workload, but for bursts
   Faults level_ = Faults::kNormal;
   Duration fault_pause_{0};  // mean between two
   std::unique_ptr<Records> records_;
@@ -94,7 +101,9 @@ class Run {
   std::vector<Backup> backups_;
   bool faults_on_ = false;
   bool reads_fail_ = false;  // somewhere
-  bool mending_ = false;     // somewhere something was lost, and not all owners hold the same again
+  bool crowded_ = false;
+  std::set<std::size_t> full_;  // disks
+  bool mending_ = false;  // somewhere something was lost, and not all owners hold the same again
   std::set<std::size_t> salvaging_;
   std::optional<std::string> broken_;
   Counts counts_;

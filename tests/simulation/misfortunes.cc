@@ -23,6 +23,8 @@ const std::vector<Run::Fault>& Run::all_faults() {
       {3, &Run::jump_a_clock},   {5, &Run::back_up},
       {3, &Run::restore},        {4, &Run::forget_dot_logs},
       {4, &Run::fail_reads},     {4, &Run::damage},
+      {4, &Run::fill_a_disk},    {4, &Run::burst},
+      {1, &Run::crowd},
   };
   return faults;
 }
@@ -64,13 +66,18 @@ void Run::start_later(SimulatedNode& node, Duration pause) {
 
 void Run::on_ended(SimulatedNode& node, const absl::Status& status, bool opening) {
   // Somebody starts it again, until the disk is well.
-  if (reads_fail_) return start_later(node, seconds(1));
+  if (reads_fail_ || full_.contains(node.index())) return start_later(node, seconds(1));
   if (absl::IsDataLoss(status) && salvaging_.contains(node.index())) {
     // Beyond salvage: it would go on as another node, with an empty directory, and the operator would
     // remove the old one. Here the disk turns out to be well after all.
     ++counts_.beyond_salvage;
     node.undo_damage();
     return start_later(node, seconds(1));
+  }
+  // Its disk has room again; it starts anew by itself.
+  if (absl::IsAborted(status) && counts_.full_disks > 0) {
+    ++counts_.started_anew;
+    return start_later(node, milliseconds(10));
   }
   if (absl::IsDataLoss(status) && mending_) {
     // It starts anew by itself; where it is refused, an operator asks for what can be read.
@@ -224,6 +231,7 @@ void Run::jump_a_clock() {
                           std::chrono::duration<double>(by).count()));
   ++counts_.clock_jumps;
   node.time().set_wrong_by(by);
+  records_->clocks_wrong_by(by < Duration::zero() ? -by : by);
 }
 
 void Run::back_up() {
@@ -301,6 +309,43 @@ void Run::fail_reads() {
     reads_fail_ = false;
     counts_.bad_reads += disk_.bad_reads() - before;
   });
+}
+
+// A machine's disk takes no more for a while.
+void Run::fill_a_disk() {
+  SimulatedNode* const node = any_running();
+  if (node == nullptr || mending_ || full_.contains(node->index())) return;
+  world_.note(fmt::format("the disk of {} is full", node->name()));
+  ++counts_.full_disks;
+  full_.insert(node->index());
+  disk_.fill(node->directory(), random_.below(random_.chance(0.5) ? 200 : 50'000));
+  world_.after(draw(random_, milliseconds(10), seconds(10)), nullptr, [this, node] {
+    world_.note(fmt::format("the disk of {} has room", node->name()));
+    disk_.make_room(node->directory());
+    full_.erase(node->index());
+  });
+}
+
+// Every client calls as fast as it can for a while.
+void Run::burst() {
+  if (workload_.pause != pause_) return;
+  world_.note("a burst of calls");
+  ++counts_.bursts;
+  workload_.pause /= 20;
+  workload_.outstanding_max *= 16;
+  world_.after(draw(random_, milliseconds(200), seconds(3)), nullptr, [this] {
+    workload_.pause = pause_;
+    workload_.outstanding_max /= 16;
+  });
+}
+
+void Run::crowd() {
+  if (crowded_) return;
+  crowded_ = true;
+  const std::size_t puts = 200 + random_.below(1'300);
+  world_.note(fmt::format("{} puts of one key", puts));
+  ++counts_.crowds;
+  clients_[random_.below(clients_.size())]->crowd(puts);
 }
 
 }  // namespace grapevine::simulation

@@ -7,6 +7,7 @@
 
 #include "storage/base/check.h"
 #include "storage/model/context.h"
+#include "tests/simulation/world.h"
 
 namespace grapevine::simulation {
 namespace {
@@ -152,6 +153,10 @@ std::optional<std::string> Records::end_read(const std::string& key, Consistency
     if (std::find(present.begin(), present.end(), &record) != present.end()) {
       return fmt::format("a read of '{}' got {} twice", key, name_of(record));
     }
+    if (sibling.expires_unix_ms != 0 && !may_be_alive(sibling.expires_unix_ms, begun)) {
+      return fmt::format("a read of '{}' got {}, which had expired before it began", key,
+                         name_of(record));
+    }
     if (auto broken = learn(record, dot_of(sibling.dot))) return broken;
     present.push_back(&record);
   }
@@ -176,6 +181,13 @@ std::optional<std::string> Records::end_read(const std::string& key, Consistency
     }
   }
   return std::nullopt;
+}
+
+// By the clock that is furthest behind.
+bool Records::may_be_alive(std::int64_t expires_unix_ms, Instant now) const {
+  const auto since_start =
+      std::chrono::duration_cast<std::chrono::milliseconds>(now.since_start - clock_error_);
+  return World::kStartUnixMs + since_start.count() < expires_unix_ms;
 }
 
 void Records::caught_up(Instant now) {

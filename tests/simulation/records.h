@@ -12,6 +12,7 @@
 //   not back    no sibling is covered by the context of a write that the read must know of
 //   written     every sibling is the value of a write to that key, once
 //   one life    a dot names one write
+//   in time     nothing is read that had expired before, by the clock that is furthest behind
 //   in order    where one client alone writes a key, each time with the context of its last write, and
 //               each was sent once and its outcome is known, there is one sibling at most
 //
@@ -21,6 +22,7 @@
 // Resource.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -90,6 +92,8 @@ class Records {
     back_since_ = now;
     last_back_ = now;
   }
+  // By how much the nodes' clocks have been wrong at most.
+  void clocks_wrong_by(Duration error) { clock_error_ = std::max(clock_error_, error); }
   // An owner lost some of what it had, and knows it.
   void disk_was_damaged(Instant now) { last_back_ = now; }
   void caught_up(Instant now);
@@ -113,6 +117,7 @@ class Records {
   std::optional<std::string> learn(WriteRecord& record, model::Dot dot);
   std::optional<std::string> check_missing(const WriteRecord& lost, const std::string& who,
                                            Instant until) const;
+  bool may_be_alive(std::int64_t expires_unix_ms, Instant now) const;
   bool could_supersede(const WriteRecord& by, const WriteRecord& lost) const;
 
   const model::Partitioning partitioning_;
@@ -121,6 +126,7 @@ class Records {
   std::vector<std::unique_ptr<WriteRecord>> writes_;  // by number, from 1 on
   std::map<std::string, std::vector<WriteRecord*>> by_key_;
   std::map<std::pair<PartitionId, model::Dot>, WriteNumber> by_dot_;
+  Duration clock_error_{0};
   std::optional<Instant> back_since_;
   Instant last_back_{Duration(-1)};
   Instant caught_up_at_;

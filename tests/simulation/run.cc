@@ -5,7 +5,9 @@
 
 #include <fmt/format.h>
 
+#include "server/view_table.h"
 #include "tests/simulation/cluster_run.h"
+#include "tests/simulation/comparison.h"
 #include "tests/storage/rocksdb_chance.h"
 
 namespace grapevine::simulation {
@@ -17,6 +19,8 @@ using std::chrono::seconds;
 constexpr Duration kProbeInterval = milliseconds(200);
 constexpr Duration kFormTime = seconds(30);
 constexpr Duration kHealTime = seconds(180);
+// Views that an exchange left behind are closed by then, and calls have run into their time-outs.
+constexpr Duration kIdleTime = server::ViewTable::kIdleTime + seconds(30);
 constexpr std::size_t kOwners = 3;
 constexpr std::size_t kSeeds = 3;
 // By how much a node may underrate how late a request is.
@@ -99,6 +103,10 @@ void Run::make_clients() {
   workload_.hot = 0.5 * random_.unit();
   workload_.large = random_.chance(0.3) ? 0.1 : 0;
   workload_.large_bytes = random_.chance(0.2) ? 300'000 : 6'000;
+  if (random_.chance(0.03)) workload_.large_bytes = std::size_t{4} << 20;
+  if (random_.chance(0.25)) workload_.expiring = random_.unit();
+  counts_.expiring = workload_.expiring > 0 ? 1 : 0;
+  pause_ = workload_.pause;
   const std::size_t count = 1 + random_.below(4);
   for (std::size_t i = 0; i < count; ++i) {
     std::vector<rpc::Address> addresses;
@@ -126,8 +134,9 @@ void Run::probe() {
       for (const PartitionId id : owned_by_both(*nodes_[i], *nodes_[j])) {
         const storage::View& mine = live(*nodes_[i], id);
         const storage::View& theirs = live(*nodes_[j], id);
-        // After damage this may be until an exchange settles it.
-        if (counts_.damages == 0 && mine.clock() == theirs.clock() &&
+        // After damage this may be until an exchange settles it; and what expires each drops by its
+        // own clock.
+        if (counts_.damages == 0 && workload_.expiring == 0 && mine.clock() == theirs.clock() &&
             mine.tree().root().unquiet == 0 && theirs.tree().root().unquiet == 0 &&
             mine.tree().root().sum != theirs.tree().root().sum) {
           say_contents(*nodes_[i], id);
@@ -144,7 +153,22 @@ void Run::probe() {
     records_->caught_up(world_.now());
     mending_ = false;
   }
+  if (random_.chance(0.1)) compare_two();
   world_.after(kProbeInterval, nullptr, [this] { probe(); });
+}
+
+// The divergence tool finds the keys that differ, as many as there are, whatever is going on.
+void Run::compare_two() {
+  const SimulatedNode& one = *nodes_[random_.below(nodes_.size())];
+  const SimulatedNode& other = *nodes_[random_.below(nodes_.size())];
+  if (&one == &other || reads_fail_ || mending_ || !one.serving() || !other.serving()) return;
+  const std::vector<PartitionId> shared = owned_by_both(one, other);
+  if (shared.empty()) return;
+  const PartitionId partition = shared[random_.below(shared.size())];
+  const auto compared = compare_as_the_tool_does(live(one, partition), live(other, partition));
+  if (!compared.ok()) return broken(std::string(text_of(compared.status())));
+  ++counts_.compared;
+  counts_.differed += *compared > 0 ? 1 : 0;
 }
 
 void Run::say_contents(const SimulatedNode& node, PartitionId partition) {
@@ -208,6 +232,8 @@ void Run::heal() {
   network_.set_quality({});
   disk_.heal_reads();
   reads_fail_ = false;
+  for (const std::size_t index : full_) disk_.make_room(nodes_[index]->directory());
+  full_.clear();
   for (auto& client : clients_) client->stop_calling();
   for (const auto& node : nodes_) {
     node->disk_speed() = DiskSpeed{};
@@ -224,6 +250,28 @@ void Run::heal() {
     broken(fmt::format(
         "{:.0f} s after everything healed {}", std::chrono::duration<double>(kHealTime).count(),
         not_equal_because().empty() ? "calls are still outstanding" : not_equal_because()));
+  }
+}
+
+// Empty: nothing of what clients and nodes have asked of each other is kept anywhere.
+std::string Run::not_idle_because() const {
+  for (const auto& node : nodes_) {
+    server::Node& real = node->node();
+    if (const auto count = real.coordination().coordinator().under_way(); count > 0) {
+      return fmt::format("{} has {} requests, calls or waits under way", node->name(), count);
+    }
+    if (const auto count = real.views().size(); count > 0) {
+      return fmt::format("{} holds {} views", node->name(), count);
+    }
+  }
+  return {};
+}
+
+void Run::await_idle() {
+  const auto idle = [&] { return is_over() || not_idle_because().empty(); };
+  if (!world_.run_until(world_.now() + kIdleTime, idle)) {
+    broken(fmt::format("{:.0f} s after all was equal {}",
+                       std::chrono::duration<double>(kIdleTime).count(), not_idle_because()));
   }
 }
 
@@ -285,15 +333,18 @@ RunResult Run::go() {
     heal();
     result.healed_in = world_.now() - begun;
   }
+  if (!is_over()) await_idle();
   if (!is_over()) check_end();
   for (const auto& client : clients_) {
     counts_.calls += client->calls();
     counts_.failed_calls += client->failures();
+    if (client->siblings_max() >= 200) counts_.crowded = 1;
   }
   for (const auto& node : nodes_) {
     if (node->ready())
       counts_.settled += node->node().anti_entropy().counters().differences_settled;
   }
+  counts_.refused_appends = disk_.refused_appends();
   counts_.writes_acknowledged = records_->acknowledged();
   counts_.reads = records_->reads();
   counts_.reads_with_siblings = records_->siblings_seen();
@@ -331,6 +382,15 @@ constexpr std::pair<const char*, std::uint64_t Counts::*> kCounts[] = {
     {"salvages", &Counts::salvages},
     {"beyond salvage", &Counts::beyond_salvage},
     {"differences settled", &Counts::settled},
+    {"full disks", &Counts::full_disks},
+    {"refused appends", &Counts::refused_appends},
+    {"started anew", &Counts::started_anew},
+    {"bursts", &Counts::bursts},
+    {"crowds", &Counts::crowds},
+    {"crowded runs", &Counts::crowded},
+    {"runs with times to live", &Counts::expiring},
+    {"pairs compared", &Counts::compared},
+    {"pairs that differed", &Counts::differed},
 };
 
 }  // namespace

@@ -48,7 +48,15 @@ struct Counts {
   std::uint64_t clock_jumps = 0;
   std::uint64_t restores = 0;
   std::uint64_t forgotten_logs = 0;
-
+  std::uint64_t full_disks = 0;
+  std::uint64_t refused_appends = 0;
+  std::uint64_t started_anew = 0;  // after a full disk
+  std::uint64_t bursts = 0;
+  std::uint64_t crowds = 0;
+  std::uint64_t crowded = 0;   // runs that read a key with 200 siblings or more
+  std::uint64_t expiring = 0;  // runs with times to live
+  std::uint64_t compared = 0;  // pairs of replicas, by the divergence tool's descent and key by key
+  std::uint64_t differed = 0;  // of those
   std::uint64_t bad_reads = 0;
   std::uint64_t damages = 0;
   std::uint64_t salvages = 0;

@@ -1,5 +1,6 @@
 #include "tests/simulation/simulated_client.h"
 
+#include <algorithm>
 #include <utility>
 
 #include <fmt/format.h>
@@ -104,8 +105,35 @@ void SimulatedClient::call() {
   if (random_.chance(workload_.removes)) {
     write(Remove{key, draw_consistency(), std::move(context)}, false);
   } else {
-    write(Put{key, {}, draw_consistency(), std::move(context), std::nullopt}, false);
+    std::optional<std::chrono::milliseconds> ttl;
+    if (random_.chance(workload_.expiring)) {
+      ttl = std::chrono::milliseconds(
+          1 + random_.below(static_cast<std::uint64_t>(workload_.ttl_max.count())));
+    }
+    write(Put{key, {}, draw_consistency(), std::move(context), ttl}, false);
   }
+}
+
+void SimulatedClient::crowd(std::size_t puts) {
+  loop_.post([this, puts] {
+    const std::string key = fmt::format("crowd{}", own_key_);
+    for (std::size_t i = 0; i < puts; ++i) {
+      write(Put{key, {}, Consistency::kOne, "", std::nullopt}, false);
+    }
+    world_.after(workload_.timeout, loop_.process(), [this, key] { resolve(key); });
+  });
+}
+
+void SimulatedClient::resolve(const std::string& key) {
+  if (!calling_) return;
+  begin(Get{key, Consistency::kQuorum}, 0, false,
+        [this, key, begun = world_.now()](OperationResult result) {
+          if (!result.ok()) return;
+          const Found& found = std::get<Found>(*result);
+          siblings_max_ = std::max(siblings_max_, found.siblings.size());
+          broken(records_.end_read(key, Consistency::kQuorum, begun, found));
+          write(Put{key, {}, Consistency::kQuorum, found.context, std::nullopt}, false);
+        });
 }
 
 void SimulatedClient::call_own_key() {

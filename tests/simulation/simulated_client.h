@@ -29,6 +29,8 @@ struct Workload {
   double hot = 0.3;     // of the calls: the first key
   double large = 0.02;  // of the values: up to large_bytes
   std::size_t large_bytes = 6'000;
+  double expiring = 0;  // of the puts: they have a time to live
+  std::chrono::milliseconds ttl_max{20'000};
   double one = 0.2;   // of the calls: consistency one
   double all = 0.05;  // consistency all
   std::chrono::milliseconds timeout{3'000};
@@ -46,10 +48,14 @@ class SimulatedClient {
   SimulatedClient& operator=(const SimulatedClient&) = delete;
 
   void start();
+  // So many puts of one key at once, none of which has seen another; what they make is read, and
+  // resolved by one more.
+  void crowd(std::size_t puts);
   void stop_calling() { calling_ = false; }
   std::size_t outstanding() const { return outstanding_; }
   std::uint64_t calls() const { return calls_; }
   std::uint64_t failures() const { return failures_; }
+  std::size_t siblings_max() const { return siblings_max_; }  // of a crowd
 
  private:
   struct Machinery;
@@ -57,6 +63,7 @@ class SimulatedClient {
   void call_later();
   void call();
   void call_own_key();
+  void resolve(const std::string& key);
   void read(const std::string& key, bool own);
   void write(Operation operation, bool own);
   void begin(Operation operation, std::uint64_t write_id, bool own,
@@ -77,6 +84,7 @@ class SimulatedClient {
   std::size_t outstanding_ = 0;
   std::uint64_t calls_ = 0;
   std::uint64_t failures_ = 0;
+  std::size_t siblings_max_ = 0;
   bool tried_again_ = false;                     // the call that is ending
   std::map<std::string, std::string> contexts_;  // the last read of each key
   // Of the key that this client alone writes:

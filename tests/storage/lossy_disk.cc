@@ -10,6 +10,7 @@
 #include <deque>
 #include <fstream>
 #include <mutex>
+#include <optional>
 #include <set>
 #include <thread>
 #include <utility>
@@ -45,6 +46,7 @@ struct Directory {
   // Since it was last synced. A renaming is two changes that only stay together.
   std::vector<std::vector<Change>> unsynced;
   bool frozen = false;
+  std::optional<std::size_t> room;  // for appends; not given: without end
 };
 
 struct Place {
@@ -229,6 +231,7 @@ class LossyDisk::Files final : public rocksdb::FileSystem {
   std::uint64_t reads_left = 0;
   BadRead bad_how = BadRead::kError;
   std::uint64_t bad_reads_done = 0;
+  std::uint64_t refused_appends = 0;
 };
 
 namespace {
@@ -303,8 +306,14 @@ class WritableFile final : public rocksdb::FSWritableFile {
   using FSWritableFile::Append;
   IOStatus Append(const rocksdb::Slice& bytes, const IOOptions&, IODebugContext*) override {
     const std::lock_guard lock(files_.mutex);
-    if (!frozen()) file_->bytes.append(bytes.data(), bytes.size());
-    return IOStatus::OK();
+    Directory& directory = files_.directories[directory_];
+    if (directory.frozen) return IOStatus::OK();
+    const std::size_t taken = std::min(bytes.size(), directory.room.value_or(bytes.size()));
+    file_->bytes.append(bytes.data(), taken);
+    if (directory.room.has_value()) *directory.room -= taken;
+    if (taken == bytes.size()) return IOStatus::OK();
+    ++files_.refused_appends;
+    return IOStatus::NoSpace("no space left on device");
   }
   IOStatus Append(const rocksdb::Slice& bytes, const IOOptions& options,
                   const rocksdb::DataVerificationInfo&, IODebugContext* context) override {
@@ -645,6 +654,23 @@ void LossyDisk::fail_reads(const std::string& directory, std::uint64_t after, Ba
 void LossyDisk::heal_reads() {
   const std::lock_guard lock(files_->mutex);
   files_->bad_directory.clear();
+}
+
+void LossyDisk::fill(const std::string& directory, std::size_t bytes_left) {
+  background_->await_idle();
+  const std::lock_guard lock(files_->mutex);
+  files_->directories[directory].room = bytes_left;
+}
+
+void LossyDisk::make_room(const std::string& directory) {
+  background_->await_idle();
+  const std::lock_guard lock(files_->mutex);
+  files_->directories[directory].room.reset();
+}
+
+std::uint64_t LossyDisk::refused_appends() const {
+  const std::lock_guard lock(files_->mutex);
+  return files_->refused_appends;
 }
 
 std::uint64_t LossyDisk::bad_reads() const {

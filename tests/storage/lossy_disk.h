@@ -9,6 +9,7 @@
 //   a copy        of a directory at one moment; made while a process writes, it may miss the ends
 //                 of files (never what was synced before the copy began)
 //   bad reads     of tables, by the thread that asked for it: an error, or a byte turned over
+//   a full disk   appends fail, the first one after a part of it was written; all else is done
 //
 // Not modelled: blocks of one file that reach the disk out of order, files longer than what was
 // written to them, torn synced data, hard links.
@@ -81,6 +82,11 @@ class LossyDisk {
   void fail_reads(const std::string& directory, std::uint64_t after, BadRead how);
   void heal_reads();
   std::uint64_t bad_reads() const;  // how many there were
+
+  // From now on so many bytes more can be appended in the directory, until make_room().
+  void fill(const std::string& directory, std::size_t bytes_left);
+  void make_room(const std::string& directory);
+  std::uint64_t refused_appends() const;
 
   class Files;
 

@@ -9,6 +9,7 @@
 #include <gtest/gtest.h>
 
 #include "storage/clock_journal.h"
+#include "tests/storage/lossy_disk.h"
 #include "tests/storage/scene.h"
 
 namespace grapevine::storage {
@@ -292,6 +293,39 @@ TEST_P(FailingDiskTest, NoDotIsEverIssuedTwice) {
   std::sort(issued.begin(), issued.end());
   EXPECT_EQ(std::adjacent_find(issued.begin(), issued.end()), issued.end());
   EXPECT_TRUE(scene_.trees_are_true());
+}
+
+// RocksDB forgets to make a flush that was scheduled when a write failed, and then waits for it.
+TEST(FullDisk, WhileAMemtableWaitsForItsFlushItIsForAnotherProcessToGoOn) {
+  LossyDisk disk;
+  disk.hold_background();
+  Scene scene;
+  scene.options.environment = disk.environment();
+  scene.options.directory = "/d";
+  scene.options.memtable_bytes = std::size_t{64} << 10;
+  ASSERT_TRUE(ok(scene.open()));
+  const std::string value(2'000, 'v');
+  const auto try_put = [&](const std::string& key) -> absl::Status {
+    GRAPEVINE_ASSIGN_OR_RETURN(auto batch, scene.store().begin());
+    GRAPEVINE_RETURN_IF_ERROR(batch->write(write_of(key, value)).status());
+    return scene.store().commit(std::move(batch)).status();
+  };
+  // The append that fails must be the one before which the memtable was full.
+  for (std::size_t round = 0; scene.fatal.empty() && round < 200; ++round) {
+    disk.fill("/d", 20'000 + 700 * round);
+    absl::Status status;
+    for (int i = 0; status.ok(); ++i) status = try_put(fmt::format("{} {}", round, i));
+    EXPECT_TRUE(absl::IsResourceExhausted(status)) << status;
+    disk.make_room("/d");
+    if (scene.fatal.empty()) try_put("after").IgnoreError();
+  }
+  ASSERT_EQ(scene.fatal.size(), 1U);
+  EXPECT_TRUE(absl::IsAborted(scene.fatal.front())) << scene.fatal.front();
+  const Strings before = scene.contents();
+  scene.crash();
+  ASSERT_TRUE(ok(scene.open()));
+  EXPECT_EQ(scene.contents(), before);
+  EXPECT_TRUE(ok(try_put("now")));
 }
 
 TEST_F(StoreTest, AnUnreadableDatabaseIsNeverTakenForANewOne) {
