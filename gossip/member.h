@@ -10,7 +10,7 @@
 namespace grapevine::gossip {
 
 // What a node says of itself, or is said of it once and for all. (Whether it answers at this moment
-// is each node's own observation, not part of the record; see failure_detector.h.)
+// is each node's own observation, not part of the record; see roster.h.)
 enum class MemberState : std::uint8_t {
   kUp = 0,       // a member, and an owner of partitions, whether it answers or not
   kLeft = 1,     // has left by itself: owns nothing any more

@@ -25,7 +25,11 @@ Prober::Prober(const SwimOptions& options, Random& random, Instant now)
 void Prober::tick(const Roster& roster, Instant now) {
   advance(roster, now);
   relay(now);
-  for (const NodeId node : std::exchange(hinted_, {})) begin(roster, node, !roster.up(node), now);
+  for (const NodeId node : std::exchange(hinted_, {})) {
+    const bool up = roster.up(node);
+    const auto probe = begin(roster, node, !up, now);
+    if (up && probe.has_value()) output_.stream_pings.push_back({node, *probe});
+  }
   if (now >= next_probe_) {
     next_probe_ = now + health_.stretch(options_.probe_interval);
     if (const auto node = next_in_round(roster)) begin(roster, *node, false, now);
@@ -67,14 +71,18 @@ bool Prober::probing(NodeId node) const {
                      [&](const auto& probe) { return probe.second.node == node; });
 }
 
-void Prober::begin(const Roster& roster, NodeId node, bool of_down, Instant now) {
+std::optional<ProbeNumber> Prober::begin(const Roster& roster, NodeId node, bool of_down,
+                                         Instant now) {
   const MemberRecord* const record = roster.members().find(node);
-  if (record == nullptr || record->state != MemberState::kUp || node == roster.self().id) return;
-  if (probes_.size() >= kProbesMax || probing(node)) return;
+  if (record == nullptr || record->state != MemberState::kUp || node == roster.self().id) {
+    return std::nullopt;
+  }
+  if (probes_.size() >= kProbesMax || probing(node)) return std::nullopt;
   const ProbeNumber number = ++last_;
   probes_.emplace(number, Probe{node, of_down, now + health_.stretch(options_.probe_timeout),
                                 now + health_.stretch(options_.probe_interval), std::nullopt, 0});
   output_.sends.push_back({node, record->peer_address, Ping{number, node}});
+  return number;
 }
 
 void Prober::advance(const Roster& roster, Instant now) {
@@ -129,6 +137,13 @@ void Prober::on_ack(ProbeNumber number) {
 
 void Prober::on_nack(ProbeNumber number) {
   if (const auto probe = probes_.find(number); probe != probes_.end()) ++probe->second.nacks;
+}
+
+void Prober::on_refused(ProbeNumber number) {
+  const auto probe = probes_.find(number);
+  if (probe == probes_.end() || probe->second.of_down) return;
+  output_.refused.push_back(probe->second.node);
+  probes_.erase(probe);
 }
 
 void Prober::on_request(NodeId from, const std::string& address, const PingRequest& request,

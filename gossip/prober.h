@@ -8,6 +8,9 @@
 //                            stream (its datagrams alone may be lost)
 //   probe_interval × (1+H)   no answer from anywhere: missed
 //
+// Where there is reason to probe (hint: a connection was lost) the stream is tried at once, too. When
+// the other machine says that nobody listens there, that ends the probe: the process is gone.
+//
 // Who is asked pings, tells the asker of an answer, and after 4/5 of probe_timeout that there is
 // none yet (nack). A member that is down is pinged too, seldom, so that its return is noticed.
 //
@@ -52,11 +55,13 @@ class Prober {
     std::vector<NodeId> answered;
     std::uint32_t helped = 0;  // of them by others or a stream, for all that is known
     std::vector<NodeId> missed;
+    std::vector<NodeId> refused;
   };
 
   void tick(const Roster& roster, Instant now);
   void on_ack(ProbeNumber number);  // by datagram or over a stream
   void on_nack(ProbeNumber number);
+  void on_refused(ProbeNumber number);  // over a stream
   void on_request(NodeId from, const std::string& address, const PingRequest& request, Instant now);
   void came_up(NodeId node);  // joins the round under way
   void hint(NodeId node);     // there is reason to probe it at once
@@ -85,7 +90,8 @@ class Prober {
     Instant ends;
   };
 
-  void begin(const Roster& roster, NodeId node, bool of_down, Instant now);
+  // The number of the probe; nullopt: none was begun.
+  std::optional<ProbeNumber> begin(const Roster& roster, NodeId node, bool of_down, Instant now);
   void advance(const Roster& roster, Instant now);
   void ask_others(const Roster& roster, ProbeNumber number, Probe& probe);
   void end(const Probe& probe);

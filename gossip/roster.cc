@@ -158,6 +158,12 @@ void Roster::missed(NodeId node, Instant now) {
   if (known != standings_.end()) hear(Suspect{node, known->second.incarnation, self().id}, now);
 }
 
+void Roster::refused(NodeId node, Instant now) {
+  missed(node, now);
+  const auto suspicion = suspicions_.find(node);
+  if (suspicion != suspicions_.end()) suspicion->second.hasten(now + options_.refused_time);
+}
+
 void Roster::accused(std::uint64_t incarnation, Instant now) {
   if (self().state != MemberState::kUp) return;
   if (incarnation >= self().incarnation) {
@@ -339,6 +345,7 @@ std::uint64_t Roster::hash() const {
     const MemberView view = view_of(record);
     model::put_fixed64(bytes, id.value);
     model::put_varint(bytes, record.incarnation);
+    model::put_varint(bytes, record.epoch);
     model::put_varint(bytes, view.incarnation);
     bytes.push_back(static_cast<char>(record.state));
     bytes.push_back(static_cast<char>(view.belief));

@@ -61,8 +61,10 @@ class Roster {
   void hear(const std::vector<MemberView>& views, NodeId by, Instant now);  // push-pull
   void heard_from(NodeId node, Instant now);                                // it answered
   void missed(NodeId node, Instant now);  // it did not, nor through others
-  void tick(Instant now);                 // suspicions end
-  void stalled(Duration by);              // this node did nothing for so long
+  // Nobody listens where it lives: it has only refused_time to refute, wherever it is.
+  void refused(NodeId node, Instant now);
+  void tick(Instant now);     // suspicions end
+  void stalled(Duration by);  // this node did nothing for so long
 
   // ---- what is done ----
   void change_self(const MemberRecord& record);

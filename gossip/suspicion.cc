@@ -16,7 +16,7 @@ bool Suspicion::confirm(NodeId by) {
   const auto confirmed = static_cast<double>(accusers_.size() - 1);
   const double share = std::log(confirmed + 1) / std::log(terms_.confirmations + 1.0);
   const auto gained = static_cast<double>((terms_.max - terms_.min).count()) * share;
-  ends_ = began_ + std::max(terms_.min, terms_.max - Duration(static_cast<Duration::rep>(gained)));
+  hasten(began_ + std::max(terms_.min, terms_.max - Duration(static_cast<Duration::rep>(gained))));
   return true;
 }
 

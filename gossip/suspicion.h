@@ -2,6 +2,7 @@
 // IV-B).
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <set>
 
@@ -25,6 +26,8 @@ class Suspicion {
   // Somebody suspects it too. True when that was new and counts: then it is worth telling on.
   bool confirm(NodeId by);
   Instant ends() const { return ends_; }
+  // It is as good as proven: ends at `end` if that is earlier.
+  void hasten(Instant end) { ends_ = std::min(ends_, end); }
   // Nobody here could hear a refutation for so long: that time does not count.
   void postpone(Duration by);
 

@@ -59,7 +59,10 @@ void Swim::tick(Instant now) {
         state.rumours = rumours_.all(now);
       }
       const std::string address = target.address;
-      call(target.to, address, std::move(state), {std::move(target), std::nullopt});
+      Calling calling;
+      calling.tells_all = target.joining;
+      calling.target = std::move(target);
+      call(calling.target->to, address, std::move(state), std::move(calling), now);
     }
     rumours_.tick(now);
     report_load(now);
@@ -161,10 +164,16 @@ void Swim::absorb_probes(Instant now) {
     ++counters_.probes_missed;
     roster_.missed(node, now);
   }
+  for (const NodeId node : output.refused) {
+    ++counters_.probes_missed;
+    roster_.refused(node, now);
+  }
   absorb_news(now);
   for (const Prober::Send& out : output.sends) send(out.to, out.address, &out.message);
   for (const Prober::StreamPing& ping : output.stream_pings) {
-    call(ping.to, members().find(ping.to)->peer_address, std::nullopt, {std::nullopt, ping.number});
+    Calling calling;
+    calling.ping = ping.number;
+    call(ping.to, members().find(ping.to)->peer_address, std::nullopt, std::move(calling), now);
   }
 }
 
@@ -219,9 +228,15 @@ void Swim::on_synced(CallNumber number, const PushPull& answer, Instant now) {
   if (found == calling_.end()) return;
   const Calling calling = std::move(found->second);
   calling_.erase(found);
+  if (calling.target.has_value()) schedule_.ended(*calling.target);
+  if (stopping_ || answer.from == self().id || removed(answer.from)) return;
+  const bool same = answer.members_hash == calling.members_hash;
+  if (same || calling.tells_all) output_.told.push_back({answer.from, calling.begun});
+  if (calling.check && !same && now >= next_sync_after_check_) {
+    next_sync_after_check_ = now + options_.sync_after_check_period(roster_.n());
+    schedule_.soon(answer.from, now);
+  }
   if (!calling.target.has_value()) return;
-  schedule_.ended(*calling.target);
-  if (stopping_ || answer.from == self().id) return;
   roster_.hear(answer.members, answer.from, now);
   roster_.heard_from(answer.from, now);
   for (const Rumour& rumour : answer.rumours) hear(rumour, now);
@@ -232,8 +247,11 @@ void Swim::on_synced(CallNumber number, const PushPull& answer, Instant now) {
   if (answer.rumours_hash != more.rumours_hash) {
     more.rumours = rumours_.lacking(answer.rumours, now);
   }
+  if (!same && more.members.empty()) output_.told.push_back({answer.from, calling.begun});
   if (more.members.empty() && more.rumours.empty()) return;
-  call(answer.from, calling.target->address, std::move(more), {});
+  Calling next;
+  next.tells_all = true;
+  call(answer.from, calling.target->address, std::move(more), std::move(next), now);
 }
 
 void Swim::on_answered(CallNumber number, Instant now) {
@@ -253,9 +271,20 @@ void Swim::on_failure(CallNumber number, Instant /*now*/) {
   calling_.erase(found);
 }
 
+void Swim::on_refused(CallNumber number, Instant now) {
+  const auto found = calling_.find(number);
+  if (found == calling_.end()) return;
+  const std::optional<ProbeNumber> ping = found->second.ping;
+  on_failure(number, now);
+  if (ping.has_value()) prober_.on_refused(*ping);
+  absorb_probes(now);
+}
+
 void Swim::call(std::optional<NodeId> to, const std::string& address,
-                std::optional<PushPull> push_pull, Calling calling) {
+                std::optional<PushPull> push_pull, Calling calling, Instant now) {
   const CallNumber number = ++last_call_;
+  calling.begun = now;
+  if (push_pull.has_value()) calling.members_hash = push_pull->members_hash;
   calling_.emplace(number, std::move(calling));
   output_.calls.push_back({number, to, address, std::move(push_pull)});
 }
@@ -265,6 +294,15 @@ void Swim::call(std::optional<NodeId> to, const std::string& address,
 void Swim::change_self(const MemberRecord& record, Instant now) {
   roster_.change_self(record);
   absorb_news(now);
+}
+
+void Swim::check(NodeId node, Instant now) {
+  const MemberRecord* const record = members().find(node);
+  if (stopping_ || record == nullptr || record->state != MemberState::kUp) return;
+  if (node == self().id) return;
+  Calling calling;
+  calling.check = true;
+  call(node, record->peer_address, hashes(false), std::move(calling), now);
 }
 
 void Swim::report_load(Instant now) {

@@ -20,9 +20,11 @@
 //     take_output(), in this order:
 //       changed    keep members().encode() in the store, compute who owns what. When self().state
 //                  is kRemoved, this node was removed: serve nobody any more, and say so.
-//       came_up, went_down   as with Membership
+//       came_up, went_down   who answers from now on, and who does not
 //       rumours    deliver
 //       loads      whose load is new: load(node)
+//       told       who has answered a call, begun at that time, and knows all records that were
+//                  known here then
 //       packets    seal and send to `address` (the same host and port as the peer address of TCP),
 //                  or drop: a packet that cannot be sent is a packet lost
 //       calls      over the stream to `address`: reach it, `to` if there is one (as PeerLinks does:
@@ -30,19 +32,22 @@
 //                  it (encode_push_pull, as Data of a call of Peer) and give the answer to
 //                  on_synced. Without: any answered call will do, such as an empty push-pull that
 //                  wants no answer; then on_answered. Each call must end in one of these or in
-//                  on_failure: within probe_timeout without push_pull, else within a few seconds.
+//                  on_failure: within probe_timeout without push_pull, else within a few seconds;
+//                  or, when a new connection was refused at once, on_refused.
 //     and set an alarm for next_deadline(), which may have passed; then call tick.
 //   - Answer such a call with on_push_pull (decode_push_pull; what it refuses is an error of the
 //     call).
 //   - Report a lost connection, and a call that failed as one, by on_connection_lost: the member is
 //     probed at once instead of at its turn.
+//   - check() those that it relies on from time to time: that their links work, which datagrams do
+//     not show, and that they know what is known here.
 //   - On a clean stop: stop(), go on driving until told() or for a second at most, and end. To
 //     leave for good: leave(), then the same.
 //
 // tests/rpc/members_over_udp_test.cc does so in little.
 //
 // Cost, idle: two packets of some 20 bytes sent and as many received each probe_interval, and a
-// push-pull of 40 bytes each push_pull_interval, whatever the number of members.
+// push-pull of 40 bytes each push_pull_interval, whatever the number of members; 40 bytes a check.
 // Bounds: kMembersMax members (MemberList), the update queue, the rumours; each has its own.
 //
 // A node that was stopped for a while (a paused machine, a stalled process) finds answers and
@@ -91,12 +96,17 @@ class Swim {
     std::string address;
     std::optional<PushPull> push_pull;  // nullopt: whether it answers is all
   };
+  struct Told {
+    NodeId node;
+    Instant begun;
+  };
   struct Output {
     std::vector<NodeId> changed;  // records that are new or newer, the own among them
     std::vector<NodeId> came_up;
     std::vector<NodeId> went_down;
     std::vector<Rumour> rumours;
     std::vector<NodeId> loads;
+    std::vector<Told> told;
     std::vector<Datagram> packets;
     std::vector<Call> calls;
   };
@@ -114,10 +124,15 @@ class Swim {
   void on_synced(CallNumber number, const PushPull& answer, Instant now);
   void on_answered(CallNumber number, Instant now);
   void on_failure(CallNumber number, Instant now);
+  // As a failure, and nobody listens at that address, or not the member: its machine says so.
+  void on_refused(CallNumber number, Instant now);
   void on_connection_lost(NodeId node) { prober_.hint(node); }
 
   // ---- what this node does ----
   void change_self(const MemberRecord& record, Instant now);
+  // Calls a member over the stream with the hashes of what is known here. Where they differ a
+  // push-pull follows, though in a large cluster not each time.
+  void check(NodeId node, Instant now);
   // As often as it is measured; what is worth telling is told.
   void set_load(const Load& load) { own_load_ = load; }
   // As Rumours::tell. The teller itself is not told.
@@ -148,6 +163,10 @@ class Swim {
   struct Calling {
     std::optional<SyncSchedule::Target> target;  // of a push-pull that the schedule wants
     std::optional<ProbeNumber> ping;
+    bool check = false;
+    bool tells_all = false;  // what the member lacked
+    Instant begun;
+    std::uint64_t members_hash = 0;  // as the call said it
   };
 
   bool removed(NodeId node) const;
@@ -162,7 +181,7 @@ class Swim {
   void report_load(Instant now);
   void send(NodeId to, const std::string& address, const Message* message);
   void call(std::optional<NodeId> to, const std::string& address, std::optional<PushPull> push_pull,
-            Calling calling);
+            Calling calling, Instant now);
   PushPull hashes(bool wants_answer) const;
 
   const SwimOptions options_;
@@ -175,6 +194,7 @@ class Swim {
   bool stopping_ = false;
   Instant due_;  // when the next tick was to come, as the last one left it
   Instant next_gossip_;
+  Instant next_sync_after_check_;
 
   std::optional<Load> own_load_;
   Instant next_load_;

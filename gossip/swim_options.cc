@@ -33,6 +33,7 @@ SwimOptions SwimOptions::local() {
   options.probe_interval = milliseconds(500);
   options.probe_timeout = milliseconds(200);
   options.suspicion_multiplier = 3;
+  options.refused_time = milliseconds(200);
   options.gossip_interval = milliseconds(50);
   options.push_pull_interval = seconds(10);
   options.join_interval = milliseconds(200);
@@ -45,6 +46,7 @@ SwimOptions SwimOptions::wan() {
   options.probe_interval = seconds(5);
   options.probe_timeout = milliseconds(2'500);
   options.suspicion_multiplier = 6;
+  options.refused_time = seconds(2);
   options.gossip_interval = milliseconds(500);
   options.gossip_fanout = 4;
   options.gossip_to_gone = seconds(60);
@@ -66,6 +68,7 @@ absl::Status SwimOptions::check() const {
     return out_of_bounds("suspicion_max_multiplier", "at least 1");
   }
   if (confirmations > 16) return out_of_bounds("confirmations", "at most 16");
+  if (refused_time < shortest) return out_of_bounds("refused_time", "at least 1 ms");
   if (health_max < 1 || health_max > 64) return out_of_bounds("health_max", "from 1 to 64");
   if (!(spread_multiplier >= 1)) return out_of_bounds("spread_multiplier", "at least 1");
   if (transmissions_min < 1 || transmissions_min > 64) {
@@ -112,6 +115,10 @@ Duration SwimOptions::down_probe_period(std::size_t members_up) const {
 Duration SwimOptions::load_period(std::size_t n) const {
   const double bytes = kLoadReportBytes * static_cast<double>(n) * transmissions(n);
   return std::max(load_interval, times(seconds(1), bytes / load_bytes_per_second));
+}
+
+Duration SwimOptions::sync_after_check_period(std::size_t n) const {
+  return times(probe_interval, std::max(1.0, static_cast<double>(n) / 16));
 }
 
 }  // namespace grapevine::gossip

@@ -36,6 +36,10 @@ struct SwimOptions {
   double suspicion_max_multiplier = 6;
   std::uint32_t confirmations = 2;
 
+  // A suspect at whose address nobody listens (its machine says so at once) is down after this time,
+  // if that is sooner: a few gossip_interval, so that it can refute if it has moved or restarted.
+  Duration refused_time = std::chrono::milliseconds(800);
+
   std::uint32_t health_max = 8;  // H stays below; 1 switches local health off
 
   // An update is sent max(transmissions_min, ⌈spread_multiplier × log10(n+1)⌉) times by each member
@@ -75,7 +79,8 @@ struct SwimOptions {
   std::size_t packet_bytes_max = 1'400;  // 200 to kPacketBytesMax
   std::uint32_t cluster = 0;             // cluster_tag of the cluster's name
 
-  // One machine: for tests and trials. A killed node is down within about 2 s.
+  // One machine: for tests and trials. A killed process is down within about a quarter of a second,
+  // one that hangs within about 2 s.
   static SwimOptions local();
   // One data centre: the defaults.
   static SwimOptions lan() { return {}; }
@@ -91,6 +96,8 @@ struct SwimOptions {
   std::uint32_t transmissions(std::size_t n) const;  // at least 1
   Duration down_probe_period(std::size_t members_up) const;
   Duration load_period(std::size_t n) const;
+  // Between push-pulls that checks lead to: probe_interval × max(1, n / 16).
+  Duration sync_after_check_period(std::size_t n) const;
 };
 
 }  // namespace grapevine::gossip

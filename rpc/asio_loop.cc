@@ -7,6 +7,7 @@
 #include "rpc/errors.h"
 #include "rpc/tcp_connect.h"
 #include "rpc/tcp_listener.h"
+#include "rpc/udp_socket.h"
 
 namespace grapevine::rpc {
 namespace {
@@ -89,6 +90,11 @@ absl::StatusOr<std::unique_ptr<Listener>> AsioLoop::listen(const Address& addres
 kj::Promise<kj::Own<kj::AsyncIoStream>> AsioLoop::connect(const Address& address,
                                                           ConnectOptions options) {
   return tcp_connect(*this, address, std::move(options));
+}
+
+absl::StatusOr<std::unique_ptr<Datagrams>> AsioLoop::bind_datagrams(const Address& address,
+                                                                    const std::string& flag) {
+  return UdpSocket::bind(*this, address, flag);
 }
 
 void AsioLoop::taskFailed(kj::Exception&& exception) {

@@ -1,4 +1,4 @@
-// The event loop of a process's thread: an Asio io_context with KJ's event loop on it, and TCP.
+// The event loop of a process's thread: an Asio io_context with KJ's event loop on it, TCP and UDP.
 //
 // Resource. Functions and tasks that are left when it is destroyed are destroyed unrun, while KJ's
 // loop still exists. Not promised: that what is posted after stop() runs.
@@ -58,6 +58,8 @@ class AsioLoop final : public Loop, private Network, private kj::TaskSet::ErrorH
                                                    ListenOptions options) override;
   kj::Promise<kj::Own<kj::AsyncIoStream>> connect(const Address& address,
                                                   ConnectOptions options) override;
+  absl::StatusOr<std::unique_ptr<Datagrams>> bind_datagrams(const Address& address,
+                                                            const std::string& flag) override;
   void taskFailed(kj::Exception&& exception) override;
   void run_posted();
 

@@ -1,4 +1,5 @@
-// Port: how streams to and from other processes come about. TCP stands behind it, or a simulation.
+// Port: how streams and packets to and from other processes come about. TCP and UDP stand behind
+// it, or a simulation.
 #pragma once
 
 #include <kj/async-io.h>
@@ -10,6 +11,7 @@
 #include <string>
 
 #include "rpc/address.h"
+#include "rpc/datagram.h"
 #include "storage/base/status.h"
 #include "storage/base/time.h"
 
@@ -64,6 +66,9 @@ class Network {
   // promise to give up.
   virtual kj::Promise<kj::Own<kj::AsyncIoStream>> connect(const Address& address,
                                                           ConnectOptions options) = 0;
+  // A port for packets; `flag` is named in errors. FailedPrecondition and port 0 as with listen().
+  virtual absl::StatusOr<std::unique_ptr<Datagrams>> bind_datagrams(const Address& address,
+                                                                    const std::string& flag) = 0;
 };
 
 }  // namespace grapevine::rpc

@@ -13,17 +13,19 @@ struct Hello {
   replicationFactor @2 :UInt32;
   member @3 :Common.Member;
   sentMs @4 :UInt64;           # by the sender's clock that never goes back; 0: not told
+  keyPrints @5 :List(UInt64);  # of the cluster's keys that the sender has (rpc/seal.h), that it seals with first
 }
 
 interface Greeting {
   hello @0 (me :Hello) -> (status :Common.Status, you :Hello, peer :Peer);
-  # Refused, with a status that says why on both sides, when cluster name, partitions, replication factor or protocol
-  # version do not fit.
+  # Refused, with a status that says why on both sides, when cluster name, key, partitions, replication factor or protocol
+  # version do not fit, or when the caller was removed from the cluster.
 }
 
 interface Peer {
-  sync @0 (members :List(Common.Member)) -> (members :List(Common.Member));
-  # Push-pull of the whole member list; also the probe of failure detection.
+  sync @0 (state :Data) -> (state :Data);
+  # Push-pull of what is known of the members, and of the rumours (gossip/README.md, Push-pull). No bytes: no push-pull,
+  # and none in the answer; a sign of life is all that is asked for.
 
   actorTops @1 (actor :UInt64) -> (tops :List(UInt64));
   # The highest counter of this actor that each partition's clock here holds (0: none), by partition: lets a node that

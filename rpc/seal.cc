@@ -5,6 +5,7 @@
 #include <openssl/hmac.h>
 #include <openssl/rand.h>
 
+#include <algorithm>
 #include <charconv>
 #include <utility>
 
@@ -32,6 +33,17 @@ const std::uint8_t* bytes_of(std::string_view text) {
 }
 std::uint8_t* bytes_of(std::string& text) {
   return reinterpret_cast<std::uint8_t*>(text.data());
+}
+
+// 32 bytes that only who has the secret can make.
+std::array<std::uint8_t, 32> mac(const ClusterKey& key, std::string_view text) {
+  std::array<std::uint8_t, 32> made{};
+  unsigned length = 0;
+  const std::uint8_t* const done =
+      HMAC(EVP_sha256(), key.secret.data(), static_cast<int>(key.secret.size()), bytes_of(text),
+           text.size(), made.data(), &length);
+  GRAPEVINE_CHECK(done != nullptr && length == made.size(), "HMAC-SHA256 gives 32 bytes");
+  return made;
 }
 
 absl::Status not_ours(const char* what) {
@@ -101,13 +113,7 @@ Seal::Key Seal::derive(const ClusterKey& key, std::string_view salt) const {
   std::string context = "grapevine packet";
   context.push_back(static_cast<char>(key.id));
   context.append(salt);
-  Key derived{};
-  unsigned length = 0;
-  const std::uint8_t* const made =
-      HMAC(EVP_sha256(), key.secret.data(), static_cast<int>(key.secret.size()), bytes_of(context),
-           context.size(), derived.data(), &length);
-  GRAPEVINE_CHECK(made != nullptr && length == derived.size(), "HMAC-SHA256 gives 32 bytes");
-  return derived;
+  return mac(key, context);
 }
 
 std::string Seal::seal(std::string_view packet) {
@@ -156,6 +162,50 @@ absl::StatusOr<std::string> Seal::open(std::string_view sealed) {
 }
 
 // ---- keys ----
+
+absl::StatusOr<std::vector<ClusterKey>> parse_cluster_keys(std::string_view text) {
+  std::vector<ClusterKey> keys;
+  for (std::size_t number = 1; !text.empty(); ++number) {
+    const std::size_t end = std::min(text.find('\n'), text.size());
+    std::string_view line = text.substr(0, end);
+    text.remove_prefix(std::min(end + 1, text.size()));
+    while (!line.empty() && (line.back() == '\r' || line.back() == ' ')) line.remove_suffix(1);
+    if (line.empty() || line.front() == '#') continue;
+    auto key = parse_cluster_key(0, line);
+    const std::string where = "line " + std::to_string(number) + ": ";
+    if (!key.ok()) {
+      return absl::InvalidArgumentError(where + std::string(text_of(key.status())));
+    }
+    key->id = static_cast<std::uint8_t>(1 + mac(*key, "grapevine key id")[0] % 255);
+    for (const ClusterKey& other : keys) {
+      if (other.id != key->id) continue;
+      return absl::InvalidArgumentError(where +
+                                        (other.secret == key->secret
+                                             ? "this key is there already; take one of the two out"
+                                             : "this key cannot stand beside an earlier one; make "
+                                               "another with: openssl rand -hex 32"));
+    }
+    keys.push_back(*key);
+  }
+  if (keys.empty()) {
+    return absl::InvalidArgumentError(
+        "no key in it; make one with: openssl rand -hex 32, one key a line");
+  }
+  return keys;
+}
+
+ClusterKey key_without_secret(std::string_view cluster) {
+  ClusterKey key;
+  key.secret = mac(key, "grapevine cluster without a key " + std::string(cluster));
+  return key;
+}
+
+std::uint64_t print_of(const ClusterKey& key) {
+  const auto made = mac(key, "grapevine key print");
+  std::uint64_t print = 0;
+  for (std::size_t i = 0; i < sizeof print; ++i) print = print << 8 | made[i];
+  return print;
+}
 
 absl::StatusOr<ClusterKey> parse_cluster_key(std::uint8_t id, std::string_view hex) {
   ClusterKey key{id, {}};

@@ -44,6 +44,18 @@ struct ClusterKey {
 // 64 hexadecimal digits, as `openssl rand -hex 32` writes them. InvalidArgument, without the text.
 absl::StatusOr<ClusterKey> parse_cluster_key(std::uint8_t id, std::string_view hex);
 
+// A file of keys: one a line, empty lines and lines that begin with # aside. The id of each is made
+// from the key (1 to 255), so that it stays what it is wherever the line stands. InvalidArgument
+// names the line.
+absl::StatusOr<std::vector<ClusterKey>> parse_cluster_keys(std::string_view text);
+
+// For a cluster that was given no key: made from its name, which is no secret. So packets of other
+// clusters, and damaged ones, are refused all the same. Its id is 0.
+ClusterKey key_without_secret(std::string_view cluster);
+
+// Tells keys apart without showing them: two nodes compare these before they trust each other.
+std::uint64_t print_of(const ClusterKey& key);
+
 // Resource, deterministic for a salt. Owner and thread: one loop's.
 // Bounds: remembers the derived keys of at most kSendersMax senders.
 // Cost: 42 bytes a packet; about 1 µs to seal or open 100 bytes, and as much again for the first

@@ -15,9 +15,13 @@ namespace {
 
 constexpr const char* kMembersNote = "members";
 
-// The list of the last life; empty when there is none or it cannot be read (seeds and callers bring
-// it back).
-std::vector<gossip::MemberRecord> remembered(const storage::Store& store) {
+std::uint64_t first_rumour(const rpc::Loop& loop) {
+  return static_cast<std::uint64_t>(std::max<std::int64_t>(loop.time().wall_now().unix_ms, 0));
+}
+
+}  // namespace
+
+std::vector<gossip::MemberRecord> remembered_members(const storage::Store& store) {
   const auto note = store.note(kMembersNote);
   if (!note.ok() || !note->has_value()) return {};
   auto records = gossip::MemberList::decode(**note);
@@ -26,98 +30,188 @@ std::vector<gossip::MemberRecord> remembered(const storage::Store& store) {
   return {};
 }
 
-}  // namespace
-
 Cluster::Cluster(rpc::Loop& loop, storage::Store& store, PeerLinks& links, Random& random,
-                 gossip::MemberRecord self, std::vector<std::string> seeds,
-                 std::uint32_t replication_factor, Handlers handlers)
+                 Parts parts, Handlers handlers)
     : loop_(loop),
       store_(store),
       links_(links),
-      replication_factor_(replication_factor),
+      options_(parts.options),
+      replication_factor_(parts.replication_factor),
       handlers_(std::move(handlers)),
-      detector_(gossip::PingOptions{}, random),
-      membership_(std::move(self), std::move(seeds), remembered(store), detector_, loop.now()),
-      alarm_(loop, [this] {
-        membership_.tick(loop_.now());
-        drain();
-      }) {
+      datagrams_(std::move(parts.datagrams)),
+      seal_(std::move(parts.seal)),
+      swim_(std::move(parts.self), std::move(parts.seeds), remembered_members(store), options_,
+            random, first_rumour(loop), loop.now()),
+      alarm_(loop,
+             [this] {
+               swim_.tick(loop_.now());
+               drain();
+             }),
+      check_alarm_(loop, [this] { check_a_link(); }) {
   recompute_owners();
 }
 
+Cluster::~Cluster() noexcept = default;
+
 void Cluster::start() {
+  // The incarnation of this life is kept before anybody hears of it.
+  const absl::Status kept = store_.put_note(kMembersNote, members().encode());
+  if (!kept.ok()) spdlog::warn("member list not kept: {}", text_of(kept));
+  datagrams_->start(
+      [this](const rpc::Address& from, std::string_view bytes) { on_packet(from, bytes); });
   alarm_.set(loop_.now());
+  check_alarm_.set(loop_.now() + options_.probe_interval);
+}
+
+kj::Promise<void> Cluster::stop() {
+  auto told = kj::newPromiseAndFulfiller<void>();
+  wants_told_ = kj::mv(told.fulfiller);
+  swim_.stop(loop_.now());
+  drain();
+  return told.promise.exclusiveJoin(loop_.after(kFarewellTime));
+}
+
+void Cluster::on_packet(const rpc::Address& from, std::string_view bytes) {
+  ++counters_.packets_received;
+  const auto packet = seal_.open(bytes);
+  if (!packet.ok()) {
+    ++counters_.packets_unsealed;
+    return;
+  }
+  swim_.on_packet(rpc::to_string(from), *packet, loop_.now());
+  drain();
 }
 
 void Cluster::drain() {
-  gossip::Membership::Output output = membership_.take_output();
+  gossip::Swim::Output output = swim_.take_output();
   if (!output.changed.empty()) {
     recompute_owners();
     const absl::Status kept = store_.put_note(kMembersNote, members().encode());
     if (!kept.ok()) spdlog::warn("member list not kept: {}", text_of(kept));
     handlers_.on_changed();
   }
-  for (gossip::Membership::Call& call : output.calls) make(std::move(call));
   for (const NodeId node : output.came_up) {
-    spdlog::info("node {} ({}) is up", members().find(node)->name, to_string(node));
+    say_up(node);
     handlers_.on_up(node);
   }
   for (const NodeId node : output.went_down) {
-    spdlog::warn("node {} ({}) does not answer", members().find(node)->name, to_string(node));
+    say_down(node);
     links_.drop(node);
     handlers_.on_down(node);
   }
-  alarm_.set(membership_.next_deadline());
+  for (const gossip::Swim::Told& told : output.told) handlers_.on_told(told.node, told.begun);
+  for (const gossip::Swim::Datagram& packet : output.packets) {
+    ++counters_.packets_sent;
+    datagrams_->send(packet.address, seal_.seal(packet.bytes));
+  }
+  for (gossip::Swim::Call& call : output.calls) make(std::move(call));
+  if (removed(self()) && !std::exchange(told_removed_, true)) handlers_.on_removed();
+  KJ_IF_MAYBE (wanting, wants_told_) {
+    if (swim_.told()) (*wanting)->fulfill();
+  }
+  alarm_.set(swim_.next_deadline());
 }
 
-void Cluster::make(gossip::Membership::Call call) {
-  auto late = loop_.after(kProbeTime).then([]() -> std::vector<gossip::MemberRecord> {
+void Cluster::say_up(NodeId node) const {
+  spdlog::info("node {} ({}) is up", members().find(node)->name, to_string(node));
+}
+
+void Cluster::say_down(NodeId node) const {
+  const gossip::MemberRecord& member = *members().find(node);
+  const char* what = "does not answer";
+  if (member.state == gossip::MemberState::kLeft) what = "has left the cluster";
+  if (member.state == gossip::MemberState::kRemoved) what = "was removed from the cluster";
+  spdlog::warn("node {} ({}) {}", member.name, to_string(node), what);
+}
+
+// ---- calls ----
+
+void Cluster::make(gossip::Swim::Call call) {
+  const Duration limit = call.push_pull.has_value() ? kSyncTime : options_.probe_timeout;
+  const bool fresh = !links_.linked(call.address);
+  auto late = loop_.after(limit).then([]() -> std::optional<gossip::PushPull> {
     kj::throwFatalException(rpc::to_exception(absl::UnavailableError("no answer in time")));
   });
-  tasks_.spawn(links_.reach(call.address, call.to)
-                   .then([records = std::move(call.records)](wire::Peer::Client peer) {
-                     auto request = peer.syncRequest();
-                     auto out = request.initMembers(static_cast<unsigned>(records.size()));
-                     for (unsigned i = 0; i < out.size(); ++i) write(records[i], out[i]);
-                     return request.send();
-                   })
-                   .then([](auto&& reply) {
-                     std::vector<gossip::MemberRecord> answered;
-                     for (const auto member : reply.getMembers()) answered.push_back(read(member));
-                     return answered;
-                   })
-                   .exclusiveJoin(kj::mv(late))
-                   .then(
-                       [this, number = call.number, to = call.to,
-                        begun = loop_.now()](std::vector<gossip::MemberRecord> answered) {
-                         membership_.on_reply(number, answered, loop_.now());
-                         drain();
-                         if (to.has_value()) handlers_.on_told(*to, begun);
-                       },
-                       [this, number = call.number, to = call.to,
-                        address = call.address](kj::Exception&& exception) {
-                         const absl::Status status = rpc::to_status(exception);
-                         if (absl::IsFailedPrecondition(status)) {
-                           spdlog::error("{}", text_of(status));
-                         } else {
-                           spdlog::debug("probe of {}: {}", address, text_of(status));
-                         }
-                         membership_.on_failure(number, loop_.now());
-                         // The link may lead nowhere, with nobody to say so: the next probe dials anew.
-                         if (to.has_value() && !membership_.up(*to) &&
-                             !GRAPEVINE_FLAW(keeps_links_to_nowhere)) {
-                           links_.drop(*to);
-                         }
-                         drain();
-                       }));
+  tasks_.spawn(
+      links_.reach(call.address, call.to)
+          .then([this, call](wire::Peer::Client peer) { return carry_out(kj::mv(peer), call); })
+          .exclusiveJoin(kj::mv(late))
+          .then(
+              [this, number = call.number](std::optional<gossip::PushPull> answer) {
+                if (answer.has_value()) {
+                  swim_.on_synced(number, *answer, loop_.now());
+                } else {
+                  swim_.on_answered(number, loop_.now());
+                }
+                drain();
+              },
+              [this, call, fresh, end = loop_.now() + limit](kj::Exception&& exception) {
+                failed(call, rpc::to_status(exception), fresh, loop_.now() >= end);
+                drain();
+              }));
 }
+
+kj::Promise<std::optional<gossip::PushPull>> Cluster::carry_out(wire::Peer::Client peer,
+                                                                const gossip::Swim::Call& call) {
+  auto request = peer.syncRequest();
+  if (!call.push_pull.has_value()) {
+    return request.send().then([](auto&&) -> std::optional<gossip::PushPull> { return {}; });
+  }
+  request.setState(bytes_of(gossip::encode_push_pull(*call.push_pull)));
+  return request.send().then([](auto&& reply) -> std::optional<gossip::PushPull> {
+    auto answer = gossip::decode_push_pull(view(reply.getState()));
+    rpc::throw_if_error(answer.status());
+    return *std::move(answer);
+  });
+}
+
+// `fresh`: the link was not there yet when the call was made.
+void Cluster::failed(const gossip::Swim::Call& call, const absl::Status& status, bool fresh,
+                     bool timed_out) {
+  const std::string text(text_of(status));
+  if (!absl::IsFailedPrecondition(status)) {
+    spdlog::debug("call of {}: {}", call.address, text);
+  } else if (complaints_.worth_saying(text, loop_.now())) {
+    spdlog::error("{}", text);
+  }
+  // The link may lead nowhere, with nobody to say so: the next call dials anew.
+  if (timed_out && call.push_pull.has_value() && !GRAPEVINE_FLAW(keeps_links_to_nowhere)) {
+    links_.drop(call.address);
+  }
+  if (fresh && !timed_out) {
+    swim_.on_refused(call.number, loop_.now());
+  } else {
+    swim_.on_failure(call.number, loop_.now());
+  }
+}
+
+// In turn.
+void Cluster::check_a_link() {
+  check_alarm_.set(loop_.now() + options_.probe_interval);
+  std::vector<NodeId> up;
+  for (const NodeId node : neighbours_) {
+    if (reachable(node)) up.push_back(node);
+  }
+  if (up.empty()) return;
+  const auto next = std::upper_bound(up.begin(), up.end(), last_checked_);
+  last_checked_ = next == up.end() ? up.front() : *next;
+  swim_.check(last_checked_, loop_.now());
+  drain();
+}
+
+// ---- placement ----
 
 void Cluster::recompute_owners() {
   const std::vector<gossip::MemberRecord> all = members().all();
   owners_.clear();
+  neighbours_.clear();
   for (std::uint32_t i = 0; i < store_.partitioning().count(); ++i) {
     owners_.push_back(gossip::owners(PartitionId{i}, all, replication_factor_));
+    if (owns(self(), PartitionId{i})) {
+      neighbours_.insert(owners_.back().begin(), owners_.back().end());
+    }
   }
+  neighbours_.erase(self());
 }
 
 bool Cluster::owns(NodeId node, PartitionId partition) const {
@@ -139,22 +233,28 @@ std::string Cluster::peer_address(NodeId node) const {
   return member == nullptr ? std::string() : member->peer_address;
 }
 
-std::vector<gossip::MemberRecord> Cluster::on_call(
-    NodeId from, const std::vector<gossip::MemberRecord>& records) {
-  auto answer = membership_.on_call(from, records, loop_.now());
+bool Cluster::removed(NodeId node) const {
+  const gossip::MemberRecord* const member = members().find(node);
+  return member != nullptr && member->state == gossip::MemberState::kRemoved;
+}
+
+// ---- what happens ----
+
+gossip::PushPull Cluster::on_push_pull(const gossip::PushPull& call) {
+  gossip::PushPull answer = swim_.on_push_pull(call, loop_.now());
   drain();
   return answer;
 }
 
 void Cluster::on_connection_lost(NodeId node) {
-  membership_.on_connection_lost(node, loop_.now());
+  swim_.on_connection_lost(node);
   drain();
 }
 
 void Cluster::change_epoch(std::uint64_t epoch) {
   gossip::MemberRecord record = members().self();
   record.epoch = epoch;
-  membership_.change_self(record);
+  swim_.change_self(record, loop_.now());
   drain();
 }
 

@@ -1,15 +1,20 @@
-// Runs the membership: its calls over the links to peers, its list on disk, and from it who owns
-// what.
+// Runs the membership: its packets, its calls over the links to peers, its list on disk, and from it
+// who owns what.
 #pragma once
 
 #include <functional>
 #include <memory>
+#include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
-#include "gossip/membership.h"
+#include "gossip/swim.h"
+#include "rpc/datagram.h"
 #include "rpc/loop.h"
+#include "rpc/seal.h"
 #include "server/alarm.h"
+#include "server/complaints.h"
 #include "server/peer_links.h"
 #include "server/ring.h"
 #include "server/tasks.h"
@@ -17,58 +22,106 @@
 
 namespace grapevine::server {
 
+// The member list of the last life; empty when there is none or it cannot be read (seeds and callers
+// bring it back).
+std::vector<gossip::MemberRecord> remembered_members(const storage::Store& store);
+
 // Resource, loop thread.
+//
+// Datagrams do not show whether a link works, and somebody on the way may have forgotten it without
+// a word. So each probe_interval one of the members that this node owns partitions together with is
+// checked over its link: a link without an answer is dropped, and dialled anew by the next call.
+// Such a check also says that the member knows all that was known here (on_told).
 class Cluster final : public Ring {
  public:
   struct Handlers {
     std::function<void(NodeId)> on_up;
     std::function<void(NodeId)> on_down;
     std::function<void()> on_changed;  // records, at the latest within the call that brings them
-    // The node has answered a call, begun at this time, that carried the member list.
+    // The node has answered a call, begun at this time, and knows every record that was known here
+    // then.
     std::function<void(NodeId, Instant begun)> on_told;
+    std::function<void()> on_removed;  // this node; once
   };
-  static constexpr Duration kProbeTime = std::chrono::milliseconds(700);
+  static constexpr Duration kSyncTime = std::chrono::seconds(3);      // for a push-pull
+  static constexpr Duration kFarewellTime = std::chrono::seconds(1);  // for telling that it stops
 
-  // `self` is this node's record; its incarnation continues the one that the store remembers.
-  Cluster(rpc::Loop& loop, storage::Store& store, PeerLinks& links, Random& random,
-          gossip::MemberRecord self, std::vector<std::string> seeds,
-          std::uint32_t replication_factor, Handlers handlers);
+  // What a cluster is made of. Resource, of one use.
+  struct Parts {
+    gossip::MemberRecord self;  // its incarnation continues the one that the store remembers
+    std::vector<std::string> seeds;
+    gossip::SwimOptions options;
+    std::uint32_t replication_factor = 3;
+    std::unique_ptr<rpc::Datagrams> datagrams;  // on the peer port's number
+    rpc::Seal seal;
+  };
+  Cluster(rpc::Loop& loop, storage::Store& store, PeerLinks& links, Random& random, Parts parts,
+          Handlers handlers);
+  ~Cluster() noexcept;
 
   void start();
+  // Tells the others that this node stops; done when they have been told, or after kFarewellTime.
+  // From then on it answers no probe.
+  kj::Promise<void> stop();
 
   NodeId self() const override { return members().self().id; }
   const std::vector<NodeId>& owners(PartitionId partition) const override {
     return owners_[partition.value];
   }
-  bool reachable(NodeId node) const override { return membership_.up(node); }
+  bool reachable(NodeId node) const override { return swim_.up(node); }
   // The partitions that this node and `peer` both own, sorted.
   std::vector<PartitionId> shared_with(NodeId peer) const;
   bool owns(NodeId node, PartitionId partition) const;
   std::uint32_t partition_count() const { return static_cast<std::uint32_t>(owners_.size()); }
 
-  const gossip::MemberList& members() const { return membership_.members(); }
-  Duration since(NodeId node) const { return membership_.since(node, loop_.now()); }
+  const gossip::MemberList& members() const { return swim_.members(); }
+  Duration since(NodeId node) const { return swim_.since(node, loop_.now()); }
   std::string peer_address(NodeId node) const;  // empty when it is not known
-  // A peer introduces itself or calls: takes its list, answers with this one.
-  std::vector<gossip::MemberRecord> on_call(NodeId from,
-                                            const std::vector<gossip::MemberRecord>& records);
+  bool removed(NodeId node) const;              // by an operator
+  // A peer's push-pull: takes what it says, answers what it lacks.
+  gossip::PushPull on_push_pull(const gossip::PushPull& call);
   void on_connection_lost(NodeId node);
   void change_epoch(std::uint64_t epoch);
 
+  struct Counters {
+    std::uint64_t packets_sent = 0;
+    std::uint64_t packets_received = 0;
+    std::uint64_t packets_unsealed = 0;  // not sealed with a key of this cluster
+  };
+  const Counters& counters() const { return counters_; }
+  const gossip::Swim::Counters& swim_counters() const { return swim_.counters(); }
+
  private:
+  void on_packet(const rpc::Address& from, std::string_view bytes);
   void drain();
-  void make(gossip::Membership::Call call);
+  void make(gossip::Swim::Call call);
+  kj::Promise<std::optional<gossip::PushPull>> carry_out(wire::Peer::Client peer,
+                                                         const gossip::Swim::Call& call);
+  void failed(const gossip::Swim::Call& call, const absl::Status& status, bool fresh,
+              bool timed_out);
+  void check_a_link();
+  void say_up(NodeId node) const;
+  void say_down(NodeId node) const;
   void recompute_owners();
 
   rpc::Loop& loop_;
   storage::Store& store_;
   PeerLinks& links_;
+  const gossip::SwimOptions options_;
   const std::uint32_t replication_factor_;
   const Handlers handlers_;
-  gossip::PingDetector detector_;
-  gossip::Membership membership_;
+  std::unique_ptr<rpc::Datagrams> datagrams_;
+  rpc::Seal seal_;
+  gossip::Swim swim_;
   std::vector<std::vector<NodeId>> owners_;  // by partition
+  std::set<NodeId> neighbours_;              // own partitions together with this node
+  NodeId last_checked_;                      // neighbour
+  bool told_removed_ = false;
+  Counters counters_;
+  Complaints complaints_;
+  kj::Maybe<kj::Own<kj::PromiseFulfiller<void>>> wants_told_;  // of stop()
   Alarm alarm_;
+  Alarm check_alarm_;
   Tasks tasks_;
 };
 

@@ -3,7 +3,11 @@
 #include <unistd.h>
 
 #include <bit>
+#include <cerrno>
 #include <cstdlib>
+#include <cstring>
+#include <fstream>
+#include <iterator>
 #include <sstream>
 
 #include <fmt/format.h>
@@ -11,6 +15,7 @@
 #include <CLI/CLI.hpp>
 
 #include "absl/time/time.h"
+#include "gossip/packet.h"
 #include "storage/base/limits.h"
 #include "storage/base/version.h"
 
@@ -86,6 +91,23 @@ rpc::Address address_or_throw(const std::string& flag, const std::string& text) 
   return *std::move(address);
 }
 
+std::vector<rpc::ClusterKey> keys_or_throw(const std::string& path) {
+  if (path.empty()) return {};
+  std::ifstream file(path);
+  const std::string text{std::istreambuf_iterator<char>(file), {}};
+  if (!file) {
+    throw CLI::ValidationError(
+        "--cluster-key-file",
+        fmt::format("{}: {}; name a file that this user may read", path, std::strerror(errno)));
+  }
+  auto keys = rpc::parse_cluster_keys(text);
+  if (!keys.ok()) {
+    throw CLI::ValidationError("--cluster-key-file",
+                               fmt::format("{}: {}", path, text_of(keys.status())));
+  }
+  return *std::move(keys);
+}
+
 void refuse_open_doors(const Config& config) {
   if (config.insecure) return;
   const std::pair<const char*, const rpc::Address*> doors[] = {
@@ -126,6 +148,21 @@ void check(const Config& config, const std::string& gossip_interval) {
 
 }  // namespace
 
+gossip::SwimOptions swim_options(const Config& config) {
+  const bool local =
+      config.network.empty() ? rpc::is_loopback(config.peer_listen) : config.network == "local";
+  gossip::SwimOptions options = local                     ? gossip::SwimOptions::local()
+                                : config.network == "wan" ? gossip::SwimOptions::wan()
+                                                          : gossip::SwimOptions::lan();
+  options.cluster = gossip::cluster_tag(config.cluster_name);
+  return options;
+}
+
+std::vector<rpc::ClusterKey> sealing_keys(const Config& config) {
+  if (!config.cluster_keys.empty()) return config.cluster_keys;
+  return {rpc::key_without_secret(config.cluster_name)};
+}
+
 std::variant<CommandLine, Exit> parse_command_line(int argc, const char* const* argv) {
   CommandLine line;
   Config& config = line.config;
@@ -157,6 +194,14 @@ std::variant<CommandLine, Exit> parse_command_line(int argc, const char* const* 
          "HOST[:PORT] under which the other nodes reach this one; default: --peer-listen");
   option("join", config.join, "HOST:PORT[,...] of nodes of the cluster; any live one is enough")
       ->delimiter(',');
+  option("network", config.network,
+         "how far the nodes are apart: local (one machine), lan or wan; says how soon a node that "
+         "does not answer counts as down; default: local when --peer-listen is loopback, else lan")
+      ->check(CLI::IsMember({"local", "lan", "wan"}));
+  option(
+      "cluster-key-file", config.cluster_key_file,
+      "file with the key that all nodes of the cluster share, as openssl rand -hex 32 prints it; "
+      "to change it, put the new one on a second line on all nodes, then first, then alone");
   option("replication-factor", config.replication_factor, "owners of each key");
   option("partitions", config.partitions, "a power of two, the same on all nodes; fixed for good");
   option("durability", durability,
@@ -217,6 +262,7 @@ std::variant<CommandLine, Exit> parse_command_line(int argc, const char* const* 
     config.client_listen = address_or_throw("--client-listen", client_listen);
     config.peer_listen = address_or_throw("--peer-listen", peer_listen);
     config.http_listen = address_or_throw("--http-listen", http_listen);
+    config.cluster_keys = keys_or_throw(config.cluster_key_file);
     config.durability =
         durability == "sync" ? storage::Durability::kSync : storage::Durability::kOs;
     absl::Duration interval;

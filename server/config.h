@@ -7,7 +7,9 @@
 #include <variant>
 #include <vector>
 
+#include "gossip/swim_options.h"
 #include "rpc/address.h"
+#include "rpc/seal.h"
 #include "storage/base/status.h"
 #include "storage/base/time.h"
 #include "storage/store_options.h"
@@ -28,6 +30,11 @@ struct Config {
   std::string
       advertise;  // HOST[:PORT] under which peers reach this node; default: what it listens on
   std::vector<std::string> join;  // HOST:PORT of peers
+  // How far the nodes are apart: local (one machine), lan or wan; empty: local where peer_listen is
+  // loopback, else lan.
+  std::string network;
+  std::string cluster_key_file;               // empty: no key
+  std::vector<rpc::ClusterKey> cluster_keys;  // from that file; the first seals
   std::uint32_t replication_factor = 3;
   std::uint32_t partitions = 64;
   storage::Durability durability = storage::Durability::kSync;
@@ -40,6 +47,11 @@ struct Config {
   bool salvage = false;  // opens what the database refuses, at the cost of what cannot be read
   bool insecure = false;
 };
+
+// How members are probed and news is spread, by `network` and the cluster's name.
+gossip::SwimOptions swim_options(const Config& config);
+// What seals this cluster's packets: the keys of the file, or, without one, what its name gives.
+std::vector<rpc::ClusterKey> sealing_keys(const Config& config);
 
 // What the program is to do. The last two are done offline, and need no more than the data
 // directory.

@@ -50,6 +50,7 @@ Machine real_machine(std::function<void()> start_anew) {
   machine.begin_life = machine_life;
   std::random_device entropy;
   machine.seed = (std::uint64_t{entropy()} << 32) | entropy();
+  machine.packet_salt = rpc::random_salt();
   machine.make_disk = [](rpc::Loop& loop) { return std::make_unique<DiskThread>(loop); };
   machine.on_fatal = [start_anew = std::move(start_anew)](const absl::Status& status) {
     if (absl::IsDataLoss(status) || absl::IsAborted(status)) {

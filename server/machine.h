@@ -7,6 +7,7 @@
 #include <string>
 
 #include "rpc/loop.h"
+#include "rpc/seal.h"
 #include "server/disk.h"
 #include "storage/base/status.h"
 #include "storage/life.h"
@@ -16,7 +17,8 @@ namespace grapevine::server {
 
 // Value. A process has the real one (real_machine), a simulation its own.
 struct Machine {
-  std::uint64_t seed = 0;  // for all chance of the node
+  std::uint64_t seed = 0;         // for all chance of the node
+  rpc::Seal::Salt packet_salt{};  // of this life alone, see rpc/seal.h
   // The environment, and what else is not the node's to say.
   storage::StoreOptions store;
   // Makes the directory of the node's data if it does not exist; which life of it begins.

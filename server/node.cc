@@ -92,6 +92,15 @@ void Node::on_opened(absl::StatusOr<std::unique_ptr<storage::Store>> store) {
     return;
   }
   store_ = *std::move(store);
+  auto self = own_record();
+  if (!self.ok()) {
+    if (const absl::Status closed = store_->close(); !closed.ok()) {
+      spdlog::error("not closed cleanly: {}", text_of(closed));
+    }
+    store_.reset();
+    tell_opened_->fulfill(absl::Status(self.status()));
+    return;
+  }
   spdlog::info("data directory {}: {} keys{}, node {}, epoch {}", config_.data_dir,
                store_->statistics().keys, store_->scanned() ? ", all of them read" : "",
                to_string(store_->node()), store_->actor().epoch());
@@ -101,7 +110,7 @@ void Node::on_opened(absl::StatusOr<std::unique_ptr<storage::Store>> store) {
         "lost entries are pulled from the other nodes; until then this node does not answer for "
         "their partitions");
   }
-  assemble();
+  assemble(*std::move(self));
   go();
   tell_opened_->fulfill(absl::OkStatus());
 }
@@ -119,8 +128,7 @@ absl::Status Node::bind_ports() {
   };
   GRAPEVINE_RETURN_IF_ERROR(
       bind(config_.client_listen, "--client-listen", client_listener_, client_address_));
-  GRAPEVINE_RETURN_IF_ERROR(
-      bind(config_.peer_listen, "--peer-listen", peer_listener_, peer_address_));
+  GRAPEVINE_RETURN_IF_ERROR(bind_peer_ports());
   GRAPEVINE_RETURN_IF_ERROR(
       bind(config_.http_listen, "--http-listen", http_listener_, http_address_));
   if (config_.advertise.empty() && unspecified(peer_address_)) {
@@ -131,8 +139,38 @@ absl::Status Node::bind_ports() {
   return absl::OkStatus();
 }
 
-gossip::MemberRecord Node::own_record() const {
+// TCP and UDP under one number. Where any will do, one that is free as both.
+absl::Status Node::bind_peer_ports() {
+  constexpr const char* kFlag = "--peer-listen";
+  constexpr int kTries = 20;
+  const bool any = config_.peer_listen.port == 0;
+  for (int i = 1;; ++i) {
+    rpc::ListenOptions options;
+    options.flag = kFlag;
+    GRAPEVINE_ASSIGN_OR_RETURN(peer_listener_,
+                               loop_.network().listen(config_.peer_listen, options));
+    peer_address_ = peer_listener_->address();
+    auto bound = loop_.network().bind_datagrams(peer_address_, kFlag);
+    if (!bound.ok() && any && i < kTries) continue;
+    GRAPEVINE_ASSIGN_OR_RETURN(datagrams_, std::move(bound));
+    return absl::OkStatus();
+  }
+}
+
+absl::StatusOr<gossip::MemberRecord> Node::own_record() const {
   gossip::MemberRecord record;
+  // Above that of the last life, so that what was said of that one is refuted before it is heard.
+  record.incarnation = 1;
+  for (const gossip::MemberRecord& known : remembered_members(*store_)) {
+    if (known.id != store_->node()) continue;
+    if (known.state == gossip::MemberState::kRemoved) {
+      return absl::FailedPreconditionError(fmt::format(
+          "data directory {}: its node, {}, was removed from cluster {} for good; to bring the "
+          "machine back, start with an empty --data-dir",
+          config_.data_dir, to_string(known.id), config_.cluster_name));
+    }
+    record.incarnation = known.incarnation + 1;
+  }
   record.id = store_->node();
   record.epoch = store_->actor().epoch();
   record.name = config_.name;
@@ -141,14 +179,12 @@ gossip::MemberRecord Node::own_record() const {
   record.client_address = advertised(unspecified(client_address_) ? host : "", client_address_);
   record.http_address = advertised(unspecified(http_address_) ? host : "", http_address_);
   record.zone = config_.zone;
-  // Later than in any earlier life of this directory.
-  record.incarnation = static_cast<std::uint64_t>(loop_.time().wall_now().unix_ms);
   record.protocols = kProtocols;
   record.version = kVersion;
   return record;
 }
 
-void Node::assemble() {
+void Node::assemble(gossip::MemberRecord self) {
   links_ = std::make_unique<PeerLinks>(
       loop_, config_.peer_listen,
       PeerLinks::Handlers{[this](wire::Hello::Builder hello) { fill_hello(hello); },
@@ -158,7 +194,11 @@ void Node::assemble() {
                             cluster_->on_connection_lost(node);
                           }});
   cluster_ = std::make_unique<Cluster>(
-      loop_, *store_, *links_, random_, own_record(), config_.join, config_.replication_factor,
+      loop_, *store_, *links_, random_,
+      Cluster::Parts{
+          std::move(self), config_.join, swim_options(config_), config_.replication_factor,
+          std::move(datagrams_),
+          *rpc::Seal::create(config_.cluster_name, sealing_keys(config_), machine_.packet_salt)},
       Cluster::Handlers{
           [this](NodeId node) {
             anti_entropy_->peer_up(node);
@@ -166,7 +206,8 @@ void Node::assemble() {
           },
           [this](NodeId node) { anti_entropy_->peer_down(node); },
           [this] { anti_entropy_->members_changed(); },
-          [this](NodeId node, Instant begun) { anti_entropy_->peer_told(node, begun); }});
+          [this](NodeId node, Instant begun) { anti_entropy_->peer_told(node, begun); },
+          [this] { on_removed(); }});
   replica_ = std::make_unique<StoreReplica>(*store_, [this] { return renew_actor(); });
   views_ = std::make_unique<ViewTable>(loop_, *disk_, *replica_);
   gossip::SchedulerOptions scheduling;
@@ -250,6 +291,7 @@ absl::Status Node::may_enter() const {
 }
 
 absl::Status Node::may_serve() const {
+  if (removed_) return absl::FailedPreconditionError(not_ready_because_);
   if (!joining_) return absl::OkStatus();
   return absl::UnavailableError(
       "this node has not joined its cluster yet: nothing was read or written; try again in a "
@@ -264,11 +306,11 @@ void Node::compare_with(NodeId peer) {
                       return request.send();
                     })
                     .then(
-                        [this, peer](auto&& reply) {
-                          if (not_ready_because_.empty()) return;
+                        [this, peer](auto&& reply) -> kj::Promise<void> {
+                          if (not_ready_because_.empty()) return kj::READY_NOW;
                           const std::vector<std::uint64_t> mine = store_->tops(store_->actor());
                           const auto theirs = reply.getTops();
-                          if (theirs.size() != mine.size()) return;
+                          if (theirs.size() != mine.size()) return kj::READY_NOW;
                           bool forgot = false;
                           for (unsigned i = 0; !forgot && i < theirs.size(); ++i) {
                             forgot = theirs[i] > mine[i];
@@ -279,11 +321,28 @@ void Node::compare_with(NodeId peer) {
                             // Of a copied directory the peer may know more than one life.
                             compare_with(peer);
                           }
+                          return kj::READY_NOW;
                         },
-                        [](kj::Exception&&) {}));
+                        [this, peer](kj::Exception&&) -> kj::Promise<void> {
+                          // Others have reached it, or it has just started.
+                          return loop_.after(kCompareRetry).then([this, peer] {
+                            const bool waits = !not_ready_because_.empty() && !stopping_;
+                            if (waits && cluster_->reachable(peer)) compare_with(peer);
+                          });
+                        }));
+}
+
+void Node::on_removed() {
+  not_ready_because_ =
+      "this node was removed from its cluster for good; stop it, and start it with an empty "
+      "--data-dir to bring the machine back";
+  removed_ = true;
+  spdlog::critical("{}", not_ready_because_);
+  coordination_->coordinator().refuse_writes(not_ready_because_);
 }
 
 void Node::ready() {
+  if (removed_) return;
   not_ready_because_.clear();
   joining_ = false;
   coordination_->coordinator().refuse_writes({});
@@ -337,9 +396,12 @@ kj::Promise<void> Node::stop() {
   if (!opening()) coordination_->coordinator().refuse_writes(not_ready_because_);
   if (opening_ != nullptr) opening_->give_up();
   http_.reset();
+  // The others are told while they can still ask: a connection that ends without a word is worth a
+  // probe to them.
+  kj::Promise<void> told = opening() ? kj::Promise<void>(kj::READY_NOW) : cluster_->stop();
   auto served = kj::heapArrayBuilder<kj::Promise<void>>(2);
   served.add(client_server_->stop());
-  served.add(peer_server_->stop());
+  served.add(told.then([this] { return peer_server_->stop(); }));
   return kj::joinPromises(served.finish()).exclusiveJoin(loop_.after(kStopTime)).then([this] {
     client_server_.reset();
     peer_server_.reset();

@@ -6,7 +6,8 @@
 // compared clocks with one peer, or found none within kCompareTime and taken a new actor (R7); so does
 // one whose directory comes from elsewhere, though it has a new actor, and unless it knows no member;
 // one that was told of seeds and knows no member yet serves nothing for as long. Stopping: no more
-// requests, what is under way gets kStopTime, the store is closed cleanly.
+// requests, the others are told, what is under way gets kStopTime, the store is closed cleanly. A
+// node that was removed from its cluster serves nothing any more, and says so.
 //
 // Resource. Owner: main, or a test; the thread of its loop; gone before it.
 #pragma once
@@ -21,6 +22,7 @@
 #include "server/anti_entropy.h"
 #include "server/backups.h"
 #include "server/cluster.h"
+#include "server/complaints.h"
 #include "server/config.h"
 #include "server/coordination.h"
 #include "server/disk.h"
@@ -40,6 +42,7 @@ namespace grapevine::server {
 class Node {
  public:
   static constexpr Duration kCompareTime = std::chrono::seconds(3);
+  static constexpr Duration kCompareRetry = std::chrono::milliseconds(200);
   static constexpr Duration kStopTime = std::chrono::seconds(5);
   static constexpr Duration kUpkeepInterval = std::chrono::milliseconds(50);
   static constexpr Duration kScrubInterval = std::chrono::seconds(1);
@@ -92,6 +95,9 @@ class Node {
   void fill_hello(wire::Hello::Builder out) const;
   // Whether who introduces itself so belongs to this cluster.
   absl::Status check_hello(wire::Hello::Reader hello) const;
+  // Whether a peer that has once been greeted may still call.
+  absl::Status may_call(NodeId peer) const;
+  void say_refused(const absl::Status& status);  // once in a while
 
  private:
   Node(rpc::Loop& loop, Config config, Machine machine);
@@ -99,9 +105,12 @@ class Node {
   absl::Status begin_opening();
   void on_opened(absl::StatusOr<std::unique_ptr<storage::Store>> store);
   void listen();
-  void assemble();
+  absl::Status bind_peer_ports();
+  void assemble(gossip::MemberRecord self);
   void go();
-  gossip::MemberRecord own_record() const;
+  // As it is in this life; FailedPrecondition when the node was removed from its cluster.
+  absl::StatusOr<gossip::MemberRecord> own_record() const;
+  void on_removed();
 
   bool told_of_peers() const;
   void begin_comparing();
@@ -120,8 +129,10 @@ class Node {
   std::string not_ready_because_ = "starting";  // once the store is open
   bool stopping_ = false;
   bool joining_ = false;
+  bool removed_ = false;
   bool upkeep_fails_ = false;
   Instant next_scrub_;
+  Complaints complaints_;
 
   kj::Promise<absl::Status> opened_ = nullptr;
   kj::Own<kj::PromiseFulfiller<absl::Status>> tell_opened_;
@@ -133,6 +144,7 @@ class Node {
   std::unique_ptr<rpc::Listener> client_listener_;  // until served
   std::unique_ptr<rpc::Listener> peer_listener_;
   std::unique_ptr<rpc::Listener> http_listener_;
+  std::unique_ptr<rpc::Datagrams> datagrams_;  // until the cluster has it
   rpc::Address client_address_;
   rpc::Address peer_address_;
   rpc::Address http_address_;

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include <fmt/format.h>
+#include <spdlog/spdlog.h>
 
 #include "rpc/lateness.h"
 #include "server/node.h"
@@ -15,6 +16,20 @@ namespace {
 std::uint64_t in_ms(Duration duration) {
   return static_cast<std::uint64_t>(
       std::chrono::duration_cast<std::chrono::milliseconds>(duration).count());
+}
+
+// Whether each of two nodes can open what the other one seals.
+bool share_keys(capnp::List<std::uint64_t>::Reader theirs,
+                const std::vector<rpc::ClusterKey>& mine) {
+  if (theirs.size() == 0) return false;
+  const auto have_i = [&](std::uint64_t print) {
+    return std::any_of(mine.begin(), mine.end(),
+                       [&](const rpc::ClusterKey& key) { return rpc::print_of(key) == print; });
+  };
+  const std::uint64_t own = rpc::print_of(mine.front());
+  bool have_they = false;
+  for (const std::uint64_t print : theirs) have_they = have_they || print == own;
+  return have_they && have_i(theirs[0]);
 }
 
 }  // namespace
@@ -34,6 +49,9 @@ void Node::fill_hello(wire::Hello::Builder out) const {
   out.setReplicationFactor(config_.replication_factor);
   out.setSentMs(rpc::sent_ms(loop_.now()));
   write(cluster_->members().self(), out.initMember());
+  const std::vector<rpc::ClusterKey> keys = sealing_keys(config_);
+  auto prints = out.initKeyPrints(static_cast<unsigned>(keys.size()));
+  for (unsigned i = 0; i < prints.size(); ++i) prints.set(i, rpc::print_of(keys[i]));
 }
 
 absl::Status Node::check_hello(wire::Hello::Reader hello) const {
@@ -49,6 +67,11 @@ absl::Status Node::check_hello(wire::Hello::Reader hello) const {
         fmt::format("is of cluster \"{}\", this one is of \"{}\"; check --join and "
                     "--cluster-name",
                     cluster, config_.cluster_name));
+  }
+  if (!share_keys(hello.getKeyPrints(), sealing_keys(config_))) {
+    return refuse(
+        "has another cluster key, or only one of the two has one; start both with the same "
+        "--cluster-key-file");
   }
   if (hello.getPartitions() != config_.partitions) {
     return refuse(
@@ -75,7 +98,24 @@ absl::Status Node::check_hello(wire::Hello::Reader hello) const {
         "has this node's own id: a data directory was copied, or a node calls itself; "
         "give each node a directory and a --join list of its own");
   }
+  if (cluster_->removed(member.id)) {
+    return refuse(
+        "was removed from the cluster for good; to bring the machine back, start it with an empty "
+        "--data-dir");
+  }
   return absl::OkStatus();
+}
+
+absl::Status Node::may_call(NodeId peer) const {
+  if (stopping_) return absl::UnavailableError("this node stops; ask another one");
+  if (!cluster_->removed(peer)) return absl::OkStatus();
+  return absl::FailedPreconditionError(
+      fmt::format("node {} was removed from the cluster for good", to_string(peer)));
+}
+
+void Node::say_refused(const absl::Status& status) {
+  const std::string text(text_of(status));
+  if (complaints_.worth_saying(text, loop_.now())) spdlog::warn("refused: {}", text);
 }
 
 std::size_t Node::peer_count() const {
@@ -147,7 +187,14 @@ void Node::fill_status(wire::NodeStatus::Builder out) const {
       {"keys_scrubbed", store.keys_scrubbed},
       {"client_connections", client_server_->connections()},
       {"peer_connections", peer_server_->connections()},
-      {"views_open", views_->size()}};
+      {"views_open", views_->size()},
+      {"member_packets_sent", cluster_->counters().packets_sent},
+      {"member_packets_received", cluster_->counters().packets_received},
+      {"member_packets_unsealed", cluster_->counters().packets_unsealed},
+      {"member_packets_refused", cluster_->swim_counters().packets_refused},
+      {"member_probes_missed", cluster_->swim_counters().probes_missed},
+      {"member_probes_helped", cluster_->swim_counters().probes_helped},
+      {"member_refutations", cluster_->swim_counters().refutations}};
   auto list = out.initCounters(static_cast<unsigned>(std::size(counters)));
   for (unsigned i = 0; i < list.size(); ++i) {
     list[i].setName(counters[i].first);

@@ -112,6 +112,16 @@ void PeerLinks::forget(const std::string& address, std::uint64_t number) {
   });
 }
 
+void PeerLinks::drop(const std::string& address) {
+  const auto found = links_.find(address);
+  if (found != links_.end()) forget(address, found->second->number);
+}
+
+bool PeerLinks::linked(const std::string& address) const {
+  const auto found = links_.find(address);
+  return found != links_.end() && found->second->peer.has_value();
+}
+
 void PeerLinks::drop(NodeId node) {
   std::vector<std::pair<std::string, std::uint64_t>> dropped;
   for (const auto& [address, link] : links_) {

@@ -44,8 +44,11 @@ class PeerLinks {
   // when it cannot be reached, FailedPrecondition when either side refuses the other, or when
   // another node than `expected` answers there.
   kj::Promise<wire::Peer::Client> reach(const std::string& address, std::optional<NodeId> expected);
-  // Ends the links to this node: calls under way fail.
+  // Ends the links to this node, or to who answers at this address: calls under way fail.
   void drop(NodeId node);
+  void drop(const std::string& address);
+  // Whether there is a link to this address that has greeted.
+  bool linked(const std::string& address) const;
 
  private:
   struct Link {

@@ -24,13 +24,27 @@ class PeerService final : public wire::Peer::Server {
   PeerService(Node& node, NodeId caller, const rpc::Lateness& lateness)
       : node_(node), caller_(caller), lateness_(lateness) {}
 
+  // Nothing more is done for who was removed, nor by a node that stops: others must not take it for
+  // one that has heard them.
+  DispatchCallResult dispatchCall(
+      std::uint64_t interface, std::uint16_t method,
+      capnp::CallContext<capnp::AnyPointer, capnp::AnyPointer> context) override {
+    rpc::throw_if_error(node_.may_call(caller_));
+    return wire::Peer::Server::dispatchCall(interface, method, context);
+  }
+
   kj::Promise<void> sync(SyncContext context) override {
-    std::vector<gossip::MemberRecord> records;
-    for (const auto member : context.getParams().getMembers())
-      records.push_back(server::read(member));
-    const auto answer = node_.cluster().on_call(caller_, records);
-    auto results = context.getResults();
-    write(answer, [&](unsigned count) { return results.initMembers(count); });
+    const std::string_view bytes = view(context.getParams().getState());
+    if (bytes.empty()) return kj::READY_NOW;
+    const auto call = gossip::decode_push_pull(bytes);
+    rpc::throw_if_error(call.status());
+    if (call->from != caller_) {
+      rpc::throw_if_error(
+          absl::InvalidArgumentError(fmt::format("push-pull of node {} over a link of node {}",
+                                                 to_string(call->from), to_string(caller_))));
+    }
+    context.getResults().setState(
+        bytes_of(gossip::encode_push_pull(node_.cluster().on_push_pull(*call))));
     return kj::READY_NOW;
   }
 
@@ -292,14 +306,13 @@ class GreetingService final : public wire::Greeting::Server {
     const absl::Status status = node_.check_hello(me);
     write(status, results.initStatus());
     if (!status.ok()) {
-      spdlog::warn("refused node {}: {}", view(me.getMember().getName()), text_of(status));
+      node_.say_refused(status);
       return kj::READY_NOW;
     }
     const gossip::MemberRecord caller = server::read(me.getMember());
     rpc::Lateness lateness;
     lateness.of(me.getSentMs(), node_.loop().now());
     results.setPeer(kj::heap<PeerService>(node_, caller.id, lateness));
-    node_.cluster().on_call(caller.id, {caller});
     return kj::READY_NOW;
   }
 

@@ -222,5 +222,24 @@ TEST_F(ProberTest, WhoIsDownIsAskedSeldomAndNeverMissed) {
   EXPECT_EQ(asked, 20s / options_.down_probe_interval + 1);
 }
 
+TEST_F(ProberTest, WhereThereIsReasonToProbeTheStreamIsTriedAtOnceAndARefusalEndsTheProbe) {
+  meet(3);
+  prober_.hint(NodeId{2});
+  const Prober::Output probe = tick_at(prober_.next_deadline());
+  const auto pings = of_kind<Ping>(probe.sends);
+  const auto hinted = std::find_if(pings.begin(), pings.end(),
+                                   [](const auto& ping) { return ping.to == NodeId{2}; });
+  ASSERT_NE(hinted, pings.end());
+  ASSERT_THAT(probe.stream_pings, SizeIs(1));
+  EXPECT_EQ(probe.stream_pings[0].number, number_of(*hinted));
+  prober_.on_refused(number_of(*hinted));
+  const Prober::Output refused = prober_.take_output();
+  EXPECT_THAT(refused.refused, ElementsAre(NodeId{2}));
+  EXPECT_THAT(refused.missed, IsEmpty());
+  EXPECT_EQ(prober_.health(), 0U) << "the fault is not here";
+  prober_.on_refused(number_of(*hinted));
+  EXPECT_THAT(prober_.take_output().refused, IsEmpty()) << "it is over";
+}
+
 }  // namespace
 }  // namespace grapevine::gossip

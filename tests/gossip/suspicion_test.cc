@@ -48,5 +48,15 @@ TEST(Suspicion, ConfirmationsBeyondThoseWantedAndByTheSameChangeNothing) {
   EXPECT_EQ(suspicion.ends(), kBegan + 2s);
 }
 
+TEST(Suspicion, EndsSoonerWhereItIsAsGoodAsProvenAndNothingMakesItLongerAgain) {
+  Suspicion suspicion(NodeId{1}, {1, 2s, 10s}, kBegan);
+  suspicion.hasten(kBegan + 20s);
+  EXPECT_EQ(suspicion.ends(), kBegan + 10s);
+  suspicion.hasten(kBegan + 1s);
+  EXPECT_EQ(suspicion.ends(), kBegan + 1s);
+  suspicion.confirm(NodeId{2});
+  EXPECT_EQ(suspicion.ends(), kBegan + 1s);
+}
+
 }  // namespace
 }  // namespace grapevine::gossip

@@ -100,7 +100,17 @@ void SwimNetwork::call(Node& from, Swim::Call call) {
     caller.swim.on_failure(number, now_);
   };
   Node* const to = listens(call.address);
-  if (to == nullptr) return later(stream_delay() + delay(), from, fail);
+  if (to == nullptr) {
+    return later(
+        stream_delay() + delay(), from,
+        [this, number = call.number, refused = refusing_.contains(call.address)](Node& caller) {
+          if (refused) {
+            caller.swim.on_refused(number, now_);
+          } else {
+            caller.swim.on_failure(number, now_);
+          }
+        });
+  }
   const NodeId caller = from.swim.self().id;
   const NodeId called = to->swim.self().id;
   if (!passes(caller, called) || !passes(called, caller)) return later(kConnectTime, from, fail);
@@ -161,6 +171,7 @@ void SwimNetwork::carry_out(Node& node) {
   const NodeId self = node.swim.self().id;
   for (const NodeId id : output.came_up) verdicts_.push_back({now_, self, id, true});
   for (const NodeId id : output.went_down) verdicts_.push_back({now_, self, id, false});
+  node.told.insert(node.told.end(), output.told.begin(), output.told.end());
   for (Rumour& rumour : output.rumours) node.rumours.push_back(std::move(rumour));
   for (Swim::Datagram& datagram : output.packets) send(node, std::move(datagram));
   for (Swim::Call& wanted : output.calls) call(node, std::move(wanted));

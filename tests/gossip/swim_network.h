@@ -46,6 +46,7 @@ class SwimNetwork {
     std::string address;
     Duration slow{0};  // so late it handles what arrives
     std::vector<Rumour> rumours;
+    std::vector<Swim::Told> told;
     std::optional<Instant> alarm;
     std::uint64_t life = 0;
     bool paused = false;
@@ -66,7 +67,13 @@ class SwimNetwork {
               const std::vector<MemberRecord>& known = {});
   // Members 1 to n, who know each other and have all just been heard of.
   void start_acquainted(std::uint64_t n);
+  // The machine goes, and says nothing more.
   void kill(std::uint64_t id) { nodes_.erase(NodeId{id}); }
+  // Its machine lives, and refuses calls.
+  void kill_process(std::uint64_t id) {
+    refusing_.insert(node(id).address);
+    kill(id);
+  }
   void slow(std::uint64_t id, Duration late) { node(id).slow = late; }
   // A paused process does nothing; when it goes on, its alarm rings first.
   void pause(std::uint64_t id) { node(id).paused = true; }
@@ -129,6 +136,7 @@ class SwimNetwork {
   Instant now_{std::chrono::hours(1)};
   std::map<NodeId, std::unique_ptr<Node>> nodes_;
   std::set<std::pair<NodeId, NodeId>> cuts_;
+  std::set<std::string> refusing_;  // addresses
   std::optional<NodeId> split_;
   bool datagrams_blocked_ = false;
   std::vector<Event> events_;  // a heap

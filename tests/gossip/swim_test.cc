@@ -116,6 +116,36 @@ TEST_P(SwimTest, ALostConnectionHastensTheVerdict) {
                         SwimOptions().probe_interval + SwimOptions().suspicion_min(3) + 100ms));
 }
 
+TEST_P(SwimTest, WhereNobodyListensAMemberIsDownWithinItsTimeToRefute) {
+  for (const SwimOptions& options : {SwimOptions::local(), SwimOptions::lan()}) {
+    Village village = cluster(5, options);
+    village.run(10s);
+    village.kill_process(2);
+    village.at(3).on_connection_lost(NodeId{2});
+    village.settle(3);
+    const auto took = village.run_until([&] { return !village.at(3).up(NodeId{2}); }, 10s);
+    ASSERT_TRUE(took);
+    EXPECT_GE(*took, options.refused_time);
+    EXPECT_LE(*took, options.refused_time + 100ms);
+    EXPECT_TRUE(village.run_until([&] { return village.all_believe(2, false); }, 1s))
+        << "the others are told";
+  }
+}
+
+TEST_P(SwimTest, ARestartThatIsQuickEnoughRefutesARefusal) {
+  Village village = cluster(5);
+  village.run(10s);
+  const auto list = village.at(2).members().all();
+  village.kill_process(2);
+  village.at(3).on_connection_lost(NodeId{2});
+  village.settle(3);
+  village.run(100ms);
+  village.start(member(2, 9), {address_of(1)}, list);
+  village.run(60s);
+  EXPECT_TRUE(village.acquainted());
+  EXPECT_EQ(village.down_verdicts_since({}), 0U);
+}
+
 TEST_P(SwimTest, WhoSaysThatItStopsIsDownAtOnce) {
   Village village = cluster(10);
   village.at(4).stop(village.now());
@@ -149,6 +179,44 @@ TEST_P(SwimTest, AChangeOfARecordReachesAll) {
       },
       3s));
   EXPECT_EQ(village.down_verdicts_since({}), 0U);
+}
+
+// ---- who knows what ----
+
+TEST_P(SwimTest, ACheckSaysWhoKnowsAllThatIsKnownHere) {
+  Village village = cluster(4);
+  village.run(10s);
+  village.node(1).told.clear();
+  const Instant begun = village.now();
+  village.at(1).check(NodeId{3}, begun);
+  village.settle(1);
+  village.run(1s);
+  ASSERT_THAT(village.node(1).told, SizeIs(1));
+  EXPECT_EQ(village.node(1).told[0].node, NodeId{3});
+  EXPECT_EQ(village.node(1).told[0].begun, begun);
+}
+
+TEST_P(SwimTest, WhoLacksSomethingIsTakenForToldOnceItHasBeenTold) {
+  Village village = cluster(4);
+  village.run(10s);
+  village.block_datagrams();
+  MemberRecord changed = village.at(1).self();
+  changed.epoch = 7;
+  village.at(1).change_self(changed, village.now());
+  village.settle(1);
+  village.node(1).told.clear();
+  const Instant changed_at = village.now();
+  village.at(1).check(NodeId{3}, village.now());
+  village.settle(1);
+  ASSERT_TRUE(village.run_until(
+      [&] {
+        const auto& told = village.node(1).told;
+        return std::any_of(told.begin(), told.end(), [&](const Swim::Told& one) {
+          return one.node == NodeId{3} && one.begun >= changed_at;
+        });
+      },
+      5s));
+  EXPECT_EQ(village.at(3).members().find(NodeId{1})->epoch, 7U);
 }
 
 bool all_have(const SwimNetwork& village, std::uint64_t id, MemberState state) {

@@ -146,5 +146,42 @@ TEST(ClusterKeys, AreOneOrMoreAndNumberedApart) {
   EXPECT_NE(random_salt(), random_salt());
 }
 
+TEST(ClusterKeys, OfAFileStandOneALineAndKeepTheirIdsWhereverTheyStand) {
+  const std::string a(64, 'a');
+  const std::string b(64, 'b');
+  const auto keys = parse_cluster_keys("# the new one\n" + a + "\r\n\n" + b + " \n");
+  ASSERT_TRUE(keys.ok()) << keys.status();
+  ASSERT_EQ(keys->size(), 2U);
+  EXPECT_EQ((*keys)[0].secret[0], 0xaa);
+  EXPECT_NE((*keys)[0].id, (*keys)[1].id);
+  const auto swapped = parse_cluster_keys(b + "\n" + a);
+  ASSERT_TRUE(swapped.ok());
+  EXPECT_EQ((*swapped)[1].id, (*keys)[0].id);
+  Seal old_first = Seal::create("grapevine", *swapped, random_salt()).value();
+  Seal new_first = Seal::create("grapevine", *keys, random_salt()).value();
+  EXPECT_TRUE(old_first.open(new_first.seal("packet")).ok());
+  EXPECT_TRUE(new_first.open(old_first.seal("packet")).ok());
+}
+
+TEST(ClusterKeys, OfAFileAreRefusedByLineWithoutShowingThem) {
+  const std::string a(64, 'a');
+  for (const auto& [text, what] :
+       std::vector<std::pair<std::string, std::string>>{{"", "openssl rand"},
+                                                        {a + "\n" + a.substr(1), "line 2"},
+                                                        {a + "\n" + a, "there already"}}) {
+    const auto refused = parse_cluster_keys(text);
+    EXPECT_TRUE(absl::IsInvalidArgument(refused.status()));
+    EXPECT_NE(refused.status().message().find(what), std::string::npos) << refused.status();
+    EXPECT_EQ(refused.status().message().find("aaaa"), std::string::npos) << "no secret in a log";
+  }
+}
+
+TEST(ClusterKeys, AreToldApartByTheirPrintsAndOneWithoutSecretIsTheClusters) {
+  EXPECT_EQ(print_of(key(1)), print_of(key(1)));
+  EXPECT_NE(print_of(key(1)), print_of(key_without_secret("grapevine")));
+  EXPECT_NE(key_without_secret("grapevine").secret, key_without_secret("orchard").secret);
+  EXPECT_EQ(key_without_secret("grapevine").id, 0);
+}
+
 }  // namespace
 }  // namespace grapevine::rpc::test

@@ -238,6 +238,53 @@ TEST_F(ConfigTest, AnEmptyFileSaysNothing) {
   EXPECT_EQ(config({"--config", file("# nothing\n")}).cluster_name, "grapevine");
 }
 
+// ---- membership
+
+TEST_F(ConfigTest, HowFarTheNodesAreApartSaysHowSoonOneCountsAsDown) {
+  const auto interval = [](const Strings& flags) {
+    return swim_options(config(flags)).probe_interval;
+  };
+  EXPECT_EQ(interval({}), gossip::SwimOptions::local().probe_interval);
+  EXPECT_EQ(interval({"--network", "lan"}), gossip::SwimOptions::lan().probe_interval);
+  EXPECT_EQ(interval({"--network", "wan"}), gossip::SwimOptions::wan().probe_interval);
+  EXPECT_EQ(interval({"--peer-listen", "10.0.0.1:4741", "--insecure"}),
+            gossip::SwimOptions::lan().probe_interval);
+  EXPECT_EQ(interval({"--config", file("network = \"wan\"\n")}),
+            gossip::SwimOptions::wan().probe_interval);
+  EXPECT_NE(swim_options(config({})).cluster,
+            swim_options(config({"--cluster-name", "c"})).cluster);
+  EXPECT_THAT(complaint({"--network", "moon"}),
+              AllOf(HasSubstr("--network"), HasSubstr("moon"), HasSubstr("local")));
+}
+
+TEST_F(ConfigTest, TheClustersKeysAreReadFromAFile) {
+  const std::string path = directory_ / "keys";
+  std::ofstream(path) << std::string(64, 'a') << '\n' << std::string(64, 'b') << '\n';
+  const auto keys = sealing_keys(config({"--cluster-key-file", path}));
+  ASSERT_EQ(keys.size(), 2U);
+  EXPECT_EQ(keys[0].secret[0], 0xaa);
+  set_variable("GRAPEVINE_CLUSTER_KEY_FILE", path);
+  EXPECT_EQ(sealing_keys(config({})).size(), 2U);
+}
+
+TEST_F(ConfigTest, WithoutAKeyTheClustersNameMakesOne) {
+  const auto keys = sealing_keys(config({}));
+  ASSERT_EQ(keys.size(), 1U);
+  EXPECT_EQ(keys[0].secret, sealing_keys(config({"--zone", "z"}))[0].secret);
+  EXPECT_NE(keys[0].secret, sealing_keys(config({"--cluster-name", "c"}))[0].secret);
+}
+
+TEST_F(ConfigTest, AKeyFileThatIsMissingOrMalformedIsNamedWithoutItsContents) {
+  const std::string path = directory_ / "keys";
+  EXPECT_THAT(complaint({"--cluster-key-file", path}),
+              AllOf(HasSubstr("--cluster-key-file"), HasSubstr(path), HasSubstr("No such file")));
+  std::ofstream(path) << std::string(63, 'a') << '\n';
+  const std::string malformed = complaint({"--cluster-key-file", path});
+  EXPECT_THAT(malformed, AllOf(HasSubstr("--cluster-key-file"), HasSubstr(path),
+                               HasSubstr("line 1"), HasSubstr("openssl rand -hex 32")));
+  EXPECT_EQ(malformed.find("aaaa"), std::string::npos);
+}
+
 // ---- precedence
 
 TEST_F(ConfigTest, TheEnvironmentBeatsTheFile) {

@@ -36,9 +36,9 @@ class FakePeerService final : public wire::Peer::Server {
  public:
   explicit FakePeerService(std::shared_ptr<PeerConduct> conduct) : conduct_(std::move(conduct)) {}
 
-  // Of an empty list of members; never answers any other.
+  // Gives a sign of life, and never answers a push-pull.
   kj::Promise<void> sync(SyncContext context) override {
-    if (context.getParams().getMembers().size() > 0) return kj::NEVER_DONE;
+    if (context.getParams().getState().size() > 0) return kj::NEVER_DONE;
     return kj::READY_NOW;
   }
 

@@ -115,7 +115,7 @@ TEST_F(PeerLinksTest, ADroppedLinkFailsItsCallsIsReportedOnceAndDialledAgain) {
   ASSERT_TRUE(ok(reach(peer_->address())));
   auto under_way = links_->reach(peer_->address(), kPeer).then([](wire::Peer::Client peer) {
     auto request = peer.syncRequest();
-    request.initMembers(1);
+    request.setState(bytes_of("?"));
     return request.send().ignoreResult();
   });
   links_->drop(kPeer);
@@ -146,6 +146,18 @@ TEST_F(PeerLinksTest, APeerThatGoesIsReportedAndFoundAgainWhenItComesBack) {
   EXPECT_TRUE(absl::IsUnavailable(reach(rpc::to_string(address))));
   peer_ = std::make_unique<FakePeer>(loop_, address);
   EXPECT_TRUE(ok(reach(peer_->address())));
+}
+
+TEST_F(PeerLinksTest, ALinkMayBeDroppedByItsAddress) {
+  EXPECT_FALSE(links_->linked(peer_->address()));
+  ASSERT_TRUE(ok(reach(peer_->address())));
+  EXPECT_TRUE(links_->linked(peer_->address()));
+  links_->drop("127.0.0.1:1");
+  EXPECT_TRUE(links_->linked(peer_->address()));
+  links_->drop(peer_->address());
+  EXPECT_FALSE(links_->linked(peer_->address()));
+  run_while_not([&] { return !lost_.empty(); });
+  EXPECT_THAT(lost_, ElementsAre(kPeer));
 }
 
 TEST_F(PeerLinksTest, LinksThatAreGoneReportNothing) {

@@ -305,6 +305,66 @@ class Network::Port final : public rpc::Listener {
   bool accepting_ = false;
 };
 
+class Network::Socket final : public rpc::Datagrams {
+ public:
+  Socket(Network& network, rpc::Address address, ProcessPointer process)
+      : network_(network), address_(std::move(address)), process_(std::move(process)) {
+    network_.sockets_.emplace(address_, this);
+  }
+  ~Socket() override { stop(); }
+  KJ_DISALLOW_COPY(Socket);
+
+  void start(Handler on_packet) override { on_packet_ = std::move(on_packet); }
+  void stop() override {
+    const auto found = network_.sockets_.find(address_);
+    if (found != network_.sockets_.end() && found->second == this) network_.sockets_.erase(found);
+  }
+  void send(const std::string& to, std::string_view bytes) override {
+    const auto target = rpc::parse_address(to);
+    if (!target.ok() || find(network_, address_) != this) {
+      ++dropped_;
+      return;
+    }
+    network_.bytes_sent_ += bytes.size();
+    const int copies = network_.random_.chance(kDoubled) ? 2 : 1;
+    for (int i = 0; i < copies; ++i) {
+      if (network_.random_.chance(network_.quality_.loss)) continue;
+      Duration delay = network_.draw_way(bytes.size());
+      if (network_.random_.chance(kDelayed)) {
+        delay += draw(network_.random_, Duration::zero(), kDelayedBy);
+      }
+      network_.world_.after(delay, nullptr,
+                            [&network = network_, from = address_, to = *target,
+                             packet = std::string(bytes)] { arrive(network, from, to, packet); });
+    }
+  }
+  const rpc::Address& address() const override { return address_; }
+  std::uint64_t dropped() const override { return dropped_; }
+
+ private:
+  static Socket* find(Network& network, const rpc::Address& at) {
+    const auto found = network.sockets_.find(at);
+    return found == network.sockets_.end() ? nullptr : found->second;
+  }
+  static void arrive(Network& network, const rpc::Address& from, const rpc::Address& to,
+                     const std::string& packet) {
+    if (!network.open(from.host, to.host) || network.dark(to.host)) return;
+    const Socket* const there = find(network, to);
+    if (there == nullptr || !there->on_packet_) return;
+    network.world_.mix(packet);
+    network.world_.at(network.world_.now(), there->process_, [&network, from, to, packet] {
+      Socket* const socket = find(network, to);
+      if (socket != nullptr && socket->on_packet_) socket->on_packet_(from, packet);
+    });
+  }
+
+  Network& network_;
+  const rpc::Address address_;
+  const ProcessPointer process_;
+  Handler on_packet_;
+  std::uint64_t dropped_ = 0;
+};
+
 // The network as one process has it.
 class HostNetwork final : public rpc::Network {
  public:
@@ -323,6 +383,17 @@ class HostNetwork final : public rpc::Network {
                                            options.flag);
     }
     return std::make_unique<Whole::Port>(whole_, actual, process_);
+  }
+
+  absl::StatusOr<std::unique_ptr<rpc::Datagrams>> bind_datagrams(const rpc::Address& address,
+                                                                 const std::string& flag) override {
+    rpc::Address actual{host_, address.port};
+    if (actual.port == 0) actual.port = ++whole_.last_port_;
+    if (whole_.sockets_.contains(actual)) {
+      return absl::FailedPreconditionError("cannot receive packets on " + rpc::to_string(actual) +
+                                           ": address in use; choose another port with " + flag);
+    }
+    return std::make_unique<Whole::Socket>(whole_, actual, process_);
   }
 
   kj::Promise<kj::Own<kj::AsyncIoStream>> connect(const rpc::Address& address,
@@ -398,9 +469,13 @@ std::unique_ptr<rpc::Network> Network::view_of(const std::string& host, ProcessP
   return std::make_unique<HostNetwork>(*this, host, std::move(process));
 }
 
+Duration Network::draw_way(std::size_t bytes) {
+  return draw(random_, quality_.delay_min, quality_.delay_max) +
+         std::chrono::nanoseconds(std::uint64_t{1'000'000'000} * bytes / kBytesPerSecond);
+}
+
 Duration Network::draw_delay(std::size_t bytes) {
-  Duration delay = draw(random_, quality_.delay_min, quality_.delay_max);
-  delay += std::chrono::nanoseconds(std::uint64_t{1'000'000'000} * bytes / kBytesPerSecond);
+  Duration delay = draw_way(bytes);
   for (Duration again = kRetransmit; random_.chance(quality_.loss) && again < kGiveUp; again *= 2) {
     delay += again;
   }

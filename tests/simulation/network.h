@@ -1,4 +1,4 @@
-// The network between the machines of a simulated world: TCP as the processes see it.
+// The network between the machines of a simulated world: TCP and UDP as the processes see them.
 //
 // Bytes of one connection and direction arrive in order, after a delay that is drawn for each write.
 // A lost packet is what it is under TCP: a longer delay (kRetransmit, doubled for each further
@@ -7,6 +7,9 @@
 // old connections with a reset, but for a few, which something on the way swallows. A process that is gone had its connections ended in order by its
 // kernel. A dial into silence fails when its time is over, one to a port that nobody listens on
 // after a round trip.
+//
+// A datagram takes a way of its own: it is lost by the chance of the network's quality, in a cut, and
+// where nobody listens when it arrives; some come twice, and some so late that others overtake them.
 //
 // Not modelled: bandwidth beyond a fixed rate a connection, the acknowledgements' own way back (what
 // is cut one way alone still arrives the other way, for as long as the connection lives).
@@ -35,6 +38,9 @@ class Network {
   static constexpr Duration kGiveUp = std::chrono::minutes(15);  // as Linux does
   static constexpr std::size_t kWindowBytes = std::size_t{256} * 1024;
   static constexpr double kVanishes = 0.1;  // of the connections: no reset finds its way
+  static constexpr double kDoubled = 0.01;  // of the datagrams
+  static constexpr double kDelayed = 0.02;
+  static constexpr Duration kDelayedBy = std::chrono::milliseconds(50);  // at most
   static constexpr std::uint64_t kBytesPerSecond = std::uint64_t{100} << 20;
 
   // What a way from one machine to another is like. Value.
@@ -67,16 +73,19 @@ class Network {
 
   std::uint64_t bytes_sent() const { return bytes_sent_; }
 
-  class Side;  // one end of a connection
-  class Port;  // a listener
+  class Side;    // one end of a connection
+  class Port;    // a listener
+  class Socket;  // for datagrams
 
  private:
   friend class Side;
   friend class Port;
+  friend class Socket;
   friend class HostNetwork;
   using SidePointer = std::shared_ptr<Side>;
 
   Duration draw_delay(std::size_t bytes);
+  Duration draw_way(std::size_t bytes);  // of what is not lost
   void add(const SidePointer& side);
   template <typename Do>
   void for_each_side(Do what);
@@ -88,6 +97,7 @@ class Network {
   std::set<std::pair<std::string, std::string>> cuts_;  // from, to
   std::set<std::string> dark_;
   std::map<rpc::Address, Port*> ports_;
+  std::map<rpc::Address, Socket*> sockets_;
   std::vector<std::weak_ptr<Side>> sides_;  // in the order in which they were made
   std::size_t sides_max_ = 64;              // then those that are gone are forgotten
   std::uint16_t last_port_ = 30'000;

@@ -73,6 +73,7 @@ Run::~Run() {
 void Run::make_nodes() {
   const std::size_t count = options_.nodes != 0 ? options_.nodes : 3 + random_.below(3);
   config_.partitions = 1U << random_.below(5);
+  config_.network = random_.chance(0.5) ? "local" : "lan";
   config_.cache_bytes = std::size_t{1} << 20;
   config_.dot_log_bytes = random_.chance(0.5) ? std::size_t{1} << 20 : std::size_t{2'000};
   config_.scrub_keys = random_.chance(0.5) ? 100 : 0;

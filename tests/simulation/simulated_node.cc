@@ -51,6 +51,7 @@ void SimulatedNode::start(bool salvage) {
   };
   server::Machine machine;
   machine.seed = random_.next();
+  for (auto& byte : machine.packet_salt) byte = static_cast<std::uint8_t>(random_.next());
   machine.store.environment = disk_.environment();
   machine.store.memtable_bytes = std::size_t{64} << 10;
   machine.begin_life = [this](const std::string&) -> absl::StatusOr<storage::Life> {
