@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "server/coordinator.h"
+#include "storage/base/planted_flaws.h"
 #include "storage/model/context.h"
 #include "storage/model/entry_codec.h"
 
@@ -149,7 +150,7 @@ void Coordinator::fetch_values(Request& request, std::size_t index, const model:
 
 void Coordinator::finish_read(Request& request, std::size_t index, model::Entry joined) {
   repair(request, index, joined);
-  model::drop_expired(joined, request.wall);
+  if (!GRAPEVINE_FLAW(keeps_what_has_expired)) model::drop_expired(joined, request.wall);
   ReadAnswer answer;
   answer.context = model::encode_context(request.operations[index].key, joined.vector);
   answer.siblings = as_shown(std::move(joined));

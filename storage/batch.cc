@@ -210,6 +210,7 @@ absl::Status Batch::expire(std::string_view key, WallTime now) {
   GRAPEVINE_ASSIGN_OR_RETURN(Pending * pending, this->pending(key));
   model::Entry entry = pending->entry;
   model::fill(entry, pending->partition->clock);
+  if (GRAPEVINE_FLAW(keeps_what_has_expired)) return absl::OkStatus();
   if (!model::drop_expired(entry, now)) return absl::OkStatus();
   GRAPEVINE_RETURN_IF_ERROR(need_values(*pending, entry, /*with_apart=*/false));
   pending->entry = std::move(entry);
