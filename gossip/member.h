@@ -39,6 +39,7 @@ struct MemberRecord {
   std::uint64_t incarnation = 0;  // raised by the node itself whenever it changes its record
   ProtocolRange protocols;
   std::string version;  // of the program
+  NodeId place;  // in placement, when it has taken that of a node that is gone; else not valid
 
   friend bool operator==(const MemberRecord&, const MemberRecord&) = default;
 };

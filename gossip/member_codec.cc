@@ -10,7 +10,8 @@ bool possible(const MemberRecord& record) {
   const std::string* const texts[] = {&record.name,           &record.peer_address,
                                       &record.client_address, &record.http_address,
                                       &record.zone,           &record.version};
-  return record.id.valid() && record.incarnation <= kIncarnationMax &&
+  const bool placed = record.place.value == 0 || record.place.valid();
+  return record.id.valid() && placed && record.incarnation <= kIncarnationMax &&
          std::all_of(std::begin(texts), std::end(texts),
                      [](const auto* text) { return text->size() <= kRecordTextBytesMax; });
 }
@@ -29,6 +30,7 @@ void encode_record(const MemberRecord& record, std::string& out) {
   model::put_varint(out, record.protocols.min);
   model::put_varint(out, record.protocols.max);
   model::put_bytes(out, record.version);
+  model::put_fixed64(out, record.place.value);
 }
 
 MemberRecord decode_record(model::ByteReader& in) {
@@ -51,6 +53,7 @@ MemberRecord decode_record(model::ByteReader& in) {
   record.protocols.min = decode_varint32(in);
   record.protocols.max = decode_varint32(in);
   record.version = in.bytes();
+  record.place.value = in.fixed64();
   return record;
 }
 

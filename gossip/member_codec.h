@@ -1,5 +1,5 @@
 // A member record as bytes, the same on disk (member_list.h) and between nodes (packet.h,
-// push_pull.h): its fields in the order of member.h, numbers as varints, the id as 8 bytes, texts
+// push_pull.h): its fields in the order of member.h, numbers as varints, ids as 8 bytes, texts
 // with a varint length.
 #pragma once
 

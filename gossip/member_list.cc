@@ -10,7 +10,7 @@
 namespace grapevine::gossip {
 namespace {
 
-constexpr std::uint64_t kFormat = 1;
+constexpr std::uint64_t kFormat = 2;
 
 // Joins what another record of the node says; true when that changed something.
 bool join(MemberRecord& known, const MemberRecord& record) {

@@ -39,7 +39,7 @@ class MemberList {
   // too long, an incarnation that nobody reaches) are ignored.
   std::vector<NodeId> merge(const std::vector<MemberRecord>& records);
 
-  // For keeping the list over a restart: varint format (1), varint count, the records
+  // For keeping the list over a restart: varint format (2), varint count, the records
   // (member_codec.h).
   std::string encode() const;
   static absl::StatusOr<std::vector<MemberRecord>> decode(std::string_view bytes);

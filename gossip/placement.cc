@@ -11,7 +11,8 @@ namespace grapevine::gossip {
 namespace {
 
 double score(PartitionId partition, const MemberRecord& member) {
-  const std::uint64_t words[] = {partition.value, member.id.value};
+  const NodeId place = member.place.valid() ? member.place : member.id;
+  const std::uint64_t words[] = {partition.value, place.value};
   const std::uint64_t hash = XXH3_64bits(words, sizeof words);
   const double unit = (static_cast<double>(hash >> 11) + 0.5) * 0x1.0p-53;  // in (0, 1)
   return -static_cast<double>(std::max<std::uint32_t>(member.weight, 1)) / std::log(unit);

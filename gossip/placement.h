@@ -3,7 +3,8 @@
 // Weighted rendezvous hashing ("A Name-Based Mapping Scheme for Rendezvous", Thaler and Ravishankar
 // 1996; weights as in "Weighted Distributed Hash Tables", Schindelhauer and Schomaker 2005): every
 // member has a score for every partition, and the highest scores own it. A member that comes takes
-// over only what it owns from then on; one that goes gives up only what it owned.
+// over only what it owns from then on; one that goes gives up only what it owned. A member that has
+// taken the place of another one (MemberRecord::place) has the scores of that one.
 #pragma once
 
 #include <cstdint>

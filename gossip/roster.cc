@@ -44,6 +44,9 @@ Roster::Roster(MemberRecord self, const std::vector<MemberRecord>& known,
 bool Roster::take(const MemberRecord& record, Instant now) {
   const bool refutes = record.id == self().id && record.state != MemberState::kRemoved &&
                        record.incarnation >= self().incarnation && record != self();
+  if (refutes && record.peer_address != self().peer_address) {
+    news_.elsewhere.push_back(record.peer_address);
+  }
   if (refutes && !may_refute(now)) return false;
   if (members_.merge({record}).empty()) return false;
   news_.changed.push_back(record.id);

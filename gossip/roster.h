@@ -27,6 +27,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "gossip/member_list.h"
@@ -52,6 +53,7 @@ class Roster {
     std::vector<NodeId> came_up;
     std::vector<NodeId> went_down;
     std::uint32_t refutations = 0;
+    std::vector<std::string> elsewhere;  // see Swim::Output
   };
 
   // ---- what is heard ----

@@ -200,6 +200,7 @@ void Swim::absorb_news(Instant now) {
   append(output_.changed, news.changed);
   append(output_.came_up, news.came_up);
   append(output_.went_down, news.went_down);
+  output_.elsewhere.insert(output_.elsewhere.end(), news.elsewhere.begin(), news.elsewhere.end());
 }
 
 // ---- push-pull ----
@@ -232,7 +233,7 @@ void Swim::on_synced(CallNumber number, const PushPull& answer, Instant now) {
   if (stopping_ || answer.from == self().id || removed(answer.from)) return;
   const bool same = answer.members_hash == calling.members_hash;
   if (same || calling.tells_all) output_.told.push_back({answer.from, calling.begun});
-  if (calling.check && !same && now >= next_sync_after_check_) {
+  if (calling.checked.has_value() && !same && now >= next_sync_after_check_) {
     next_sync_after_check_ = now + options_.sync_after_check_period(roster_.n());
     schedule_.soon(answer.from, now);
   }
@@ -275,8 +276,10 @@ void Swim::on_refused(CallNumber number, Instant now) {
   const auto found = calling_.find(number);
   if (found == calling_.end()) return;
   const std::optional<ProbeNumber> ping = found->second.ping;
+  const std::optional<NodeId> checked = found->second.checked;
   on_failure(number, now);
   if (ping.has_value()) prober_.on_refused(*ping);
+  if (checked.has_value()) prober_.hint(*checked);
   absorb_probes(now);
 }
 
@@ -301,7 +304,7 @@ void Swim::check(NodeId node, Instant now) {
   if (stopping_ || record == nullptr || record->state != MemberState::kUp) return;
   if (node == self().id) return;
   Calling calling;
-  calling.check = true;
+  calling.checked = node;
   call(node, record->peer_address, hashes(false), std::move(calling), now);
 }
 

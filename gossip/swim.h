@@ -25,6 +25,8 @@
 //       loads      whose load is new: load(node)
 //       told       who has answered a call, begun at that time, and knows all records that were
 //                  known here then
+//       elsewhere  look who answers there: if it is a process under this node's id, a data directory
+//                  was copied, and one of the two must give way
 //       packets    seal and send to `address` (the same host and port as the peer address of TCP),
 //                  or drop: a packet that cannot be sent is a packet lost
 //       calls      over the stream to `address`: reach it, `to` if there is one (as PeerLinks does:
@@ -107,6 +109,7 @@ class Swim {
     std::vector<Rumour> rumours;
     std::vector<NodeId> loads;
     std::vector<Told> told;
+    std::vector<std::string> elsewhere;  // where this node is said to live by newer records
     std::vector<Datagram> packets;
     std::vector<Call> calls;
   };
@@ -163,7 +166,7 @@ class Swim {
   struct Calling {
     std::optional<SyncSchedule::Target> target;  // of a push-pull that the schedule wants
     std::optional<ProbeNumber> ping;
-    bool check = false;
+    std::optional<NodeId> checked;
     bool tells_all = false;  // what the member lacked
     Instant begun;
     std::uint64_t members_hash = 0;  // as the call said it

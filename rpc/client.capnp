@@ -146,6 +146,16 @@ interface Admin {
   backups @7 (directory :Text) -> (status :Common.Status, directory :Text, backups :List(Backup));
   # Those in directory/NODE-ID, oldest first.
 
+  leave @8 (timeoutMs :UInt32) -> (status :Common.Status);
+  # The node takes no more writes, is proven equal to every other one that can be reached, gives up its membership, tells
+  # the others, and ends. Refused when some partition has no other owner that can be reached; the node then stays.
+
+  remove @9 (node :UInt64) -> (status :Common.Status);
+  # Declares a node gone for good: it owns nothing any more, and is refused should it come back. Refused while it answers.
+
+  replace @10 (node :UInt64) -> (status :Common.Status);
+  # The same, and the node that is asked takes its place: only what that one owned moves.
+
   struct PartitionOwners {
     state @0 :Common.PartitionState;
     owners @1 :List(UInt64);        # node ids

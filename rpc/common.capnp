@@ -128,4 +128,5 @@ struct Member {
   protocolMin @10 :UInt32;
   protocolMax @11 :UInt32;
   version @12 :Text;
+  place @13 :UInt64;        # in placement: of the node that this one has replaced; 0: its own
 }

@@ -14,12 +14,14 @@ struct Hello {
   member @3 :Common.Member;
   sentMs @4 :UInt64;           # by the sender's clock that never goes back; 0: not told
   keyPrints @5 :List(UInt64);  # of the cluster's keys that the sender has (rpc/seal.h), that it seals with first
+  process @6 :UInt64;          # drawn by the process: tells two under one node id apart
+  uptimeMs @7 :UInt64;
 }
 
 interface Greeting {
   hello @0 (me :Hello) -> (status :Common.Status, you :Hello, peer :Peer);
   # Refused, with a status that says why on both sides, when cluster name, key, partitions, replication factor or protocol
-  # version do not fit, or when the caller was removed from the cluster.
+  # version do not fit, or when the caller was removed from the cluster. Of two processes under one node id the younger one ends.
 }
 
 interface Peer {

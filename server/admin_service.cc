@@ -83,6 +83,27 @@ class AdminService final : public wire::Admin::Server {
         });
   }
 
+  kj::Promise<void> leave(LeaveContext context) override {
+    const std::uint32_t asked = context.getParams().getTimeoutMs();
+    const Duration timeout =
+        asked == 0 ? Duration(std::chrono::minutes(1)) : Duration(std::chrono::milliseconds(asked));
+    return node_.leave(timeout).then([context](const absl::Status& status) mutable {
+      write(status, context.getResults().initStatus());
+    });
+  }
+
+  kj::Promise<void> remove(RemoveContext context) override {
+    const NodeId node{context.getParams().getNode()};
+    write(node_.cluster().remove(node), context.getResults().initStatus());
+    return kj::READY_NOW;
+  }
+
+  kj::Promise<void> replace(ReplaceContext context) override {
+    const NodeId node{context.getParams().getNode()};
+    write(node_.cluster().replace(node), context.getResults().initStatus());
+    return kj::READY_NOW;
+  }
+
   kj::Promise<void> backup(BackupContext context) override {
     const auto params = context.getParams();
     return node_.backups()

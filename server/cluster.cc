@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
 #include "gossip/placement.h"
@@ -64,11 +65,72 @@ void Cluster::start() {
 }
 
 kj::Promise<void> Cluster::stop() {
+  swim_.stop(loop_.now());
+  return until_told();
+}
+
+void Cluster::stop_silently() {
+  datagrams_->stop();
+}
+
+kj::Promise<void> Cluster::leave() {
+  swim_.leave(loop_.now());
+  return until_told();
+}
+
+kj::Promise<void> Cluster::until_told() {
   auto told = kj::newPromiseAndFulfiller<void>();
   wants_told_ = kj::mv(told.fulfiller);
-  swim_.stop(loop_.now());
   drain();
   return told.promise.exclusiveJoin(loop_.after(kFarewellTime));
+}
+
+// ---- coming and going ----
+
+absl::Status Cluster::may_leave() const {
+  if (members().self().state != gossip::MemberState::kUp) {
+    return absl::FailedPreconditionError("this node is no member any more");
+  }
+  for (std::uint32_t i = 0; i < owners_.size(); ++i) {
+    if (!owns(self(), PartitionId{i})) continue;
+    const bool kept = std::any_of(owners_[i].begin(), owners_[i].end(), [&](NodeId owner) {
+      return owner != self() && reachable(owner);
+    });
+    if (kept) continue;
+    return absl::FailedPreconditionError(fmt::format(
+        "partition {} has no other owner that can be reached, so its data would go with this node; "
+        "bring the others back first, or export the data and stop it",
+        i));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Cluster::remove(NodeId node) {
+  if (node != self() && reachable(node)) {
+    return absl::FailedPreconditionError(
+        fmt::format("node {} answers: have it leave (grapevine node leave), or stop it first",
+                    to_string(node)));
+  }
+  const absl::Status removed = swim_.remove(node, loop_.now());
+  drain();
+  return removed;
+}
+
+absl::Status Cluster::replace(NodeId node) {
+  const gossip::MemberRecord* const gone = members().find(node);
+  if (gone == nullptr || node == self() || reachable(node)) return remove(node);
+  const NodeId place = gone->place.valid() ? gone->place : node;
+  for (const auto& [id, member] : members().records()) {
+    if (id == node || member.state != gossip::MemberState::kUp) continue;
+    if (member.place != place && id != place) continue;
+    return absl::FailedPreconditionError(
+        fmt::format("node {} ({}) has taken the place of {} already", member.name, to_string(id),
+                    to_string(node)));
+  }
+  gossip::MemberRecord record = members().self();
+  record.place = place;
+  swim_.change_self(record, loop_.now());
+  return remove(node);
 }
 
 void Cluster::on_packet(const rpc::Address& from, std::string_view bytes) {
@@ -93,11 +155,20 @@ void Cluster::drain() {
   for (const NodeId node : output.came_up) {
     say_up(node);
     handlers_.on_up(node);
+    if (neighbours_.contains(node)) {
+      unchecked_.insert(node);
+      check_alarm_.set(loop_.now());
+    }
   }
   for (const NodeId node : output.went_down) {
     say_down(node);
     links_.drop(node);
     handlers_.on_down(node);
+  }
+  for (const std::string& address : output.elsewhere) {
+    if (complaints_.worth_saying("elsewhere " + address, loop_.now())) {
+      handlers_.on_elsewhere(address);
+    }
   }
   for (const gossip::Swim::Told& told : output.told) handlers_.on_told(told.node, told.begun);
   for (const gossip::Swim::Datagram& packet : output.packets) {
@@ -185,14 +256,21 @@ void Cluster::failed(const gossip::Swim::Call& call, const absl::Status& status,
   }
 }
 
-// In turn.
 void Cluster::check_a_link() {
   check_alarm_.set(loop_.now() + options_.probe_interval);
+  if (!unchecked_.empty()) {
+    for (const NodeId node : std::exchange(unchecked_, {})) {
+      if (reachable(node)) swim_.check(node, loop_.now());
+    }
+    drain();
+    return;
+  }
   std::vector<NodeId> up;
   for (const NodeId node : neighbours_) {
     if (reachable(node)) up.push_back(node);
   }
   if (up.empty()) return;
+  // In turn.
   const auto next = std::upper_bound(up.begin(), up.end(), last_checked_);
   last_checked_ = next == up.end() ? up.front() : *next;
   swim_.check(last_checked_, loop_.now());

@@ -29,8 +29,8 @@ std::vector<gossip::MemberRecord> remembered_members(const storage::Store& store
 // Resource, loop thread.
 //
 // Datagrams do not show whether a link works, and somebody on the way may have forgotten it without
-// a word. So each probe_interval one of the members that this node owns partitions together with is
-// checked over its link: a link without an answer is dropped, and dialled anew by the next call.
+// a word. So each probe_interval one of the members that this node owns partitions together with,
+// and who of them has just come up at once, is checked over its link: a link without an answer is dropped, and dialled anew by the next call.
 // Such a check also says that the member knows all that was known here (on_told).
 class Cluster final : public Ring {
  public:
@@ -42,6 +42,8 @@ class Cluster final : public Ring {
     // then.
     std::function<void(NodeId, Instant begun)> on_told;
     std::function<void()> on_removed;  // this node; once
+    // Newer records say that this node lives there: whoever does is to be greeted.
+    std::function<void(const std::string& address)> on_elsewhere;
   };
   static constexpr Duration kSyncTime = std::chrono::seconds(3);      // for a push-pull
   static constexpr Duration kFarewellTime = std::chrono::seconds(1);  // for telling that it stops
@@ -63,6 +65,17 @@ class Cluster final : public Ring {
   // Tells the others that this node stops; done when they have been told, or after kFarewellTime.
   // From then on it answers no probe.
   kj::Promise<void> stop();
+  // The same, when it is not to tell: another process goes on under this node's id.
+  void stop_silently();
+  // Gives up membership; done when the others have been told, or after kFarewellTime.
+  kj::Promise<void> leave();
+  // OK when each partition of this node has another owner that can be reached.
+  absl::Status may_leave() const;
+  // Declares another node gone for good. NotFound; FailedPrecondition: it answers; InvalidArgument:
+  // it is this one.
+  absl::Status remove(NodeId node);
+  // The same, and takes its place in placement, for good.
+  absl::Status replace(NodeId node);
 
   NodeId self() const override { return members().self().id; }
   const std::vector<NodeId>& owners(PartitionId partition) const override {
@@ -100,6 +113,7 @@ class Cluster final : public Ring {
   void failed(const gossip::Swim::Call& call, const absl::Status& status, bool fresh,
               bool timed_out);
   void check_a_link();
+  kj::Promise<void> until_told();
   void say_up(NodeId node) const;
   void say_down(NodeId node) const;
   void recompute_owners();
@@ -115,11 +129,12 @@ class Cluster final : public Ring {
   gossip::Swim swim_;
   std::vector<std::vector<NodeId>> owners_;  // by partition
   std::set<NodeId> neighbours_;              // own partitions together with this node
+  std::set<NodeId> unchecked_;               // neighbours that have just come up
   NodeId last_checked_;                      // neighbour
   bool told_removed_ = false;
   Counters counters_;
   Complaints complaints_;
-  kj::Maybe<kj::Own<kj::PromiseFulfiller<void>>> wants_told_;  // of stop()
+  kj::Maybe<kj::Own<kj::PromiseFulfiller<void>>> wants_told_;  // of until_told
   Alarm alarm_;
   Alarm check_alarm_;
   Tasks tasks_;

@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <string>
+#include <utility>
 
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
@@ -69,16 +70,30 @@ int serve(const Config& config, const char* const* argv) {
       loop.stop();
     }));
   });
+  bool stopping = false;
+  const auto stop = [&] {
+    if (std::exchange(stopping, true)) return;
+    loop.spawn((*node)->stop().then([&] { loop.stop(); }));
+  };
+  absl::Status ended;
+  loop.post([&] {
+    loop.spawn((*node)->ended().then([&](absl::Status status) {
+      ended = std::move(status);
+      if (!ended.ok()) spdlog::error("{}", text_of(ended));
+      stop();
+    }));
+  });
   asio::signal_set signals(loop.io(), SIGTERM, SIGINT);
   signals.async_wait([&](const std::error_code& error, int signal) {
     if (error) return;
     spdlog::info("signal {}", signal);
     // KJ's promises are begun in a turn of its own loop.
-    loop.post([&] { loop.spawn((*node)->stop().then([&] { loop.stop(); })); });
+    loop.post(stop);
   });
   loop.run();
   node->reset();
-  return opened.ok() ? 0 : cannot_start(opened);
+  if (!opened.ok()) return cannot_start(opened);
+  return ended.ok() ? 0 : 1;
 }
 
 int main_of_grapevined(int argc, const char* const* argv) {

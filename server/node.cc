@@ -43,10 +43,14 @@ Node::Node(rpc::Loop& loop, Config config, Machine machine)
       config_(std::move(config)),
       machine_(std::move(machine)),
       random_(machine_.seed),
+      process_(random_.next()),
       started_(loop.now()) {
   auto opened = kj::newPromiseAndFulfiller<absl::Status>();
   opened_ = kj::mv(opened.promise);
   tell_opened_ = kj::mv(opened.fulfiller);
+  auto ended = kj::newPromiseAndFulfiller<absl::Status>();
+  ended_ = kj::mv(ended.promise);
+  tell_ended_ = kj::mv(ended.fulfiller);
 }
 
 // What the threads hold is the store's: they go first.
@@ -170,6 +174,7 @@ absl::StatusOr<gossip::MemberRecord> Node::own_record() const {
           config_.data_dir, to_string(known.id), config_.cluster_name));
     }
     record.incarnation = known.incarnation + 1;
+    record.place = known.place;
   }
   record.id = store_->node();
   record.epoch = store_->actor().epoch();
@@ -188,7 +193,7 @@ void Node::assemble(gossip::MemberRecord self) {
   links_ = std::make_unique<PeerLinks>(
       loop_, config_.peer_listen,
       PeerLinks::Handlers{[this](wire::Hello::Builder hello) { fill_hello(hello); },
-                          [this](wire::Hello::Reader hello) { return check_hello(hello); },
+                          [this](wire::Hello::Reader hello) { return greet(hello); },
                           [this](NodeId node) {
                             anti_entropy_->peer_lost(node);
                             cluster_->on_connection_lost(node);
@@ -207,7 +212,11 @@ void Node::assemble(gossip::MemberRecord self) {
           [this](NodeId node) { anti_entropy_->peer_down(node); },
           [this] { anti_entropy_->members_changed(); },
           [this](NodeId node, Instant begun) { anti_entropy_->peer_told(node, begun); },
-          [this] { on_removed(); }});
+          [this] { on_removed(); },
+          [this](const std::string& address) {
+            tasks_->spawn(links_->reach(address, std::nullopt)
+                              .then([](wire::Peer::Client) {}, [](kj::Exception&&) {}));
+          }});
   replica_ = std::make_unique<StoreReplica>(*store_, [this] { return renew_actor(); });
   views_ = std::make_unique<ViewTable>(loop_, *disk_, *replica_);
   gossip::SchedulerOptions scheduling;
@@ -341,6 +350,63 @@ void Node::on_removed() {
   coordination_->coordinator().refuse_writes(not_ready_because_);
 }
 
+void Node::end(absl::Status status) {
+  if (tell_ended_->isWaiting()) tell_ended_->fulfill(std::move(status));
+}
+
+kj::Promise<absl::Status> Node::leave(Duration timeout) {
+  if (leaving_) return absl::Status(absl::FailedPreconditionError("the node is leaving already"));
+  if (!not_ready_because_.empty()) {
+    return absl::Status(absl::UnavailableError(
+        fmt::format("the node is not ready: {}; try again", not_ready_because_)));
+  }
+  if (absl::Status may = cluster_->may_leave(); !may.ok()) return may;
+  spdlog::info("leaving the cluster");
+  leaving_ = true;
+  coordination_->coordinator().refuse_writes("leaving the cluster");
+  return anti_entropy_->repair(timeout).then(
+      [this](AntiEntropy::RepairReport report) -> kj::Promise<absl::Status> {
+        absl::Status may = cluster_->may_leave();
+        if (may.ok() && !report.finished) {
+          may = absl::UnavailableError(
+              "the other nodes were not proven equal to this one in time, so it stays; try again, "
+              "or give it more time with --wait");
+        }
+        if (!may.ok()) {
+          leaving_ = false;
+          coordination_->coordinator().refuse_writes({});
+          spdlog::warn("does not leave the cluster: {}", text_of(may));
+          return may;
+        }
+        return cluster_->leave().then([this] {
+          spdlog::info("has left the cluster");
+          not_ready_because_ = "this node has left its cluster";
+          end(absl::OkStatus());
+          return absl::OkStatus();
+        });
+      });
+}
+
+absl::Status Node::greet(wire::Hello::Reader hello) {
+  absl::Status status = check_hello(hello);
+  const bool twin = hello.getMember().getId() == store_->node().value &&
+                    view(hello.getCluster()) == config_.cluster_name &&
+                    hello.getProcess() != process_;
+  if (!twin || stopping_) return status;
+  const Duration theirs = std::chrono::milliseconds(hello.getUptimeMs());
+  const Duration mine = loop_.now() - started_;
+  const bool same_age = std::chrono::abs(theirs - mine) < kSameAge;
+  if (same_age ? process_ < hello.getProcess() : mine < theirs) {
+    twin_goes_on_ = true;
+    end(absl::FailedPreconditionError(fmt::format(
+        "another process runs as this node, {}, at {}, and for longer: {} is a copy; start it "
+        "with an empty --data-dir, or make the copy by grapevine restore --new-node",
+        to_string(store_->node()), std::string(view(hello.getMember().getPeerAddress())),
+        config_.data_dir)));
+  }
+  return status;
+}
+
 void Node::ready() {
   if (removed_) return;
   not_ready_because_.clear();
@@ -398,7 +464,9 @@ kj::Promise<void> Node::stop() {
   http_.reset();
   // The others are told while they can still ask: a connection that ends without a word is worth a
   // probe to them.
-  kj::Promise<void> told = opening() ? kj::Promise<void>(kj::READY_NOW) : cluster_->stop();
+  kj::Promise<void> told = kj::READY_NOW;
+  if (!opening() && twin_goes_on_) cluster_->stop_silently();
+  if (!opening() && !twin_goes_on_) told = cluster_->stop();
   auto served = kj::heapArrayBuilder<kj::Promise<void>>(2);
   served.add(client_server_->stop());
   served.add(told.then([this] { return peer_server_->stop(); }));

@@ -43,6 +43,8 @@ class Node {
  public:
   static constexpr Duration kCompareTime = std::chrono::seconds(3);
   static constexpr Duration kCompareRetry = std::chrono::milliseconds(200);
+  // Uptimes nearer to each other than this do not say who is the younger.
+  static constexpr Duration kSameAge = std::chrono::seconds(2);
   static constexpr Duration kStopTime = std::chrono::seconds(5);
   static constexpr Duration kUpkeepInterval = std::chrono::milliseconds(50);
   static constexpr Duration kScrubInterval = std::chrono::seconds(1);
@@ -56,6 +58,9 @@ class Node {
   // Done when the store is open and everything is served, or with the error that is in the way;
   // Cancelled after stop(). To be called once.
   kj::Promise<absl::Status> opened() { return kj::mv(opened_); }
+  // Done when the node is to be stopped though nobody asked for it: OK when it has left its cluster,
+  // else the reason. To be called once.
+  kj::Promise<absl::Status> ended() { return kj::mv(ended_); }
   ~Node() noexcept;
   Node(const Node&) = delete;
   Node& operator=(const Node&) = delete;
@@ -93,8 +98,12 @@ class Node {
   void fill_peers(capnp::List<wire::Reachability>::Builder out) const;
   std::size_t peer_count() const;
   void fill_hello(wire::Hello::Builder out) const;
-  // Whether who introduces itself so belongs to this cluster.
-  absl::Status check_hello(wire::Hello::Reader hello) const;
+  // Somebody has introduced itself, here or over there. The error says why it does not belong to
+  // this cluster. Should it be another process under this node's id, the younger of the two ends.
+  absl::Status greet(wire::Hello::Reader hello);
+  // Makes all others hold what this node holds, gives up membership and ends. The error says why it
+  // stays.
+  kj::Promise<absl::Status> leave(Duration timeout);
   // Whether a peer that has once been greeted may still call.
   absl::Status may_call(NodeId peer) const;
   void say_refused(const absl::Status& status);  // once in a while
@@ -110,7 +119,9 @@ class Node {
   void go();
   // As it is in this life; FailedPrecondition when the node was removed from its cluster.
   absl::StatusOr<gossip::MemberRecord> own_record() const;
+  absl::Status check_hello(wire::Hello::Reader hello) const;
   void on_removed();
+  void end(absl::Status status);
 
   bool told_of_peers() const;
   void begin_comparing();
@@ -125,17 +136,22 @@ class Node {
   Config config_;
   const Machine machine_;
   Random random_;
+  const std::uint64_t process_;  // drawn
   Instant started_;
   std::string not_ready_because_ = "starting";  // once the store is open
   bool stopping_ = false;
   bool joining_ = false;
   bool removed_ = false;
+  bool leaving_ = false;
+  bool twin_goes_on_ = false;  // another process under this id
   bool upkeep_fails_ = false;
   Instant next_scrub_;
   Complaints complaints_;
 
   kj::Promise<absl::Status> opened_ = nullptr;
   kj::Own<kj::PromiseFulfiller<absl::Status>> tell_opened_;
+  kj::Promise<absl::Status> ended_ = nullptr;
+  kj::Own<kj::PromiseFulfiller<absl::Status>> tell_ended_;
 
   std::unique_ptr<Opening> opening_;  // until the store is open
   std::unique_ptr<Disk> disk_;

@@ -49,6 +49,8 @@ void Node::fill_hello(wire::Hello::Builder out) const {
   out.setReplicationFactor(config_.replication_factor);
   out.setSentMs(rpc::sent_ms(loop_.now()));
   write(cluster_->members().self(), out.initMember());
+  out.setProcess(process_);
+  out.setUptimeMs(in_ms(loop_.now() - started_));
   const std::vector<rpc::ClusterKey> keys = sealing_keys(config_);
   auto prints = out.initKeyPrints(static_cast<unsigned>(keys.size()));
   for (unsigned i = 0; i < prints.size(); ++i) prints.set(i, rpc::print_of(keys[i]));
@@ -93,10 +95,13 @@ absl::Status Node::check_hello(wire::Hello::Reader hello) const {
                     member.protocols.min, member.protocols.max, mine.min, mine.max));
   }
   if (!member.id.valid()) return refuse("has no valid id");
+  if (member.id == store_->node() && hello.getProcess() == process_) {
+    return refuse("is this node itself; leave it out of its own --join list");
+  }
   if (member.id == store_->node()) {
     return refuse(
-        "has this node's own id: a data directory was copied, or a node calls itself; "
-        "give each node a directory and a --join list of its own");
+        "has this node's own id: a data directory was copied; give each node a directory of its "
+        "own");
   }
   if (cluster_->removed(member.id)) {
     return refuse(

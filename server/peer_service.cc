@@ -303,7 +303,7 @@ class GreetingService final : public wire::Greeting::Server {
     const auto me = context.getParams().getMe();
     auto results = context.getResults();
     node_.fill_hello(results.initYou());
-    const absl::Status status = node_.check_hello(me);
+    const absl::Status status = node_.greet(me);
     write(status, results.initStatus());
     if (!status.ok()) {
       node_.say_refused(status);

@@ -211,6 +211,7 @@ void write(const gossip::MemberRecord& record, wire::Member::Builder out) {
   out.setProtocolMin(record.protocols.min);
   out.setProtocolMax(record.protocols.max);
   out.setVersion(record.version);
+  out.setPlace(record.place.value);
 }
 
 gossip::MemberRecord read(wire::Member::Reader in) {
@@ -230,6 +231,7 @@ gossip::MemberRecord read(wire::Member::Reader in) {
   record.incarnation = in.getIncarnation();
   record.protocols = {in.getProtocolMin(), in.getProtocolMax()};
   record.version = view(in.getVersion());
+  record.place = {in.getPlace()};
   return record;
 }
 

@@ -243,6 +243,40 @@ absl::StatusOr<NodeStatus> AdminNode::status() {
       [](auto&& reply) { return read(reply.getStatus()); }));
 }
 
+namespace {
+
+// The answer of a call that says no more than a status.
+template <typename Request>
+kj::Promise<bool> done(Request request) {
+  return request.send().then([](auto&& reply) {
+    rpc::throw_if_error(read(reply.getStatus()));
+    return true;
+  });
+}
+
+}  // namespace
+
+absl::Status AdminNode::leave(milliseconds wait) {
+  auto request = life_->remote().leaveRequest();
+  request.setTimeoutMs(static_cast<std::uint32_t>(wait.count()));
+  const auto left = life_->admin.loop.run_until(settled(within(
+      life_->admin.loop, wait + kRepairAnswerGrace,
+      "; see grapevine members whether it has left, else try again", done(kj::mv(request)))));
+  return life_->blame(left.status());
+}
+
+absl::Status AdminNode::remove(NodeId node) {
+  auto request = life_->remote().removeRequest();
+  request.setNode(node.value);
+  return life_->wait(done(kj::mv(request))).status();
+}
+
+absl::Status AdminNode::replace(NodeId node) {
+  auto request = life_->remote().replaceRequest();
+  request.setNode(node.value);
+  return life_->wait(done(kj::mv(request))).status();
+}
+
 absl::StatusOr<MemberList> AdminNode::members() {
   return life_->wait(life_->remote().membersRequest().send().then([](auto&& reply) {
     MemberList list;

@@ -123,6 +123,11 @@ class AdminNode {
   absl::StatusOr<NodeStatus> status();
   absl::StatusOr<MemberList> members();
   absl::StatusOr<std::vector<OwnedPartition>> states();
+  // Has the node give up its membership and end, after at most `wait`. The error says why it stays.
+  absl::Status leave(milliseconds wait);
+  // Declares another node gone for good; with replace() the asked one takes its place.
+  absl::Status remove(NodeId node);
+  absl::Status replace(NodeId node);
   absl::StatusOr<NodeBackups> backups(const std::string& directory);
   // Frozen as nearly at one moment as the node can. In order.
   absl::StatusOr<std::vector<std::unique_ptr<ReplicaView>>> open_views(

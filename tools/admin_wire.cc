@@ -60,6 +60,7 @@ gossip::MemberRecord read(wire::Member::Reader in) {
   record.incarnation = in.getIncarnation();
   record.protocols = {in.getProtocolMin(), in.getProtocolMax()};
   record.version = to_string(in.getVersion());
+  record.place = {in.getPlace()};
   return record;
 }
 

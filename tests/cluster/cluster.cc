@@ -66,6 +66,7 @@ std::string Cluster::file(std::string_view name) const {
 std::vector<std::string> Cluster::command(std::size_t node) const {
   std::string join;
   for (std::size_t other = 0; other < size(); ++other) {
+    if (apart_.contains(node) || apart_.contains(other)) continue;
     if (other != node) join += fmt::format("{}{}:4741", join.empty() ? "" : ",", host(other));
   }
   std::vector<std::string> command{GRAPEVINED,
@@ -81,12 +82,35 @@ std::vector<std::string> Cluster::command(std::size_t node) const {
                                    host(node) + ":4742"};
   if (!join.empty()) command.insert(command.end(), {"--join", join});
   command.insert(command.end(), flags_.begin(), flags_.end());
+  if (const auto own = own_flags_.find(node); own != own_flags_.end()) {
+    command.insert(command.end(), own->second.begin(), own->second.end());
+  }
   return command;
 }
 
-void Cluster::start(std::size_t node) {
+void Cluster::add_flags(std::size_t node, const std::vector<std::string>& flags) {
+  auto& own = own_flags_[node];
+  own.insert(own.end(), flags.begin(), flags.end());
+}
+
+void Cluster::launch(std::size_t node) {
   GRAPEVINE_CHECK(!runs(node), "a node is started when it does not run");
   nodes_[node] = std::make_unique<Process>(command(node));
+}
+
+Cluster::Ended Cluster::wait_for_end(std::size_t node) {
+  if (!nodes_[node]->wait_for_end_of_log(kStartTime)) {
+    ADD_FAILURE() << "node " << node + 1 << " does not end";
+    nodes_[node]->signal(SIGKILL);
+  }
+  const int exit_code = nodes_[node]->wait();
+  Ended ended{exit_code, nodes_[node]->log()};
+  nodes_[node].reset();
+  return ended;
+}
+
+void Cluster::start(std::size_t node) {
+  launch(node);
   ASSERT_TRUE(nodes_[node]->wait_for_line("info ready", kStartTime)) << nodes_[node]->log();
 }
 
@@ -127,23 +151,35 @@ void Cluster::resume(std::size_t node) {
 }
 
 void Cluster::wait_until_seen_down(std::size_t by, std::size_t node) {
+  wait_until_seen(by, node, false);
+}
+
+std::chrono::milliseconds Cluster::wait_until_seen(std::size_t by, std::size_t node,
+                                                   bool up) const {
   const std::string name = fmt::format("node node{} (", node + 1);
   const auto last_word = [&] {
-    bool down = false;
+    bool is_up = false;
     for (const std::string& line : nodes_[by]->lines()) {
       if (line.find(name) == std::string::npos) continue;
-      if (line.find("is up") != std::string::npos) down = false;
-      if (line.find("does not answer") != std::string::npos) down = true;
+      if (line.find("is up") != std::string::npos) is_up = true;
+      for (const char* word : {"does not answer", "has left", "was removed"}) {
+        if (line.find(word) != std::string::npos) is_up = false;
+      }
     }
-    return down;
+    return is_up;
   };
-  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(30);
+  const auto begin = std::chrono::steady_clock::now();
   std::size_t seen = 0;
-  while (!last_word()) {
-    ASSERT_LT(std::chrono::steady_clock::now(), end) << nodes_[by]->log();
+  while (last_word() != up) {
+    if (std::chrono::steady_clock::now() - begin > std::chrono::seconds(30)) {
+      ADD_FAILURE() << "not seen within 30 s:\n" << nodes_[by]->log();
+      break;
+    }
     nodes_[by]->wait_for_more_than(seen, std::chrono::seconds(1));
     seen = nodes_[by]->lines().size();
   }
+  return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() -
+                                                               begin);
 }
 
 std::unique_ptr<Client> Cluster::client(std::chrono::milliseconds timeout) const {

@@ -5,7 +5,9 @@
 #pragma once
 
 #include <chrono>
+#include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -22,8 +24,18 @@ class Cluster {
   ~Cluster();
 
   std::size_t size() const { return nodes_.size(); }
+  // Flags that this node is started with beside the others', from now on.
+  void add_flags(std::size_t node, const std::vector<std::string>& flags);
+  // Of this node the others are not told by --join, nor it of them, unless by its own flags.
+  void keep_apart(std::size_t node) { apart_.insert(node); }
   // Starts the node and waits until it says that it is ready.
   void start(std::size_t node);
+  void launch(std::size_t node);  // the same without waiting
+  struct Ended {
+    int exit_code = 0;
+    std::string log;
+  };
+  Ended wait_for_end(std::size_t node);  // by itself
   void start_all();
   void kill_hard(std::size_t node);  // -9
   int stop(std::size_t node);        // a clean stop; its exit code
@@ -34,6 +46,8 @@ class Cluster {
 
   // Until the node's own log says that it has noticed.
   void wait_until_seen_down(std::size_t by, std::size_t node);
+  // Until the last word of its log about the node is that it is up, or not; how long that took.
+  std::chrono::milliseconds wait_until_seen(std::size_t by, std::size_t node, bool up) const;
   const Process& process(std::size_t node) const { return *nodes_[node]; }
 
   std::string endpoint(std::size_t node) const;  // for clients
@@ -59,6 +73,8 @@ class Cluster {
   std::string scratch_;
   std::string network_;  // "127.A.B."
   std::vector<std::string> flags_;
+  std::map<std::size_t, std::vector<std::string>> own_flags_;
+  std::set<std::size_t> apart_;
   std::vector<std::unique_ptr<Process>> nodes_;  // nullptr: does not run
 };
 

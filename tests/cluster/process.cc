@@ -127,6 +127,11 @@ void Process::wait_for_more_than(std::size_t count, std::chrono::seconds at_most
   changed_.wait_for(lock, at_most, [&] { return lines_.size() > count || closed_; });
 }
 
+bool Process::wait_for_end_of_log(std::chrono::seconds at_most) const {
+  std::unique_lock lock(mutex_);
+  return changed_.wait_for(lock, at_most, [&] { return closed_; });
+}
+
 std::vector<std::string> Process::lines() const {
   const std::lock_guard lock(mutex_);
   return lines_;

@@ -32,6 +32,8 @@ class Process {
   bool wait_for_line(std::string_view part, std::chrono::seconds at_most) const;
   // Until there are more lines than `count`, or the time is over.
   void wait_for_more_than(std::size_t count, std::chrono::seconds at_most) const;
+  // Until nothing more will come, since it has ended; false: the time was over before.
+  bool wait_for_end_of_log(std::chrono::seconds at_most) const;
   std::vector<std::string> lines() const;
   std::string log() const;  // all lines
 

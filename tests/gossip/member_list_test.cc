@@ -203,6 +203,7 @@ RC_GTEST_PROP(MemberList, IsReadBackFromItsBytes, ()) {
   self.epoch = *rc::gen::arbitrary<std::uint64_t>();
   self.weight = *rc::gen::arbitrary<std::uint32_t>();
   self.version = *rc::gen::arbitrary<std::string>();
+  self.place = NodeId{*rc::gen::inRange<std::uint64_t>(0, 9)};
   self.protocols = {1, *rc::gen::arbitrary<std::uint32_t>()};
   list.change_self(self);
   const auto decoded = MemberList::decode(list.encode());
@@ -220,10 +221,11 @@ TEST(MemberList, ItsBytesAreFixed) {
   record.state = MemberState::kLeft;
   record.incarnation = 4;
   record.version = "1";
+  record.place = NodeId{0x0304};
   EXPECT_EQ(MemberList(record).encode(),
-            "\x01\x01\x02\x01\0\0\0\0\0\0\x03\x02"
+            "\x02\x01\x02\x01\0\0\0\0\0\0\x03\x02"
             "ab\0\0\0\0\xC8\x01\x01\x04\x01\x01\x01"
-            "1"s);
+            "1\x04\x03\0\0\0\0\0\0"s);
 }
 
 RC_GTEST_PROP(MemberList, ChangedBytesAreRefusedOrReadAsRecords, ()) {

@@ -108,9 +108,9 @@ TEST(Packet, ItsBytesAreFixed) {
   record.incarnation = 4;
   record.version = "1";
   EXPECT_EQ(packed({record}), header +
-                                  "\x05\x17\x02\x01\0\0\0\0\0\0\x03\x02"s
+                                  "\x05\x1F\x02\x01\0\0\0\0\0\0\x03\x02"s
                                   "ab\0\0\0\0\x64\x01\x04\x01\x01\x01"s
-                                  "1"s);
+                                  "1\0\0\0\0\0\0\0\0"s);
   EXPECT_EQ(packed({Suspect{NodeId{2}, 7, NodeId{1}}}),
             header + "\x06\x11\x02\0\0\0\0\0\0\0\x07\x01\0\0\0\0\0\0\0"s);
   EXPECT_EQ(packed({Down{NodeId{2}, 7, NodeId{2}}}),

@@ -138,5 +138,19 @@ TEST(Placement, SharesAreInProportionToWeights) {
     EXPECT_NEAR(share[records[i].id], 1.0 / 7, 0.016);
 }
 
+RC_GTEST_PROP(Placement, WhoTakesAPlaceOwnsWhatItsPredecessorOwnedAndNothingElseMoves, ()) {
+  std::vector<MemberRecord> before = members(*rc::gen::inRange<std::uint64_t>(1, 9));
+  const std::size_t gone = *rc::gen::inRange<std::size_t>(0, before.size());
+  std::vector<MemberRecord> after = before;
+  after[gone].state = MemberState::kRemoved;
+  MemberRecord successor = member(99);
+  successor.place = before[gone].id;
+  after.push_back(successor);
+  const PartitionId partition = *any_partition();
+  Owners expected = owners(partition, before, 3);
+  std::replace(expected.begin(), expected.end(), before[gone].id, successor.id);
+  RC_ASSERT(owners(partition, after, 3) == expected);
+}
+
 }  // namespace
 }  // namespace grapevine::gossip

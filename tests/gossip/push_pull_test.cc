@@ -46,7 +46,7 @@ TEST(PushPull, ItsBytesAreFixed) {
   state.rumours = {Rumour{RumourId{NodeId{1}, 8}, 9, "n", "pp"}};
   EXPECT_EQ(encode_push_pull(state),
             "\x01\x02\0\0\0\0\0\0\0\x03\0\0\0\0\0\0\0\x04\0\0\0\0\0\0\0\x01"s
-            "\x01\x01\0\0\0\0\0\0\0\0\0\0\0\0\0\x64\0\0\x01\x01\0\x02\x06"s
+            "\x01\x01\0\0\0\0\0\0\0\0\0\0\0\0\0\x64\0\0\x01\x01\0\0\0\0\0\0\0\0\0\x02\x06"s
             "\x01\x01\0\0\0\0\0\0\0\x08\x09\x01n\x02pp"s);
 }
 

@@ -23,6 +23,11 @@ SimulatedNode::SimulatedNode(World& world, Network& network, storage::LossyDisk&
       time_(world) {
   config_.name = fmt::format("node{}", index + 1);
   config_.data_dir = fmt::format("/node{}", index + 1);
+  move_to(host_of(index));
+}
+
+void SimulatedNode::move_to(const std::string& host) {
+  host_ = host;
   config_.client_listen = {host_, kClientPort};
   config_.peer_listen = {host_, kPeerPort};
   config_.http_listen = {host_, kHttpPort};
@@ -80,6 +85,10 @@ void SimulatedNode::start(bool salvage) {
       }
       if (!status.ok()) return end(std::move(status));
       id_ = node_->store().node();
+    }));
+    loop_->spawn(node_->ended().then([this, end](const absl::Status& status) {
+      stopping_ = true;
+      return node_->stop().then([end, status] { end(status); });
     }));
   });
 }

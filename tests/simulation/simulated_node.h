@@ -25,6 +25,7 @@ class SimulatedNode {
 
   struct Report {
     // The process ended by itself: it could not open its directory (`opening`), or could not go on.
+    // OK: it has left its cluster.
     std::function<void(SimulatedNode&, const absl::Status&, bool opening)> on_ended;
   };
 
@@ -53,6 +54,8 @@ class SimulatedNode {
   void undo_damage();  // REQUIRES: not running, and nothing has run since but in vain
   // Another directory, which holds this; another boot of the machine.
   void restore(const storage::LossyDisk::Image& image);
+  // Its machine has another address from the next start on, which is not any other machine's.
+  void move_to(const std::string& host);
 
   bool running() const { return node_ != nullptr; }
   bool stopping() const { return stopping_; }
@@ -71,7 +74,7 @@ class SimulatedNode {
   Network& network_;
   storage::LossyDisk& disk_;
   const std::size_t index_;
-  const std::string host_;
+  std::string host_;
   server::Config config_;
   Random random_;
   const Report report_;

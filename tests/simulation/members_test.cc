@@ -1,0 +1,274 @@
+// Goal: members of whole clusters find each other again whatever has become of them: all restarted at
+// once, no seed up at the start, a new address, an hour's absence; who left or was removed stays so.
+// Method: simulated nodes (simulated_node.h) without clients, over a few seeds, in virtual time.
+#include <algorithm>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <fmt/format.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "tests/simulation/log_tap.h"
+#include "tests/simulation/simulated_node.h"
+#include "tests/storage/rocksdb_chance.h"
+
+namespace grapevine::simulation {
+namespace {
+
+using std::chrono::hours;
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+using ::testing::HasSubstr;
+
+class SimulatedMembers : public testing::TestWithParam<std::uint64_t> {
+ protected:
+  SimulatedMembers() {
+    disk_.hold_background();
+    storage::seed_rocksdb(static_cast<std::uint32_t>(world_.random().next()));
+    world_.settle_with([this] { disk_.await_idle(); });
+    Network::Quality quality;
+    quality.delay_max = milliseconds(5);
+    quality.loss = 0.02;
+    network_.set_quality(quality);
+  }
+  ~SimulatedMembers() noexcept override { nodes_.clear(); }
+
+  // Node `i` of `count`; the first `seeds` of them are told to it.
+  void make(std::size_t count, std::size_t seeds, const std::string& network = "local") {
+    for (std::size_t i = 0; i < count; ++i) {
+      server::Config config;
+      config.network = network;
+      config.partitions = 8;
+      config.cache_bytes = std::size_t{1} << 20;
+      for (std::size_t seed = 0; seed < seeds; ++seed) {
+        config.join.push_back(
+            fmt::format("{}:{}", SimulatedNode::host_of(seed), SimulatedNode::kPeerPort));
+      }
+      nodes_.push_back(std::make_unique<SimulatedNode>(
+          world_, network_, disk_, i, std::move(config), world_.random().next(),
+          SimulatedNode::Report{[this](SimulatedNode& node, const absl::Status& status, bool) {
+            ends_.emplace_back(node.index(), status);
+          }}));
+    }
+  }
+  void start(std::size_t i) {
+    world_.after(Duration::zero(), nullptr, [this, i] { nodes_[i]->start(); });
+    world_.run_for(milliseconds(1));
+  }
+  void start_all() {
+    for (std::size_t i = 0; i < nodes_.size(); ++i) {
+      const Duration pause = draw(world_.random(), Duration::zero(), milliseconds(300));
+      world_.after(pause, nullptr, [this, i] { nodes_[i]->start(); });
+    }
+    world_.run_for(milliseconds(301));
+  }
+  void kill(std::size_t i) {
+    world_.after(Duration::zero(), nullptr, [this, i] { nodes_[i]->kill(); });
+    world_.run_for(milliseconds(1));
+  }
+  server::Cluster& cluster(std::size_t i) { return nodes_[i]->node().cluster(); }
+  NodeId id(std::size_t i) { return ids_.at(i); }
+  // Does something as the node, in an event of its own.
+  void as(std::size_t i, std::function<void(server::Node&)> act) {
+    world_.after(Duration::zero(), nullptr,
+                 [this, i, act = std::move(act)] { act(nodes_[i]->node()); });
+    world_.run_for(milliseconds(1));
+  }
+
+  // Whether those that run are ready, and take exactly those of the members that run for up.
+  bool acquainted() {
+    std::size_t running = 0;
+    for (const auto& node : nodes_) {
+      if (node->running() && !node->ready()) return false;
+      running += node->running() ? 1 : 0;
+    }
+    for (const auto& node : nodes_) {
+      if (!node->running()) continue;
+      const server::Cluster& known = node->node().cluster();
+      std::size_t up = 0;
+      for (const gossip::MemberRecord& record : known.members().all()) {
+        up += known.reachable(record.id) ? 1 : 0;
+      }
+      for (const auto& other : nodes_) {
+        if (other->running() && !known.reachable(other->node().store().node())) return false;
+      }
+      if (up != running) return false;
+    }
+    return running > 0;
+  }
+  bool run_until(const std::function<bool()>& done, Duration at_most) {
+    return world_.run_until(world_.now() + at_most, done);
+  }
+  void meet() {
+    ASSERT_TRUE(run_until([this] { return acquainted(); }, seconds(30)));
+    ids_.clear();
+    for (const auto& node : nodes_) {
+      ids_.push_back(node->running() ? node->node().store().node() : NodeId{});
+    }
+  }
+
+  World world_{GetParam()};
+  LogTap log_tap_{world_, false};
+  Network network_{world_, world_.random().next()};
+  storage::LossyDisk disk_;
+  std::vector<std::unique_ptr<SimulatedNode>> nodes_;
+  std::vector<NodeId> ids_;  // as they were when they met
+  std::vector<std::pair<std::size_t, absl::Status>> ends_;
+};
+INSTANTIATE_TEST_SUITE_P(Seeds, SimulatedMembers, testing::Range<std::uint64_t>(1, 6));
+
+TEST_P(SimulatedMembers, AllThatAreKilledAndStartedAtOnceMeetAgain) {
+  make(5, 2);
+  start_all();
+  meet();
+  for (std::size_t i = 0; i < nodes_.size(); ++i) kill(i);
+  start_all();
+  EXPECT_TRUE(run_until([this] { return acquainted(); }, seconds(15)));
+  EXPECT_TRUE(ends_.empty());
+}
+
+// All have been taken for down before: what was said of the earlier lives must reach the accused.
+TEST_P(SimulatedMembers, AllThatComeBackOneByOneAfterAllWereGoneMeetAgain) {
+  make(5, 2);
+  start_all();
+  meet();
+  for (std::size_t i = 0; i < nodes_.size(); ++i) {
+    kill(i);
+    world_.run_for(seconds(20));
+  }
+  for (std::size_t i = 0; i < nodes_.size(); ++i) {
+    start(i);
+    world_.run_for(seconds(1));
+  }
+  EXPECT_TRUE(run_until([this] { return acquainted(); }, seconds(20)));
+}
+
+TEST_P(SimulatedMembers, NodesWithoutAnySeedUpServeAndMeetOnceOneIs) {
+  make(5, 2);
+  for (std::size_t i = 2; i < 5; ++i) start(i);
+  ASSERT_TRUE(run_until(
+      [this] {
+        return std::all_of(nodes_.begin() + 2, nodes_.end(),
+                           [](const auto& node) { return node->ready(); });
+      },
+      seconds(30)))
+      << "they serve meanwhile";
+  world_.run_for(seconds(60));
+  start(1);
+  EXPECT_TRUE(run_until([this] { return acquainted(); }, seconds(15)));
+  start(0);
+  EXPECT_TRUE(run_until([this] { return acquainted(); }, seconds(15)));
+}
+
+TEST_P(SimulatedMembers, WhoComesBackUnderANewAddressIsFoundThere) {
+  make(4, 2);
+  start_all();
+  meet();
+  kill(3);
+  world_.run_for(seconds(20));
+  nodes_[3]->move_to("10.0.7.7");
+  start(3);
+  ASSERT_TRUE(run_until([this] { return acquainted(); }, seconds(15)));
+  for (std::size_t i = 0; i < 3; ++i) {
+    EXPECT_THAT(cluster(i).peer_address(id(3)), HasSubstr("10.0.7.7"));
+  }
+  EXPECT_TRUE(ends_.empty()) << "it is no copy of itself";
+}
+
+TEST_P(SimulatedMembers, ASeedThatMovesFindsTheOthersByWhatItRemembers) {
+  make(4, 1);
+  start_all();
+  meet();
+  kill(0);
+  world_.run_for(seconds(20));
+  nodes_[0]->move_to("10.0.7.7");
+  start(0);
+  EXPECT_TRUE(run_until([this] { return acquainted(); }, seconds(15)));
+}
+
+TEST_P(SimulatedMembers, WhoComesBackAfterAnHourIsTakenForUpByAll) {
+  make(4, 2, "lan");
+  start_all();
+  meet();
+  kill(2);
+  world_.run_for(hours(1));
+  start(2);
+  EXPECT_TRUE(run_until([this] { return acquainted(); }, seconds(15)));
+}
+
+TEST_P(SimulatedMembers, WhoStopsIsDownForAllWithinASecond) {
+  make(4, 2, "lan");
+  start_all();
+  meet();
+  as(3, [this](server::Node&) { nodes_[3]->stop(); });
+  const auto all_know = [this] {
+    return !cluster(0).reachable(id(3)) && !cluster(1).reachable(id(3)) &&
+           !cluster(2).reachable(id(3));
+  };
+  EXPECT_TRUE(run_until(all_know, seconds(1)));
+}
+
+TEST_P(SimulatedMembers, WhoLeavesEndsAndOwnsNothing) {
+  make(4, 2);
+  start_all();
+  meet();
+  std::optional<absl::Status> left;
+  as(3, [&](server::Node& node) {
+    node.loop().spawn(
+        node.leave(seconds(30)).then([&](const absl::Status& status) { left = status; }));
+  });
+  ASSERT_TRUE(run_until([&] { return !ends_.empty(); }, seconds(30)));
+  ASSERT_TRUE(left.has_value());
+  EXPECT_TRUE(left->ok()) << *left;
+  EXPECT_TRUE(ends_[0].second.ok()) << ends_[0].second;
+  EXPECT_TRUE(run_until([this] { return acquainted(); }, seconds(5)));
+  for (std::uint32_t partition = 0; partition < 8; ++partition) {
+    EXPECT_FALSE(cluster(0).owns(id(3), PartitionId{partition}));
+    EXPECT_EQ(cluster(0).owners(PartitionId{partition}).size(), 3U);
+  }
+}
+
+TEST_P(SimulatedMembers, WhoWasRemovedWhileItWasAwayServesNobodyWhenItComesBack) {
+  make(4, 2);
+  start_all();
+  meet();
+  kill(3);
+  world_.run_for(seconds(20));
+  as(0, [this](server::Node& node) { EXPECT_TRUE(node.cluster().remove(id(3)).ok()); });
+  world_.run_for(seconds(30));
+  start(3);
+  EXPECT_TRUE(run_until(
+      [this] {
+        return nodes_[3]->serving() && absl::IsFailedPrecondition(nodes_[3]->node().may_serve());
+      },
+      seconds(15)));
+  for (std::size_t i = 0; i < 3; ++i) EXPECT_FALSE(cluster(i).reachable(id(3)));
+  // Its directory knows.
+  kill(3);
+  start(3);
+  ASSERT_TRUE(run_until([this] { return !ends_.empty(); }, seconds(15)));
+  EXPECT_THAT(std::string(text_of(ends_[0].second)), HasSubstr("was removed"));
+}
+
+TEST_P(SimulatedMembers, OfTwoProcessesUnderOneIdTheYoungerEnds) {
+  make(4, 2);
+  for (std::size_t i = 0; i < 3; ++i) start(i);
+  meet();
+  world_.run_for(seconds(5));
+  nodes_[3]->restore(disk_.copy_while_running(nodes_[2]->directory(), world_.random()));
+  start(3);
+  ASSERT_TRUE(run_until([this] { return !ends_.empty(); }, seconds(20)));
+  EXPECT_EQ(ends_[0].first, 3U) << "the copy";
+  EXPECT_THAT(std::string(text_of(ends_[0].second)),
+              HasSubstr("another process runs as this node"));
+  EXPECT_TRUE(run_until([this] { return acquainted(); }, seconds(15)));
+  for (std::size_t i = 0; i < 2; ++i) {
+    EXPECT_THAT(cluster(i).peer_address(id(2)), HasSubstr(nodes_[2]->host()));
+  }
+}
+
+}  // namespace
+}  // namespace grapevine::simulation
