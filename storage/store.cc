@@ -230,7 +230,9 @@ void Store::reach_durable(CommitNumber number) {
 absl::Status Store::put_note(std::string_view name, std::string_view bytes) {
   rocksdb::WriteBatch writes;
   engine_->put_meta(writes, kMetaNote + std::string(name), bytes);
-  return write(writes);
+  GRAPEVINE_RETURN_IF_ERROR(write(writes));
+  when_durable(++committed_, [] {});
+  return absl::OkStatus();
 }
 
 absl::StatusOr<std::optional<std::string>> Store::note(std::string_view name) const {

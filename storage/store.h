@@ -161,7 +161,7 @@ class Store {
   void add_up(PartitionId partition, model::Token from, std::size_t keys,
               std::function<void(absl::StatusOr<std::optional<model::Token>>)> done);
 
-  // Bytes that the node keeps beside the data, by name. Durable with the next sync.
+  // Bytes that the node keeps beside the data, by name. A sync is begun, and not waited for.
   absl::Status put_note(std::string_view name, std::string_view bytes);
   absl::StatusOr<std::optional<std::string>> note(std::string_view name) const;
 

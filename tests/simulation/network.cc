@@ -133,7 +133,7 @@ class Network::Side : public std::enable_shared_from_this<Side> {
   };
 
   void send(std::string bytes) {
-    network_.bytes_sent_ += bytes.size();
+    network_.stream_bytes_ += bytes.size();
     const Duration delay = network_.draw_delay(bytes.size());
     const Instant due = schedule(delay);
     under_way_packets_.push_back({std::move(bytes), network_.world_.now(), due});
@@ -325,7 +325,7 @@ class Network::Socket final : public rpc::Datagrams {
       ++dropped_;
       return;
     }
-    network_.bytes_sent_ += bytes.size();
+    network_.datagram_bytes_ += bytes.size();
     const int copies = network_.random_.chance(kDoubled) ? 2 : 1;
     for (int i = 0; i < copies; ++i) {
       if (network_.random_.chance(network_.quality_.loss)) continue;

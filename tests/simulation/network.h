@@ -71,7 +71,8 @@ class Network {
   void power_off(const std::string& host);
   void power_on(const std::string& host);
 
-  std::uint64_t bytes_sent() const { return bytes_sent_; }
+  std::uint64_t stream_bytes() const { return stream_bytes_; }      // written
+  std::uint64_t datagram_bytes() const { return datagram_bytes_; }  // sent
 
   class Side;    // one end of a connection
   class Port;    // a listener
@@ -101,7 +102,8 @@ class Network {
   std::vector<std::weak_ptr<Side>> sides_;  // in the order in which they were made
   std::size_t sides_max_ = 64;              // then those that are gone are forgotten
   std::uint16_t last_port_ = 30'000;
-  std::uint64_t bytes_sent_ = 0;
+  std::uint64_t stream_bytes_ = 0;
+  std::uint64_t datagram_bytes_ = 0;
 };
 
 }  // namespace grapevine::simulation

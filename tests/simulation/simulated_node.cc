@@ -58,7 +58,7 @@ void SimulatedNode::start(bool salvage) {
   machine.seed = random_.next();
   for (auto& byte : machine.packet_salt) byte = static_cast<std::uint8_t>(random_.next());
   machine.store.environment = disk_.environment();
-  machine.store.memtable_bytes = std::size_t{64} << 10;
+  machine.store.memtable_bytes = memtable_bytes_;
   machine.begin_life = [this](const std::string&) -> absl::StatusOr<storage::Life> {
     return storage::Life{fmt::format("machine {}", index_), fmt::format("boot {}", boots_),
                          fmt::format("directory {}", directories_)};

@@ -63,6 +63,8 @@ class SimulatedNode {
   bool ready() const { return serving() && node_->not_ready_because().empty(); }
   server::Node& node() const { return *node_; }
 
+  // Of the lives that begin from now on.
+  void set_memtable_bytes(std::size_t bytes) { memtable_bytes_ = bytes; }
   MachineTime& time() { return time_; }
   DiskSpeed& disk_speed() { return disk_speed_; }
   std::uint64_t lives() const { return lives_; }
@@ -80,6 +82,7 @@ class SimulatedNode {
   const Report report_;
   MachineTime time_;
   DiskSpeed disk_speed_;
+  std::size_t memtable_bytes_ = std::size_t{64} << 10;
   std::uint64_t boots_ = 1;
   std::uint64_t directories_ = 1;
   std::uint64_t lives_ = 0;

@@ -154,7 +154,10 @@ TEST_F(StoreTest, ARefusedDirectoryIsLeftAsItWas) {
 
 TEST_F(StoreTest, NotesAreKept) {
   EXPECT_FALSE(scene_.store().note("members")->has_value());
+  const std::uint64_t syncs = scene_.disk.log_syncs();
   ASSERT_TRUE(ok(scene_.store().put_note("members", std::string("a\0b", 3))));
+  scene_.executor.run_all();
+  EXPECT_GT(scene_.disk.log_syncs(), syncs);
   ASSERT_TRUE(ok(scene_.store().put_note("other", "")));
   reopen_after_crash();
   EXPECT_EQ(scene_.store().note("members")->value(), std::string("a\0b", 3));
