@@ -94,10 +94,10 @@ interface ReplicaView {
   split @0 (ranges :List(TokenRange)) -> (parts :List(List(DigestShare)));
   # For each range the digests of its 16 parts, or an empty list where the tree does not resolve them.
 
-  pull @1 (range :TokenRange, items :List(Item), afterKey :Data, resumes :Bool)
-      -> (entries :List(KeyedEntry), absent :List(UInt64), resumeAfter :Data, more :Bool);
-  # What the view holds in the range that `items` (key hash and digest, sorted by hash) do not: differing, missing, or
-  # not quiet. `absent` names the hashes that the view does not hold. When `more`, ask again with resumes = true and
+  pull @1 (range :TokenRange, items :Data, afterKey :Data, resumes :Bool)
+      -> (entries :Data, absent :List(UInt64), resumeAfter :Data, more :Bool);
+  # What the view holds in the range that `items` (key hash and digest, 8 bytes each, sorted by hash) do not: differing,
+  # missing, or not quiet. `entries` as storage/model/entries_codec.h has them. `absent` names the hashes that the view does not hold. When `more`, ask again with resumes = true and
   # afterKey = resumeAfter.
 
   fetch @2 (keys :List(Data), headsOnly :Bool) -> (entries :List(KeyedEntry));

@@ -50,7 +50,8 @@ interface Peer {
   summary @6 (summary :Summary) -> (equal :Bool, fingerprints :List(Fingerprint));
   states @7 (states :List(Common.PartitionState)) -> (states :List(Common.PartitionState));
   delta @8 (partition :UInt32, dots :List(Common.DotRange)) -> (status :Common.Status,
-      entries :List(Common.KeyedEntry), inFlight :UInt64, logReaches :Bool, more :Bool);
+      entries :Data, inFlight :UInt64, logReaches :Bool, more :Bool);
+  # `entries` as storage/model/entries_codec.h has them.
   openView @9 (partition :UInt32) -> (status :Common.Status, view :Common.ReplicaView,
       state :Common.PartitionState);
 

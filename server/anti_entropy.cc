@@ -7,6 +7,7 @@
 
 #include "rpc/errors.h"
 #include "server/wire.h"
+#include "storage/model/entries_codec.h"
 
 namespace grapevine::server {
 namespace {
@@ -24,6 +25,12 @@ std::vector<model::KeyedEntry> read_entries(capnp::List<wire::KeyedEntry>::Reade
     entries.push_back(*std::move(entry));
   }
   return entries;
+}
+
+std::vector<model::KeyedEntry> read_entries(capnp::Data::Reader in) {
+  auto entries = model::decode_entries(view(in));
+  if (!entries.ok()) fail(entries.status());
+  return *std::move(entries);
 }
 
 gossip::PartitionState read_state(wire::PartitionState::Reader in) {
@@ -443,7 +450,7 @@ kj::Promise<gossip::ExchangeReply> AntiEntropy::ask_view(wire::ReplicaView::Clie
   if (const auto* pull = std::get_if<gossip::PullRequest>(&request)) {
     auto call = view.pullRequest();
     write(pull->range, call.initRange());
-    write(pull->items, [&](unsigned count) { return call.initItems(count); });
+    call.setItems(bytes_of(model::encode_hashes(pull->items)));
     call.setResumes(pull->after_key.has_value());
     if (pull->after_key.has_value()) call.setAfterKey(bytes_of(*pull->after_key));
     return call.send().then([this](auto&& in) -> ExchangeReply {

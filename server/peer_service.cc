@@ -13,6 +13,7 @@
 #include "server/off_loop.h"
 #include "storage/base/limits.h"
 #include "storage/base/planted_flaws.h"
+#include "storage/model/entries_codec.h"
 
 namespace grapevine::server {
 namespace {
@@ -197,7 +198,7 @@ class PeerService final : public wire::Peer::Server {
           auto results = context.getResults();
           write(reply.status(), results.initStatus());
           if (!reply.ok()) return;
-          write(reply->entries, [&](unsigned count) { return results.initEntries(count); });
+          results.setEntries(bytes_of(model::encode_entries(reply->entries)));
           results.setInFlight(reply->in_flight);
           results.setLogReaches(reply->log_reaches);
           results.setMore(reply->more);

@@ -9,6 +9,7 @@
 #include "rpc/errors.h"
 #include "server/off_loop.h"
 #include "storage/base/limits.h"
+#include "storage/model/entries_codec.h"
 
 namespace grapevine::server {
 
@@ -38,7 +39,9 @@ class ViewTable::Service final : public wire::ReplicaView::Server {
     const auto params = context.getParams();
     gossip::PullRequest request;
     request.range = read(params.getRange());
-    for (const auto item : params.getItems()) request.items.push_back(read(item));
+    auto items = model::decode_hashes(server::view(params.getItems()));
+    rpc::throw_if_error(items.status());
+    request.items = *std::move(items);
     if (params.getResumes()) request.after_key = std::string(server::view(params.getAfterKey()));
     return off_loop(table_.executor_,
                     [view = view(), limits = table_.limits_, request = std::move(request)] {
@@ -47,7 +50,7 @@ class ViewTable::Service final : public wire::ReplicaView::Server {
         .then([context](absl::StatusOr<gossip::PullReply> reply) mutable {
           rpc::throw_if_error(reply.status());
           auto results = context.getResults();
-          write(reply->entries, [&](unsigned count) { return results.initEntries(count); });
+          results.setEntries(bytes_of(model::encode_entries(reply->entries)));
           auto absent = results.initAbsent(static_cast<unsigned>(reply->absent.size()));
           for (unsigned i = 0; i < absent.size(); ++i) absent.set(i, reply->absent[i]);
           results.setMore(reply->resume_after.has_value());

@@ -32,6 +32,7 @@
 #include "storage/life.h"
 #include "storage/model/clock.h"
 #include "storage/model/context.h"
+#include "storage/model/entries_codec.h"
 #include "storage/model/entry_codec.h"
 #include "storage/tree_checkpoint.h"
 
@@ -220,6 +221,30 @@ const std::vector<Decoder>& decoders() {
          state.members = {{sample_member(), gossip::Belief::kSuspect, 301}};
          state.rumours = {gossip::Rumour{{NodeId{1}, 300}, 4, "name", "payload"}};
          return gossip::encode_push_pull(state);
+       }},
+      {"entries of a peer",
+       // The checksum would hide all else.
+       [](std::string_view bytes) {
+         std::string whole(bytes);
+         model::put_fixed64(whole, model::value_checksum(whole));
+         const auto entries = model::decode_entries(whole);
+         if (!entries.ok()) {
+           GRAPEVINE_CHECK(!text_of(entries.status()).empty(), "an error says what is wrong");
+           return;
+         }
+         const std::string again = model::encode_entries(*entries);
+         GRAPEVINE_CHECK(model::encode_entries(*model::decode_entries(again)) == again,
+                         "what was decoded encodes to something else");
+       },
+       [] {
+         const model::Entry entry = sample_entry();
+         model::KeyedEntry keyed{"key", entry, {entry.versions.front().dot}};
+         for (const auto& version : entry.versions) keyed.entry.vector.raise(version.dot);
+         model::KeyedEntry gone{"gone", {}, {}};
+         gone.entry.vector = entry.vector;
+         std::string bytes = model::encode_entries({keyed, gone});
+         bytes.resize(bytes.size() - 8);
+         return bytes;
        }},
   };
   return all;

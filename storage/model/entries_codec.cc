@@ -1,0 +1,285 @@
+#include "storage/model/entries_codec.h"
+
+#include <algorithm>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "absl/container/btree_map.h"
+#include "storage/base/limits.h"
+#include "storage/model/bytes.h"
+
+namespace grapevine::model {
+namespace {
+
+constexpr std::uint8_t kFormat = 1;
+constexpr std::size_t kHashesBytes = 16;
+enum Flag : std::uint8_t { kHasValue = 1, kHasWriteId = 2, kExpires = 4, kAllFlags = 7 };
+
+std::uint64_t zigzag(std::int64_t number) {
+  const auto bits = static_cast<std::uint64_t>(number);
+  return (bits << 1) ^ (number < 0 ? ~std::uint64_t{0} : 0);
+}
+std::int64_t unzigzag(std::uint64_t bits) {
+  return static_cast<std::int64_t>((bits >> 1) ^ ((bits & 1) != 0 ? ~std::uint64_t{0} : 0));
+}
+// Wraps around, so that hostile times cannot overflow.
+std::int64_t difference(std::int64_t a, std::int64_t b) {
+  return static_cast<std::int64_t>(static_cast<std::uint64_t>(a) - static_cast<std::uint64_t>(b));
+}
+std::int64_t sum(std::int64_t a, std::int64_t b) {
+  return static_cast<std::int64_t>(static_cast<std::uint64_t>(a) + static_cast<std::uint64_t>(b));
+}
+
+class Encoder {
+ public:
+  explicit Encoder(const std::vector<KeyedEntry>& entries) {
+    if (!entries.empty()) base_ = entries.front().entry.vector;
+    for (const KeyedEntry& keyed : entries) {
+      if (keyed.entry.versions.empty()) continue;
+      time_ = keyed.entry.versions.front().written.unix_ms;
+      break;
+    }
+    put_varint(body_, zigzag(time_));
+    put_varint(body_, base_.items().size());
+    for (const auto& [actor, counter] : base_.items()) put(Dot{actor, counter});
+    put_varint(body_, entries.size());
+    for (const KeyedEntry& keyed : entries) put(keyed);
+  }
+
+  std::string finish() {
+    std::string out(1, static_cast<char>(kFormat));
+    put_varint(out, actors_.size());
+    for (const ActorId actor : actors_) put_fixed64(out, actor.value);
+    out += body_;
+    put_fixed64(out, value_checksum(out));
+    return out;
+  }
+
+ private:
+  void put(const Dot& dot) {
+    const auto [known, added] = places_.try_emplace(dot.actor, actors_.size());
+    if (added) actors_.push_back(dot.actor);
+    put_varint(body_, known->second);
+    put_varint(body_, dot.counter);
+  }
+
+  void put(const KeyedEntry& keyed) {
+    put_bytes(body_, keyed.key);
+    put_changes(keyed.entry.vector);
+    put_varint(body_, keyed.entry.versions.size());
+    for (const Version& version : keyed.entry.versions) put(version);
+    const auto is_of = [](Dot event, const Version& version) { return event == version.dot; };
+    if (std::equal(keyed.events.begin(), keyed.events.end(), keyed.entry.versions.begin(),
+                   keyed.entry.versions.end(), is_of)) {
+      put_varint(body_, 0);
+      return;
+    }
+    put_varint(body_, keyed.events.size() + 1);
+    for (const Dot event : keyed.events) put(event);
+  }
+
+  // Of the items as they stand there: a marker implies what it closes, and is no item of it.
+  void put_changes(const VersionVector& vector) {
+    const auto& mine = vector.items();
+    const auto& common = base_.items();
+    std::vector<Dot> changes;
+    for (const auto& item : mine) {
+      if (std::find(common.begin(), common.end(), item) == common.end()) {
+        changes.push_back({item.first, item.second});
+      }
+    }
+    for (const auto& [actor, counter] : common) {
+      const auto is_of = [of = actor](const auto& item) { return item.first == of; };
+      if (std::none_of(mine.begin(), mine.end(), is_of)) changes.push_back({actor, 0});
+    }
+    put_varint(body_, changes.size());
+    for (const Dot change : changes) put(change);
+  }
+
+  void put(const Version& version) {
+    put(version.dot);
+    put_varint(body_, zigzag(difference(version.written.unix_ms, time_)));
+    const bool expires = version.expires.unix_ms != 0;
+    body_ +=
+        static_cast<char>((version.has_value ? kHasValue : 0) |
+                          (version.write_id != 0 ? kHasWriteId : 0) | (expires ? kExpires : 0));
+    if (version.write_id != 0) put_fixed32(body_, version.write_id);
+    if (expires) {
+      put_varint(body_, zigzag(difference(version.expires.unix_ms, version.written.unix_ms)));
+    }
+    if (version.has_value) return put_bytes(body_, version.value);
+    put_fixed64(body_, version.checksum);
+    put_varint(body_, version.value_bytes);
+  }
+
+  VersionVector base_;
+  std::int64_t time_ = 0;
+  std::vector<ActorId> actors_;
+  absl::btree_map<ActorId, std::size_t> places_;
+  std::string body_;
+};
+
+class Decoder {
+ public:
+  explicit Decoder(std::string_view bytes) : in_(bytes) {}
+
+  absl::StatusOr<std::vector<KeyedEntry>> decode() {
+    if (in_.byte() != kFormat) return wrong("an unknown format");
+    for (std::uint64_t left = in_.varint(); left > 0 && in_.ok(); --left) {
+      actors_.push_back(ActorId{in_.fixed64()});
+    }
+    time_ = unzigzag(in_.varint());
+    for (std::uint64_t left = in_.varint(); left > 0 && in_.ok(); --left) {
+      const Dot top = dot();
+      if (top.counter == 0 || top.counter > kClosed) in_.fail();
+      base_.raise(top);
+    }
+    std::vector<KeyedEntry> entries;
+    for (std::uint64_t left = in_.varint(); left > 0 && in_.ok(); --left) {
+      GRAPEVINE_RETURN_IF_ERROR(read_entry(entries.emplace_back()));
+    }
+    if (!in_.done()) return wrong("malformed");
+    return entries;
+  }
+
+ private:
+  static absl::Status wrong(std::string_view what) {
+    return absl::InvalidArgumentError(fmt::format("entries of a peer: {}", what));
+  }
+
+  Dot dot() {
+    const std::uint64_t place = in_.varint();
+    const std::uint64_t counter = in_.varint();
+    if (place < actors_.size()) return {actors_[place], counter};
+    in_.fail();
+    return {};
+  }
+
+  absl::Status read_entry(KeyedEntry& keyed) {
+    keyed.key = in_.bytes();
+    if (in_.ok() && (keyed.key.empty() || keyed.key.size() > kKeyBytesMax)) {
+      return wrong(fmt::format("key of {} bytes", keyed.key.size()));
+    }
+    GRAPEVINE_RETURN_IF_ERROR(read_vector(keyed.entry.vector));
+    for (std::uint64_t left = in_.varint(); left > 0 && in_.ok(); --left) {
+      Version version;
+      GRAPEVINE_RETURN_IF_ERROR(read_version(version));
+      if (!in_.ok()) break;
+      if (keyed.entry.find(version.dot) != nullptr || !keyed.entry.vector.covers(version.dot)) {
+        return wrong("a version twice, or not covered by its entry's vector");
+      }
+      keyed.entry.insert(std::move(version));
+    }
+    const std::uint64_t events = in_.varint();
+    if (events == 0) {
+      for (const Version& version : keyed.entry.versions) keyed.events.push_back(version.dot);
+      return absl::OkStatus();
+    }
+    for (std::uint64_t left = events - 1; left > 0 && in_.ok(); --left) {
+      keyed.events.push_back(dot());
+      GRAPEVINE_RETURN_IF_ERROR(check(keyed.events.back()));
+    }
+    return absl::OkStatus();
+  }
+
+  absl::Status read_vector(VersionVector& vector) {
+    std::vector<Dot> changes;
+    for (std::uint64_t left = in_.varint(); left > 0 && in_.ok(); --left) {
+      changes.push_back(dot());
+      if (changes.back().counter > kClosed) return wrong("a vector with an impossible counter");
+    }
+    const auto unchanged = [&](ActorId actor) {
+      return std::none_of(changes.begin(), changes.end(),
+                          [&](Dot change) { return change.actor == actor; });
+    };
+    for (const auto& [actor, counter] : base_.items()) {
+      if (unchanged(actor)) vector.raise(actor, counter);
+    }
+    for (const Dot change : changes) {
+      if (change.counter > 0) vector.raise(change);
+    }
+    return absl::OkStatus();
+  }
+
+  absl::Status read_version(Version& version) {
+    version.dot = dot();
+    GRAPEVINE_RETURN_IF_ERROR(check(version.dot));
+    version.written.unix_ms = sum(time_, unzigzag(in_.varint()));
+    const std::uint8_t flags = in_.byte();
+    if (flags > kAllFlags) in_.fail();
+    if ((flags & kHasWriteId) != 0) version.write_id = in_.fixed32();
+    if ((flags & kExpires) != 0) {
+      version.expires.unix_ms = sum(version.written.unix_ms, unzigzag(in_.varint()));
+    }
+    version.has_value = (flags & kHasValue) != 0;
+    if (version.has_value) {
+      version.value = in_.bytes();
+      version.value_bytes = version.value.size();
+      version.checksum = value_checksum(version.value);
+    } else {
+      version.checksum = in_.fixed64();
+      version.value_bytes = in_.varint();
+    }
+    if (version.value_bytes <= kValueBytesMax) return absl::OkStatus();
+    return wrong(
+        fmt::format("a value of {} bytes, the limit is {}", version.value_bytes, kValueBytesMax));
+  }
+
+  absl::Status check(Dot dot) const {
+    if (!in_.ok() || (dot.counter > 0 && dot.counter <= kCounterMax)) return absl::OkStatus();
+    return wrong(fmt::format("an impossible counter, {}", dot.counter));
+  }
+
+  ByteReader in_;
+  std::vector<ActorId> actors_;
+  std::int64_t time_ = 0;
+  VersionVector base_;
+};
+
+}  // namespace
+
+std::string encode_entries(const std::vector<KeyedEntry>& entries) {
+  return Encoder(entries).finish();
+}
+
+absl::StatusOr<std::vector<KeyedEntry>> decode_entries(std::string_view bytes) {
+  constexpr std::size_t kChecksumBytes = 8;
+  if (bytes.size() < kChecksumBytes) {
+    return absl::InvalidArgumentError("entries of a peer: cut off");
+  }
+  const std::string_view body = bytes.substr(0, bytes.size() - kChecksumBytes);
+  ByteReader checksum(bytes.substr(body.size()));
+  if (checksum.fixed64() != value_checksum(body)) {
+    return absl::InvalidArgumentError("entries of a peer: they do not match their checksum");
+  }
+  return Decoder(body).decode();
+}
+
+std::string encode_hashes(const std::vector<Item>& items) {
+  std::string out;
+  out.reserve(items.size() * kHashesBytes);
+  for (const Item& item : items) {
+    put_fixed64(out, item.key_hash);
+    put_fixed64(out, item.digest);
+  }
+  return out;
+}
+
+absl::StatusOr<std::vector<Item>> decode_hashes(std::string_view bytes) {
+  if (bytes.size() % kHashesBytes != 0) {
+    return absl::InvalidArgumentError(
+        fmt::format("items of a peer: {} bytes, no multiple of {}", bytes.size(), kHashesBytes));
+  }
+  std::vector<Item> items;
+  items.reserve(bytes.size() / kHashesBytes);
+  ByteReader in(bytes);
+  while (in.left() > 0) {
+    Item& item = items.emplace_back();
+    item.key_hash = in.fixed64();
+    item.digest = in.fixed64();
+  }
+  return items;
+}
+
+}  // namespace grapevine::model

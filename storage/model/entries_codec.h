@@ -1,0 +1,43 @@
+// Entries on their way from one replica to another, as bytes: what they share is said once.
+//
+//   byte       format, 1
+//   varint n   actors, 8 bytes each; below named by their place
+//   signed     a time, in milliseconds since 1970
+//   vector     that of the first entry: varint n, then n times actor and counter
+//   varint n   entries, each:
+//     bytes    key
+//     varint n changes of the vector, each an actor and its counter there, 0 for none
+//     varint n versions, each:
+//       actor, counter, signed: written, beside the time above
+//       byte   1: has its value, 2: has a write id, 4: expires
+//       4 bytes write id, signed: expires, beside written (where there are such)
+//       bytes  the value; or, without: 8 bytes checksum, varint size
+//     varint   0: its events are the dots of its versions; else n + 1, and n dots
+//   8 bytes    xxh3-64 of all that stands before
+//
+// varint and bytes as in bytes.h; signed: a varint of twice the number, or for a negative one of twice
+// its size less one. The usual entry, one version under the vector that the others have, takes 8 to 15
+// bytes beside key and value, and 4 for a write id.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "storage/base/status.h"
+#include "storage/model/digest.h"
+#include "storage/model/entry.h"
+
+namespace grapevine::model {
+
+std::string encode_entries(const std::vector<KeyedEntry>& entries);
+// InvalidArgument for bytes that encode_entries cannot have written of entries as they travel: keys
+// and values within their limits, counters that can be, no version twice or beyond its vector. Costs
+// a hash of every value, and a copy.
+absl::StatusOr<std::vector<KeyedEntry>> decode_entries(std::string_view bytes);
+
+// Items without their keys: 16 bytes each. `unquiet` does not travel.
+std::string encode_hashes(const std::vector<Item>& items);
+absl::StatusOr<std::vector<Item>> decode_hashes(std::string_view bytes);
+
+}  // namespace grapevine::model
