@@ -10,6 +10,7 @@
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <iterator>
 #include <optional>
 
@@ -412,6 +413,70 @@ TEST_F(NodeTest, ListeningEverywhereNeedsAnAddressToAdvertise) {
   auto node = start(config);
   EXPECT_THAT(record(*node).peer_address, HasSubstr("127.0.0.1:"));
   stop(node);
+}
+
+// ---- who is greeted
+
+// What the node says to a peer that introduces itself as another node would, but for `change`.
+class GreetingTest : public NodeTest {
+ protected:
+  absl::Status greeted(const std::function<void(wire::Hello::Builder)>& change) {
+    absl::Status status;
+    PeerLinks links(loop_, rpc::test::kAnyPort,
+                    {[&](wire::Hello::Builder hello) {
+                       node_->fill_hello(hello);
+                       hello.getMember().setId(77);
+                       hello.setProcess(77);
+                       change(hello);
+                     },
+                     [](wire::Hello::Reader) { return absl::OkStatus(); }, [](NodeId) {}});
+    loop_.run_until(
+        links.reach(record(*node_).peer_address, std::nullopt)
+            .then([](wire::Peer::Client) {},
+                  [&](kj::Exception&& exception) { status = rpc::to_status(exception); }));
+    return status;
+  }
+
+  std::unique_ptr<Node> node_ = start(config("n"));
+};
+
+TEST_F(GreetingTest, RangesOfProtocolsThatMeetAreEnough) {
+  const auto speaks = [](std::uint32_t min, std::uint32_t max) {
+    return [min, max](wire::Hello::Builder hello) {
+      hello.getMember().setProtocolMin(min);
+      hello.getMember().setProtocolMax(max);
+    };
+  };
+  EXPECT_TRUE(ok(greeted(speaks(1, 1))));
+  EXPECT_TRUE(ok(greeted(speaks(1, 3)))) << "a newer one that still speaks the old protocol";
+  const absl::Status newer = greeted(speaks(2, 3));
+  EXPECT_TRUE(absl::IsFailedPrecondition(newer)) << newer;
+  EXPECT_THAT(std::string(text_of(newer)),
+              AllOf(HasSubstr("2 to 3"), HasSubstr("1 to 1"), HasSubstr("upgrade the older one")));
+  stop(node_);
+}
+
+TEST_F(GreetingTest, StrangersAreToldWhatDoesNotFit) {
+  const auto why = [&](const std::function<void(wire::Hello::Builder)>& change) {
+    const absl::Status refused = greeted(change);
+    EXPECT_TRUE(absl::IsFailedPrecondition(refused)) << refused;
+    return std::string(text_of(refused));
+  };
+  EXPECT_THAT(why([](wire::Hello::Builder hello) { hello.setCluster("orchard"); }),
+              AllOf(HasSubstr("orchard"), HasSubstr("--cluster-name")));
+  EXPECT_THAT(why([](wire::Hello::Builder hello) { hello.setPartitions(3); }),
+              HasSubstr("--partitions"));
+  EXPECT_THAT(why([](wire::Hello::Builder hello) { hello.setReplicationFactor(7); }),
+              HasSubstr("--replication-factor"));
+  EXPECT_THAT(why([](wire::Hello::Builder hello) { hello.initKeyPrints(1).set(0, 5); }),
+              HasSubstr("--cluster-key-file"));
+  EXPECT_THAT(why([&](wire::Hello::Builder hello) {
+                hello.getMember().setId(node_->store().node().value);
+              }),
+              HasSubstr("was copied"));
+  EXPECT_THAT(why([&](wire::Hello::Builder hello) { node_->fill_hello(hello); }),
+              HasSubstr("--join"));
+  stop(node_);
 }
 
 // ---- two nodes
