@@ -156,6 +156,22 @@ interface Admin {
   replace @10 (node :UInt64) -> (status :Common.Status);
   # The same, and the node that is asked takes its place: only what that one owned moves.
 
+  tell @11 (name :Text, payload :Data) -> (status :Common.Status);
+  # An event for every node: delivered once in each node's life, within seconds as a rule, in no order. Name: 1 to 64 bytes;
+  # payload: at most 1,024. A node tells 16 at once, then one a second.
+
+  events @12 (after :UInt64, timeoutMs :UInt32) -> (events :List(Event), last :UInt64);
+  # What has reached this node after event number `after`, as far as it remembers (the last 256); answers when there is
+  # any, or when the time is over (at most a minute). `last` is the number to ask on with. A node's numbers begin with 1 in
+  # each of its lives; an `after` beyond all of them gets none, at once, and `last`.
+
+  struct Event {
+    name @0 :Text;
+    payload @1 :Data;
+    origin @2 :UInt64;              # node id
+    sequence @3 :UInt64;            # of the origin: the two name the event
+  }
+
   struct PartitionOwners {
     state @0 :Common.PartitionState;
     owners @1 :List(UInt64);        # node ids

@@ -13,6 +13,8 @@
 namespace grapevine::server {
 namespace {
 
+constexpr Duration kEventsTime = std::chrono::minutes(1);
+
 class AdminService final : public wire::Admin::Server {
  public:
   explicit AdminService(Node& node) : node_(node) {}
@@ -102,6 +104,39 @@ class AdminService final : public wire::Admin::Server {
     const NodeId node{context.getParams().getNode()};
     write(node_.cluster().replace(node), context.getResults().initStatus());
     return kj::READY_NOW;
+  }
+
+  kj::Promise<void> tell(TellContext context) override {
+    const auto params = context.getParams();
+    write(node_.cluster().tell(std::string(view(params.getName())),
+                               std::string(view(params.getPayload()))),
+          context.getResults().initStatus());
+    return kj::READY_NOW;
+  }
+
+  kj::Promise<void> events(EventsContext context) override {
+    const auto params = context.getParams();
+    const std::uint64_t after = params.getAfter();
+    auto answer = [this, context, after]() mutable {
+      auto results = context.getResults();
+      const auto events = node_.events().after(after);
+      auto out = results.initEvents(static_cast<unsigned>(events.size()));
+      for (unsigned i = 0; i < out.size(); ++i) {
+        const gossip::Rumour& rumour = events[i].rumour;
+        out[i].setName(rumour.name);
+        out[i].setPayload(bytes_of(rumour.payload));
+        out[i].setOrigin(rumour.id.origin.value);
+        out[i].setSequence(rumour.id.sequence);
+      }
+      results.setLast(node_.events().last());
+    };
+    if (after > node_.events().last()) {
+      answer();
+      return kj::READY_NOW;
+    }
+    const Duration timeout =
+        std::min<Duration>(std::chrono::milliseconds(params.getTimeoutMs()), kEventsTime);
+    return node_.events().any_after(after).exclusiveJoin(node_.loop().after(timeout)).then(kj::mv(answer));
   }
 
   kj::Promise<void> backup(BackupContext context) override {

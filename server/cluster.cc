@@ -116,6 +116,15 @@ absl::Status Cluster::remove(NodeId node) {
   return removed;
 }
 
+absl::Status Cluster::tell(const std::string& name, const std::string& payload) {
+  if (name.empty()) return absl::InvalidArgumentError("an event needs a name of 1 to 64 bytes");
+  const auto told = swim_.tell(name, payload, loop_.now());
+  if (!told.ok()) return told.status();
+  handlers_.on_rumour({*told, 0, name, payload});
+  drain();
+  return absl::OkStatus();
+}
+
 absl::Status Cluster::replace(NodeId node) {
   const gossip::MemberRecord* const gone = members().find(node);
   if (gone == nullptr || node == self() || reachable(node)) return remove(node);
@@ -165,6 +174,7 @@ void Cluster::drain() {
     links_.drop(node);
     handlers_.on_down(node);
   }
+  for (gossip::Rumour& rumour : output.rumours) handlers_.on_rumour(std::move(rumour));
   for (const std::string& address : output.elsewhere) {
     if (complaints_.worth_saying("elsewhere " + address, loop_.now())) {
       handlers_.on_elsewhere(address);

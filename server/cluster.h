@@ -44,6 +44,7 @@ class Cluster final : public Ring {
     std::function<void()> on_removed;  // this node; once
     // Newer records say that this node lives there: whoever does is to be greeted.
     std::function<void(const std::string& address)> on_elsewhere;
+    std::function<void(gossip::Rumour)> on_rumour;  // once each; its own as well
   };
   static constexpr Duration kSyncTime = std::chrono::seconds(3);      // for a push-pull
   static constexpr Duration kFarewellTime = std::chrono::seconds(1);  // for telling that it stops
@@ -76,6 +77,8 @@ class Cluster final : public Ring {
   absl::Status remove(NodeId node);
   // The same, and takes its place in placement, for good.
   absl::Status replace(NodeId node);
+  // Something for every node. InvalidArgument: too long; ResourceExhausted: too many.
+  absl::Status tell(const std::string& name, const std::string& payload);
 
   NodeId self() const override { return members().self().id; }
   const std::vector<NodeId>& owners(PartitionId partition) const override {

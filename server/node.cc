@@ -216,6 +216,11 @@ void Node::assemble(gossip::MemberRecord self) {
           [this](const std::string& address) {
             tasks_->spawn(links_->reach(address, std::nullopt)
                               .then([](wire::Peer::Client) {}, [](kj::Exception&&) {}));
+          },
+          [this](gossip::Rumour rumour) {
+            spdlog::info("event {} of node {}, {} bytes", rumour.name, to_string(rumour.id.origin),
+                         rumour.payload.size());
+            events_.add(std::move(rumour));
           }});
   replica_ = std::make_unique<StoreReplica>(*store_, [this] { return renew_actor(); });
   views_ = std::make_unique<ViewTable>(loop_, *disk_, *replica_);

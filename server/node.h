@@ -26,6 +26,7 @@
 #include "server/config.h"
 #include "server/coordination.h"
 #include "server/disk.h"
+#include "server/events.h"
 #include "server/http_service.h"
 #include "server/machine.h"
 #include "server/opening.h"
@@ -80,6 +81,7 @@ class Node {
   StoreReplica& replica() { return *replica_; }
   storage::Store& store() { return *store_; }
   Backups& backups() { return *backups_; }
+  Events& events() { return events_; }
   const Config& config() const { return config_; }
   // What is listened on, from the start.
   const rpc::Address& client_address() const { return client_address_; }
@@ -147,6 +149,7 @@ class Node {
   bool upkeep_fails_ = false;
   Instant next_scrub_;
   Complaints complaints_;
+  Events events_;
 
   kj::Promise<absl::Status> opened_ = nullptr;
   kj::Own<kj::PromiseFulfiller<absl::Status>> tell_opened_;

@@ -277,6 +277,36 @@ absl::Status AdminNode::replace(NodeId node) {
   return life_->wait(done(kj::mv(request))).status();
 }
 
+absl::Status AdminNode::tell(const std::string& name, const std::string& payload) {
+  auto request = life_->remote().tellRequest();
+  request.setName(name);
+  request.setPayload(
+      kj::arrayPtr(reinterpret_cast<const kj::byte*>(payload.data()), payload.size()));
+  return life_->wait(done(kj::mv(request))).status();
+}
+
+absl::StatusOr<EventBatch> AdminNode::events(std::uint64_t after, milliseconds wait) {
+  auto request = life_->remote().eventsRequest();
+  request.setAfter(after);
+  request.setTimeoutMs(static_cast<std::uint32_t>(wait.count()));
+  auto answer = request.send().then([](auto&& reply) {
+    EventBatch batch;
+    for (const auto event : reply.getEvents()) {
+      const auto payload = event.getPayload();
+      batch.events.push_back({to_string(event.getName()),
+                              std::string(payload.asChars().begin(), payload.size()),
+                              {event.getOrigin()},
+                              event.getSequence()});
+    }
+    batch.last = reply.getLast();
+    return batch;
+  });
+  auto batch = life_->admin.loop.run_until(
+      settled(within(life_->admin.loop, wait + life_->admin.timeout, "", kj::mv(answer))));
+  if (!batch.ok()) return life_->blame(batch.status());
+  return batch;
+}
+
 absl::StatusOr<MemberList> AdminNode::members() {
   return life_->wait(life_->remote().membersRequest().send().then([](auto&& reply) {
     MemberList list;

@@ -110,6 +110,20 @@ struct NodeBackups {
   std::vector<Backup> backups;  // oldest first
 };
 
+// Value.
+struct ClusterEvent {
+  std::string name;
+  std::string payload;
+  NodeId origin;
+  std::uint64_t sequence = 0;
+};
+
+// Value.
+struct EventBatch {
+  std::vector<ClusterEvent> events;
+  std::uint64_t last = 0;  // to ask on with
+};
+
 class Admin;
 
 class AdminNode {
@@ -128,6 +142,9 @@ class AdminNode {
   // Declares another node gone for good; with replace() the asked one takes its place.
   absl::Status remove(NodeId node);
   absl::Status replace(NodeId node);
+  // An event for every node; what has reached this one after that number, waited for at most `wait`.
+  absl::Status tell(const std::string& name, const std::string& payload);
+  absl::StatusOr<EventBatch> events(std::uint64_t after, milliseconds wait);
   absl::StatusOr<NodeBackups> backups(const std::string& directory);
   // Frozen as nearly at one moment as the node can. In order.
   absl::StatusOr<std::vector<std::unique_ptr<ReplicaView>>> open_views(

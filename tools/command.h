@@ -40,6 +40,8 @@ void add_members(CLI::App& app, Invocation& invocation);
 void add_divergence(CLI::App& app, Invocation& invocation);
 void add_repair(CLI::App& app, Invocation& invocation);
 void add_node(CLI::App& app, Invocation& invocation);
+void add_event(CLI::App& app, Invocation& invocation);
+void add_watch(CLI::App& app, Invocation& invocation);
 void add_backup(CLI::App& app, Invocation& invocation);
 void add_restore(CLI::App& app, Invocation& invocation);
 void add_bench(CLI::App& app, Invocation& invocation);

@@ -279,5 +279,28 @@ TEST_F(MembersTest, AStopIsToldAKillIsNoticedAtOnceAndAHangingNodeWithinSeconds)
   EXPECT_LT(paused, seconds(8));
 }
 
+// ---- events
+
+TEST_F(MembersTest, AnEventReachesTheWatchersOfEveryNodeOnce) {
+  Cluster cluster(3);
+  cluster.start_all();
+  const Finished told = cluster.grapevine(0, {"event", "deploy", "version 2"});
+  ASSERT_EQ(told.exit_code, 0) << told.err;
+  for (std::size_t node = 0; node < 3; ++node) expect_line(cluster, node, "event deploy of node");
+  ASSERT_EQ(cluster.grapevine(1, {"event", "done"}).exit_code, 0);
+  for (std::size_t node = 0; node < 3; ++node) {
+    // Waits for the second one; a doubled first would come in its place.
+    const Finished seen =
+        cluster.grapevine(node, {"watch", "--events", "--past", "--count", "2", "--json"});
+    EXPECT_EQ(seen.exit_code, 0) << seen.err;
+    EXPECT_THAT(seen.out, HasSubstr("{\"event\":\"deploy\",\"payload\":\"version 2\","));
+    EXPECT_THAT(seen.out, HasSubstr("{\"event\":\"done\",\"payload\":\"\","));
+  }
+  const Finished refused = cluster.grapevine(0, {"event", std::string(65, 'e')});
+  EXPECT_EQ(refused.exit_code, 4);
+  EXPECT_THAT(refused.err, HasSubstr("at most 64 bytes"));
+  EXPECT_EQ(cluster.grapevine(0, {"watch"}).exit_code, 2);
+}
+
 }  // namespace
 }  // namespace grapevine::cluster_test
