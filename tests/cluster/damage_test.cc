@@ -4,6 +4,7 @@
 #include <chrono>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <string>
 
 #include <fmt/format.h>
@@ -37,11 +38,18 @@ class DamageTest : public ::testing::Test {
     cluster.kill_hard(2);
     cluster.start(2);
   }
+  // In the middle of the table that holds the keys: that of the metadata may be the larger one.
   static void turn_bytes_over(const std::string& directory) {
+    const auto holds_keys = [](const fs::path& path) {
+      std::ifstream file(path, std::ios::binary);
+      const std::string bytes{std::istreambuf_iterator<char>(file), {}};
+      return bytes.find("value of key") != std::string::npos;
+    };
     fs::path largest;
     std::uintmax_t size = 0;
     for (const auto& entry : fs::directory_iterator(directory)) {
-      if (entry.path().extension() == ".sst" && entry.file_size() > size) {
+      if (entry.path().extension() == ".sst" && entry.file_size() > size &&
+          holds_keys(entry.path())) {
         largest = entry.path();
         size = entry.file_size();
       }

@@ -47,8 +47,7 @@ INSTANTIATE_TEST_SUITE_P(
                     Planted{"closes_without_hearing", 40}, Planted{"acknowledges_before_sync", 20},
                     Planted{"counts_failed_owners", 20}, Planted{"takes_timeouts_for_success", 20},
                     Planted{"drops_the_last_of_several", 120},
-                    Planted{"keeps_what_has_expired", 40},
-                    Planted{"carries_out_late_requests", 180}),
+                    Planted{"keeps_what_has_expired", 40}),
     [](const auto& planted) { return std::string(planted.param.name); });
 
 }  // namespace
