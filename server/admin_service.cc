@@ -136,7 +136,10 @@ class AdminService final : public wire::Admin::Server {
     }
     const Duration timeout =
         std::min<Duration>(std::chrono::milliseconds(params.getTimeoutMs()), kEventsTime);
-    return node_.events().any_after(after).exclusiveJoin(node_.loop().after(timeout)).then(kj::mv(answer));
+    return node_.events()
+        .any_after(after)
+        .exclusiveJoin(node_.loop().after(timeout))
+        .then(kj::mv(answer));
   }
 
   kj::Promise<void> backup(BackupContext context) override {

@@ -107,9 +107,10 @@ int run(int argc, const char* const* argv) {
   Invocation invocation;
   add_common_flags(app, invocation.common);
   using Add = void (*)(CLI::App&, Invocation&);
-  constexpr std::array kCommands = std::to_array<Add>(
-      {add_put, add_get, add_del, add_scan, add_import, add_export, add_status, add_members,
-       add_divergence, add_repair, add_node, add_event, add_watch, add_backup, add_restore, add_bench});
+  constexpr std::array kCommands =
+      std::to_array<Add>({add_put, add_get, add_del, add_scan, add_import, add_export, add_status,
+                          add_members, add_divergence, add_repair, add_node, add_event, add_watch,
+                          add_backup, add_restore, add_bench});
   for (const Add add : kCommands) add(app, invocation);
   for (CLI::App* sub : app.get_subcommands([](CLI::App*) { return true; }))
     add_common_flags(*sub, invocation.common);

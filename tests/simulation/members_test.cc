@@ -268,9 +268,9 @@ TEST_P(SimulatedMembers, OfTwoProcessesUnderOneIdTheYoungerEnds) {
   const auto known_where_it_lives = [this](std::size_t i) {
     return cluster(i).peer_address(id(2)).starts_with(nodes_[2]->host());
   };
-  EXPECT_TRUE(run_until(
-      [&] { return acquainted() && known_where_it_lives(0) && known_where_it_lives(1); },
-      seconds(15)));
+  EXPECT_TRUE(
+      run_until([&] { return acquainted() && known_where_it_lives(0) && known_where_it_lives(1); },
+                seconds(15)));
 }
 
 }  // namespace

@@ -36,6 +36,18 @@ class DamageTest : public ::testing::Test {
     ASSERT_TRUE(scene_.store().findings().empty()) << scene_.store().findings().front();
   }
 
+  // Of one that stands apart, while the store is down.
+  void turn_a_bit_of_a_value() {
+    std::string file;
+    for (const std::string& blob : files(".blob")) file = blob;
+    ASSERT_NE(file, "");
+    scene_.crash();
+    std::string bytes = read(file);
+    bytes[bytes.size() / 2] ^= 1;
+    replace(file, bytes);
+    ASSERT_TRUE(ok(scene_.open()));
+  }
+
   std::vector<std::string> files(std::string_view extension) {
     std::vector<std::string> names;
     std::vector<std::string> all;
@@ -444,16 +456,8 @@ TEST_F(DamageTest, APartitionIsAddedUpStretchByStretch) {
   EXPECT_TRUE(ok(all()));
   EXPECT_TRUE(scene_.fatal.empty());
 
-  scene_.crash();
-  ASSERT_TRUE(ok(scene_.open()));
-  std::string file;
-  for (const std::string& blob : files(".blob")) file = blob;
-  ASSERT_NE(file, "");
-  scene_.crash();
-  std::string bytes = read(file);
-  bytes[bytes.size() / 2] ^= 1;
-  replace(file, bytes);
-  ASSERT_TRUE(ok(scene_.open()));
+  reopen();
+  ASSERT_NO_FATAL_FAILURE(turn_a_bit_of_a_value());
   EXPECT_TRUE(absl::IsDataLoss(all()));
   ASSERT_EQ(scene_.fatal.size(), 1U);
   EXPECT_TRUE(absl::IsDataLoss(scene_.fatal.front()));
@@ -477,14 +481,7 @@ TEST_F(DamageTest, TheScrubFindsAFlippedByteInAValue) {
   EXPECT_TRUE(scene_.fatal.empty());
 
   reopen();
-  std::string file;
-  for (const std::string& blob : files(".blob")) file = blob;
-  ASSERT_NE(file, "");
-  scene_.crash();
-  std::string bytes = read(file);
-  bytes[bytes.size() / 2] ^= 1;
-  replace(file, bytes);
-  ASSERT_TRUE(ok(scene_.open()));
+  ASSERT_NO_FATAL_FAILURE(turn_a_bit_of_a_value());
   EXPECT_TRUE(scene_.store().findings().empty());  // opening reads no values
   round();
   ASSERT_EQ(scene_.fatal.size(), 1U);
