@@ -276,10 +276,12 @@ void Cluster::check_a_link() {
     return;
   }
   std::vector<NodeId> up;
-  for (const NodeId node : neighbours_) {
-    if (reachable(node)) up.push_back(node);
+  for (const gossip::MemberRecord& member : members().all()) {
+    const bool used = neighbours_.contains(member.id) || links_.linked(member.peer_address);
+    if (member.id != self() && used && reachable(member.id)) up.push_back(member.id);
   }
   if (up.empty()) return;
+  std::sort(up.begin(), up.end());
   // In turn.
   const auto next = std::upper_bound(up.begin(), up.end(), last_checked_);
   last_checked_ = next == up.end() ? up.front() : *next;

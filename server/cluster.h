@@ -29,9 +29,10 @@ std::vector<gossip::MemberRecord> remembered_members(const storage::Store& store
 // Resource, loop thread.
 //
 // Datagrams do not show whether a link works, and somebody on the way may have forgotten it without
-// a word. So each probe_interval one of the members that this node owns partitions together with,
-// and who of them has just come up at once, is checked over its link: a link without an answer is dropped, and dialled anew by the next call.
-// Such a check also says that the member knows all that was known here (on_told).
+// a word. So each probe_interval one of the members that this node owns partitions together with, or
+// has a link to, and who of the former has just come up at once, is checked over its link: a link
+// without an answer is dropped, and dialled anew by the next call. Such a check also says that the
+// member knows all that was known here (on_told).
 class Cluster final : public Ring {
  public:
   struct Handlers {
@@ -133,7 +134,7 @@ class Cluster final : public Ring {
   std::vector<std::vector<NodeId>> owners_;  // by partition
   std::set<NodeId> neighbours_;              // own partitions together with this node
   std::set<NodeId> unchecked_;               // neighbours that have just come up
-  NodeId last_checked_;                      // neighbour
+  NodeId last_checked_;
   bool told_removed_ = false;
   Counters counters_;
   Complaints complaints_;
