@@ -119,7 +119,13 @@ bool Records::could_supersede(const WriteRecord& by, const WriteRecord& lost) co
 std::optional<std::string> Records::check_missing(const WriteRecord& lost, const std::string& who,
                                                   Instant until) const {
   if (lost.removes || lost.expires || lost.may_be_lost || lost.superseded) return std::nullopt;
-  for (const WriteRecord* by : by_key_.at(lost.key)) {
+  // Most likely one of the next: those are tried first.
+  const std::vector<WriteRecord*>& writes = by_key_.at(lost.key);
+  const auto before = [](const WriteRecord* a, WriteNumber number) { return a->number < number; };
+  const auto place = static_cast<std::size_t>(
+      std::lower_bound(writes.begin(), writes.end(), lost.number, before) - writes.begin());
+  for (std::size_t i = 0; i < writes.size(); ++i) {
+    const WriteRecord* const by = writes[(place + i) % writes.size()];
     if (by->begun > until || !could_supersede(*by, lost)) continue;
     lost.superseded = by->acknowledged && by->covers.covers(*lost.dot);
     return std::nullopt;
