@@ -166,7 +166,7 @@ void SimulatedClient::read(const std::string& key, bool own) {
 void SimulatedClient::write(Operation operation, bool own) {
   const WriteNumber number = records_.begin_write(operation, world_.now());
   if (auto* put = std::get_if<Put>(&operation)) {
-    const bool large = random_.chance(workload_.large);
+    const bool large = random_.chance(workload_.large) && !put->key.starts_with("crowd");
     put->value = value_of(number, large ? random_.below(workload_.large_bytes) : random_.below(60));
   }
   begin(std::move(operation), random_.next() | 1, own, [this, number, own](OperationResult result) {

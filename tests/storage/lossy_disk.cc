@@ -406,10 +406,12 @@ IOStatus LossyDisk::Files::NewDirectory(const std::string& path, const IOOptions
 }
 
 // Time stands still: what RocksDB writes down of it is the same in every run. And it does not sleep,
-// as it would after a flush that failed.
+// as it would after a flush or a compaction that failed: it would try again for ever. Instead a disk
+// that was full has room then.
 class StandingClock final : public rocksdb::SystemClockWrapper {
  public:
-  using SystemClockWrapper::SystemClockWrapper;
+  StandingClock(std::shared_ptr<rocksdb::SystemClock> clock, LossyDisk::Files& files)
+      : SystemClockWrapper(std::move(clock)), files_(files) {}
   const char* Name() const override { return "StandingClock"; }
   std::uint64_t NowMicros() override { return kNowMicros; }
   std::uint64_t NowNanos() override { return kNowMicros * 1'000; }
@@ -417,18 +419,22 @@ class StandingClock final : public rocksdb::SystemClockWrapper {
     *unix_time = kNowMicros / 1'000'000;
     return rocksdb::Status::OK();
   }
-  void SleepForMicroseconds(int) override {}
+  void SleepForMicroseconds(int) override {
+    const std::lock_guard lock(files_.mutex);
+    for (auto& [path, directory] : files_.directories) directory.room.reset();
+  }
 
  private:
+  LossyDisk::Files& files_;
   static constexpr std::uint64_t kNowMicros = 1'767'225'600'000'000;
 };
 
 // RocksDB's background work on one thread, so that it can be waited for.
 class LossyDisk::Background final : public rocksdb::EnvWrapper {
  public:
-  explicit Background(rocksdb::Env* files) : EnvWrapper(files) {
-    file_system_ = files->GetFileSystem();
-    system_clock_ = std::make_shared<StandingClock>(files->GetSystemClock());
+  Background(rocksdb::Env* env, Files& files) : EnvWrapper(env) {
+    file_system_ = env->GetFileSystem();
+    system_clock_ = std::make_shared<StandingClock>(env->GetSystemClock(), files);
     thread_ = std::thread([this] { work(); });
   }
   ~Background() override {
@@ -537,7 +543,7 @@ class LossyDisk::Background final : public rocksdb::EnvWrapper {
 LossyDisk::LossyDisk()
     : files_(std::make_shared<Files>()),
       files_env_(rocksdb::NewCompositeEnv(files_)),
-      background_(std::make_unique<Background>(files_env_.get())),
+      background_(std::make_unique<Background>(files_env_.get(), *files_)),
       environment_{background_.get(), [](rocksdb::DBOptions& options) {
                      options.max_file_opening_threads = 1;
                      options.stats_dump_period_sec = 0;

@@ -9,7 +9,8 @@
 //   a copy        of a directory at one moment; made while a process writes, it may miss the ends
 //                 of files (never what was synced before the copy began)
 //   bad reads     of tables, by the thread that asked for it: an error, or a byte turned over
-//   a full disk   appends fail, the first one after a part of it was written; all else is done
+//   a full disk   appends fail, the first one after a part of it was written; all else is done. Where
+//                 RocksDB's background work meets it, it has room when that tries again
 //
 // Not modelled: blocks of one file that reach the disk out of order, files longer than what was
 // written to them, torn synced data, hard links.
