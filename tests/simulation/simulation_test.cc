@@ -16,7 +16,7 @@ namespace grapevine::simulation {
 namespace {
 
 constexpr std::uint64_t kFixedSeeds = 120;
-constexpr std::uint64_t kFreshSeconds = 120;
+constexpr std::uint64_t kFreshSeconds = 30;
 
 std::uint64_t number_of_environment(const char* name, std::uint64_t otherwise) {
   const char* const text = std::getenv(name);
