@@ -9,18 +9,28 @@
 #include "storage/dot_log.h"
 #include "storage/model/clock.h"
 #include "storage/model/digest_tree.h"
+#include "storage/model/sketch.h"
 
 namespace grapevine::storage {
 
-// Plain state, changed by Batch and Store alone. The tree describes exactly what is stored; the
+// Plain state, changed by Batch and Store alone. Tree and sketch describe exactly what is stored; the
 // clock is what is stored plus, while a batch is open, what that batch adds.
 struct Partition {
-  Partition(PartitionId partition, model::TokenRange range, std::size_t dot_log_bytes)
-      : id(partition), tree(range), log(dot_log_bytes) {}
+  Partition(PartitionId partition, model::TokenRange range, std::size_t sketch_cells,
+            std::size_t dot_log_bytes)
+      : id(partition), tree(range), sketch(sketch_cells), log(dot_log_bytes) {}
+
+  // A key at `token` had the share `before` and has `after`.
+  void change(model::Token token, const model::DigestShare& before,
+              const model::DigestShare& after) {
+    tree.change(token, before, after);
+    sketch.change(token, before.sum, after.sum);
+  }
 
   PartitionId id;
   model::Clock clock;
   model::DigestTree tree;
+  model::Sketch sketch;
   DotLog log;
   bool clock_changed = false;  // since its last checkpoint
   bool suspect = false;        // has lost entries and not yet got them back from another replica

@@ -28,9 +28,11 @@ Store::Store(StoreOptions options, std::unique_ptr<Engine> engine, Executor& exe
       on_fatal_(std::move(on_fatal)),
       engine_(std::move(engine)) {
   const std::size_t log_bytes = options_.dot_log_bytes / options_.partitions;
+  const std::size_t sketch_cells = model::Sketch::cells_of(partitioning_.count());
   for (std::uint32_t i = 0; i < partitioning_.count(); ++i) {
     const PartitionId id{i};
-    partitions_.push_back(std::make_unique<Partition>(id, partitioning_.range(id), log_bytes));
+    partitions_.push_back(
+        std::make_unique<Partition>(id, partitioning_.range(id), sketch_cells, log_bytes));
     views_.push_back(std::make_unique<View>(*engine_, digester_, *partitions_.back()));
   }
 }
@@ -165,8 +167,7 @@ absl::StatusOr<Committed> Store::commit(std::unique_ptr<Batch> batch) {
     for (const auto& partition : partitions_) partition->clock_changed = false;
   }
   for (const Change& change : changes) {
-    change.pending->partition->tree.change(change.pending->token, change.pending->before,
-                                           change.after);
+    change.pending->partition->change(change.pending->token, change.pending->before, change.after);
   }
   const Instant now = time_.now();
   for (const Batch::AddedDot& added : batch->added_) {
@@ -293,7 +294,7 @@ absl::Status Store::write_trees() {
   rocksdb::WriteBatch writes;
   for (const auto& partition : partitions_) {
     engine_->put_meta(writes, meta_key(kMetaTree, partition->id.value),
-                      encode_tree_checkpoint(partition->tree, journal_sequence_));
+                      encode_tree_checkpoint({partition->tree, partition->sketch}, journal_sequence_));
     if (writes.GetDataSize() < kTreeBytesAWrite) continue;
     GRAPEVINE_RETURN_IF_ERROR(write(writes));
     writes.Clear();

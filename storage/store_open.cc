@@ -262,9 +262,11 @@ absl::StatusOr<bool> Store::read_trees() {
     GRAPEVINE_ASSIGN_OR_RETURN(const auto bytes,
                                engine_->get_meta(meta_key(kMetaTree, partition->id.value)));
     if (!bytes.has_value()) return false;
-    auto tree = decode_tree_checkpoint(*bytes, range, journal_sequence_);
-    if (!tree.ok()) return false;
-    partition->tree = *std::move(tree);
+    auto read =
+        decode_tree_checkpoint(*bytes, range, partition->sketch.cells().size(), journal_sequence_);
+    if (!read.ok()) return false;
+    partition->tree = std::move(read->tree);
+    partition->sketch = std::move(read->sketch);
   }
   return true;
 }
@@ -284,6 +286,8 @@ absl::Status Store::rebuild_trees() {
         }));
     GRAPEVINE_RETURN_IF_ERROR(go_on);
     partition->tree = model::DigestTree::build(range, shares);
+    partition->sketch = model::Sketch(partition->sketch.cells().size());
+    for (const auto& [token, share] : shares) partition->sketch.change(token, {}, share.sum);
   }
   return absl::OkStatus();
 }

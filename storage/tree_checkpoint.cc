@@ -1,5 +1,7 @@
 #include "storage/tree_checkpoint.h"
 
+#include <utility>
+
 #include <fmt/format.h>
 #include <xxhash.h>
 
@@ -8,23 +10,25 @@
 namespace grapevine::storage {
 namespace {
 
-constexpr std::uint64_t kFormat = 1;
+constexpr std::uint64_t kFormat = 2;
 constexpr std::size_t kChecksumBytes = 8;
 
 }  // namespace
 
-std::string encode_tree_checkpoint(const model::DigestTree& tree, std::uint64_t journal_sequence) {
+std::string encode_tree_checkpoint(const TreeCheckpoint& checkpoint,
+                                   std::uint64_t journal_sequence) {
   std::string out;
   model::put_varint(out, kFormat);
   model::put_varint(out, journal_sequence);
-  tree.encode(out);
+  checkpoint.tree.encode(out);
+  checkpoint.sketch.encode(out);
   model::put_fixed64(out, XXH3_64bits(out.data(), out.size()));
   return out;
 }
 
-absl::StatusOr<model::DigestTree> decode_tree_checkpoint(std::string_view bytes,
-                                                         model::TokenRange range,
-                                                         std::uint64_t journal_sequence) {
+absl::StatusOr<TreeCheckpoint> decode_tree_checkpoint(std::string_view bytes,
+                                                      model::TokenRange range, std::size_t cells,
+                                                      std::uint64_t journal_sequence) {
   if (bytes.size() < kChecksumBytes) return absl::DataLossError("tree checkpoint: cut short");
   const std::string_view body = bytes.substr(0, bytes.size() - kChecksumBytes);
   model::ByteReader checksum(bytes.substr(body.size()));
@@ -40,8 +44,9 @@ absl::StatusOr<model::DigestTree> decode_tree_checkpoint(std::string_view bytes,
         "tree checkpoint: of journal record {}, the last one is {}", sequence, journal_sequence));
   }
   GRAPEVINE_ASSIGN_OR_RETURN(model::DigestTree tree, model::DigestTree::decode(range, in));
+  GRAPEVINE_ASSIGN_OR_RETURN(model::Sketch sketch, model::Sketch::decode(cells, in));
   if (!in.done()) return absl::DataLossError("tree checkpoint: bytes left over");
-  return tree;
+  return TreeCheckpoint{std::move(tree), std::move(sketch)};
 }
 
 }  // namespace grapevine::storage

@@ -1,5 +1,5 @@
-// The digest tree of a partition as a clean stop leaves it in the column family `meta`, so that the
-// next opening need not scan.
+// Digest tree and sketch of a partition as a clean stop leaves them in the column family `meta`, so
+// that the next opening need not scan.
 //
 // The scan stays the truth. A checkpoint holds only for the state that it was written with: right
 // after it the directory is marked as cleanly stopped, a mark that the next opening takes away, and
@@ -12,16 +12,23 @@
 
 #include "storage/base/status.h"
 #include "storage/model/digest_tree.h"
+#include "storage/model/sketch.h"
 
 namespace grapevine::storage {
 
-// Varint format version (1); varint sequence of the last journal record; the tree as
-// DigestTree::encode has it; xxh3-64 of all that.
-std::string encode_tree_checkpoint(const model::DigestTree& tree, std::uint64_t journal_sequence);
-// DataLoss for what encode_tree_checkpoint cannot have written for this range; FailedPrecondition
-// for another format or another journal sequence.
-absl::StatusOr<model::DigestTree> decode_tree_checkpoint(std::string_view bytes,
-                                                         model::TokenRange range,
-                                                         std::uint64_t journal_sequence);
+struct TreeCheckpoint {
+  model::DigestTree tree;
+  model::Sketch sketch;
+};
+
+// Varint format version (2); varint sequence of the last journal record; tree and sketch as they
+// encode themselves; xxh3-64 of all that.
+std::string encode_tree_checkpoint(const TreeCheckpoint& checkpoint,
+                                   std::uint64_t journal_sequence);
+// DataLoss for what encode_tree_checkpoint cannot have written for this range and so many cells;
+// FailedPrecondition for another format or another journal sequence.
+absl::StatusOr<TreeCheckpoint> decode_tree_checkpoint(std::string_view bytes,
+                                                      model::TokenRange range, std::size_t cells,
+                                                      std::uint64_t journal_sequence);
 
 }  // namespace grapevine::storage

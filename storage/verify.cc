@@ -89,7 +89,7 @@ class Walk {
   struct Checked {
     model::Clock clock;
     std::optional<std::string> tree_bytes;
-    std::optional<model::DigestTree> tree;  // to be checked against the entries
+    std::optional<TreeCheckpoint> digests;  // to be checked against the entries
   };
 
   rocksdb::Env* env() const { return database_.env; }
@@ -347,8 +347,11 @@ class Walk {
     for (const model::Version& version : entry->versions) check_beside(*key, version);
     const model::DigestShare share = model::share_of(digester_, key->key, *entry);
     found_ += share;
-    // Taken from the tree entry by entry: nothing is left of a true one.
-    if (partition.tree.has_value()) partition.tree->change(key->token, share, {});
+    // Taken from tree and sketch entry by entry: nothing is left of true ones.
+    if (partition.digests.has_value()) {
+      partition.digests->tree.change(key->token, share, {});
+      partition.digests->sketch.change(key->token, share.sum, {});
+    }
   }
 
   // What belongs to a version and does not stand in its entry.
@@ -384,13 +387,14 @@ class Walk {
     if (!stopped_cleanly_) return;  // what stands there is of an earlier life
     for (std::uint32_t i = 0; i < partitions_.size(); ++i) {
       if (!partitions_[i].tree_bytes.has_value()) continue;
-      auto tree = decode_tree_checkpoint(*partitions_[i].tree_bytes,
-                                         partitioning_.range(PartitionId{i}), journal_sequence_);
+      auto digests = decode_tree_checkpoint(
+          *partitions_[i].tree_bytes, partitioning_.range(PartitionId{i}),
+          model::Sketch::cells_of(partitioning_.count()), journal_sequence_);
       partitions_[i].tree_bytes.reset();
-      if (tree.ok()) {
-        partitions_[i].tree = *std::move(tree);
+      if (digests.ok()) {
+        partitions_[i].digests = *std::move(digests);
       } else {
-        find(fmt::format("tree of partition {}: {}", i, text_of(tree.status())));
+        find(fmt::format("tree of partition {}: {}", i, text_of(digests.status())));
       }
     }
   }
@@ -398,7 +402,8 @@ class Walk {
   void check_sums() {
     if (found_ != expected_) find("entries: do not add up to what the last journal record says");
     for (std::uint32_t i = 0; i < partitions_.size(); ++i) {
-      if (partitions_[i].tree.has_value() && !partitions_[i].tree->blank()) {
+      const auto& digests = partitions_[i].digests;
+      if (digests.has_value() && !(digests->tree.blank() && digests->sketch.blank())) {
         find(fmt::format("tree of partition {}: is not the sum of its entries", i));
       }
     }

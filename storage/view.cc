@@ -22,6 +22,10 @@ const model::DigestTree& View::tree() const {
   return frozen_.has_value() ? frozen_->tree : live_.tree;
 }
 
+const model::Sketch* View::sketch() const {
+  return frozen_.has_value() ? nullptr : &live_.sketch;
+}
+
 Moment View::moment() const {
   return frozen_.has_value() ? frozen_->moment : engine_.moment();
 }

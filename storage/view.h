@@ -14,6 +14,7 @@
 #include "storage/model/digest_tree.h"
 #include "storage/model/entry.h"
 #include "storage/model/entry_codec.h"
+#include "storage/model/sketch.h"
 #include "storage/moment.h"
 #include "storage/waiting.h"
 
@@ -36,6 +37,8 @@ class View {
   const model::Clock& clock() const;
   const model::TokenRange& range() const { return tree().token_range(); }
   const model::DigestTree& tree() const;
+  // Of a live view; nullptr of a frozen one.
+  const model::Sketch* sketch() const;
 
   // The filled entry of a key; one without versions when none is stored. DataLoss is never taken
   // for that.

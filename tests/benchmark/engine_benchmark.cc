@@ -7,7 +7,7 @@
 //   engine_tax_get                reads of keys that are in the block cache, with their values
 //   durable_puts_ratio            puts a second, 64 outstanding, each batch synced; more is better
 //   space_amplification           bytes of tables after compaction
-//   digest_update_ns              hashing an entry and changing the tree, once a write
+//   digest_update_ns              hashing an entry and changing tree and sketch, once a write
 //   memory_mb_per_million_keys    trees and clocks
 //   deleted_residue_entries       what is stored on three replicas after writing and deleting all keys
 //
@@ -298,6 +298,7 @@ void measure_trees(const std::vector<std::string>& keys) {
                                    model::share_of(digester, keys[i], entry));
   }
   std::vector<model::DigestTree> trees;
+  std::vector<model::Sketch> sketches(64, model::Sketch(model::Sketch::cells_of(64)));
   for (std::uint32_t i = 0; i < 64; ++i) {
     trees.push_back(model::DigestTree::build(partitioning.range(PartitionId{i}), shares[i]));
     std::exchange(shares[i], {});
@@ -311,7 +312,9 @@ void measure_trees(const std::vector<std::string>& keys) {
     for (std::size_t i = at; i < at + kChunk; ++i) {
       entry.versions[0].dot.counter = i;
       const model::DigestShare after = model::share_of(digester, keys[i], entry);
-      trees[partitioning.of(keys[i]).value].change(model::token_of(keys[i]), {}, after);
+      const std::uint32_t partition = partitioning.of(keys[i]).value;
+      trees[partition].change(model::token_of(keys[i]), {}, after);
+      sketches[partition].change(model::token_of(keys[i]), {}, after.sum);
     }
     nanoseconds.push_back(watch.seconds() / kChunk * 1e9);
   }

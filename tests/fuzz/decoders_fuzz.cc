@@ -43,6 +43,7 @@ using namespace storage;
 
 constexpr std::string_view kKey = "key";
 constexpr std::uint64_t kSequence = 9;
+constexpr std::size_t kCells = 64;
 
 model::ActorTable actors() {
   model::ActorTable table;
@@ -199,7 +200,7 @@ const std::vector<Decoder>& decoders() {
        }},
       {"tree checkpoint",
        [](std::string_view bytes) {
-         decode_tree_checkpoint(bytes, range(), kSequence).status().IgnoreError();
+         decode_tree_checkpoint(bytes, range(), kCells, kSequence).status().IgnoreError();
        },
        [] {
          std::vector<std::pair<model::Token, model::DigestShare>> shares;
@@ -207,7 +208,10 @@ const std::vector<Decoder>& decoders() {
            shares.emplace_back(model::Token{range().first.value + (i << 54)},
                                model::DigestShare{{i, i * i}, 1, i % 2 == 0 ? 1U : 0U, i % 2});
          }
-         return encode_tree_checkpoint(model::DigestTree::build(range(), shares), kSequence);
+         model::Sketch sketch(kCells);
+         for (const auto& [token, share] : shares) sketch.change(token, {}, share.sum);
+         return encode_tree_checkpoint({model::DigestTree::build(range(), shares), sketch},
+                                       kSequence);
        }},
       {"member list",
        [](std::string_view bytes) { gossip::MemberList::decode(bytes).status().IgnoreError(); },

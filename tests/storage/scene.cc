@@ -355,6 +355,9 @@ std::vector<std::string> contents_of(const Store& store) {
                     return true;
                   });
     if (!status.ok()) return ::testing::AssertionFailure() << text_of(status);
+    model::Sketch sketch(view.sketch()->cells().size());
+    for (const auto& [token, share] : shares) sketch.change(token, {}, share.sum);
+    if (sketch != *view.sketch()) return ::testing::AssertionFailure() << "sketch of " << i;
     // Every leaf of the tree, against what lies in its range.
     model::Token from = view.range().first;
     for (;;) {

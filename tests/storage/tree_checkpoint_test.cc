@@ -10,6 +10,8 @@
 namespace grapevine::storage {
 namespace {
 
+constexpr std::size_t kCells = 64;
+
 class TreeCheckpointTest : public ::testing::Test {
  protected:
   TreeCheckpointTest() {
@@ -116,19 +118,26 @@ TEST_F(TreeCheckpointTest, WhatGaveUpOpeningLeavesTheCleanStopAsItWas) {
 TEST(TreeCheckpointBytes, AreRefusedWhereverTheyAreChangedOrCut) {
   model::DigestTree tree{model::TokenRange{}};
   tree.change(model::Token{77}, {}, {{1, 2}, 1, 0});
-  const std::string bytes = encode_tree_checkpoint(tree, 9);
-  ASSERT_TRUE(ok(decode_tree_checkpoint(bytes, {}, 9)));
+  model::Sketch sketch(kCells);
+  sketch.change(model::Token{77}, {}, {1, 2});
+  const std::string bytes = encode_tree_checkpoint({tree, sketch}, 9);
+  const auto read = decode_tree_checkpoint(bytes, {}, kCells, 9);
+  ASSERT_TRUE(ok(read));
+  EXPECT_EQ(read->sketch, sketch);
   for (std::size_t i = 0; i < bytes.size(); ++i) {
     std::string changed = bytes;
     changed[i] ^= 0x10;
-    EXPECT_TRUE(absl::IsDataLoss(decode_tree_checkpoint(changed, {}, 9).status())) << i;
-    EXPECT_TRUE(absl::IsDataLoss(decode_tree_checkpoint(bytes.substr(0, i), {}, 9).status())) << i;
+    EXPECT_TRUE(absl::IsDataLoss(decode_tree_checkpoint(changed, {}, kCells, 9).status())) << i;
+    EXPECT_TRUE(
+        absl::IsDataLoss(decode_tree_checkpoint(bytes.substr(0, i), {}, kCells, 9).status()))
+        << i;
   }
 }
 
 TEST(TreeCheckpointBytes, OfAnotherJournalSequenceAreRefused) {
-  const std::string bytes = encode_tree_checkpoint(model::DigestTree{model::TokenRange{}}, 9);
-  EXPECT_TRUE(absl::IsFailedPrecondition(decode_tree_checkpoint(bytes, {}, 10).status()));
+  const std::string bytes = encode_tree_checkpoint(
+      {model::DigestTree{model::TokenRange{}}, model::Sketch(kCells)}, 9);
+  EXPECT_TRUE(absl::IsFailedPrecondition(decode_tree_checkpoint(bytes, {}, kCells, 10).status()));
 }
 
 }  // namespace
