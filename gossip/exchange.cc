@@ -15,9 +15,25 @@ Exchange::Exchange(Replica& replica, std::vector<PartitionId> partitions,
 }
 
 Exchange Exchange::from_states(Replica& replica, std::vector<PartitionState> theirs,
-                               const ExchangeOptions& options) {
+                               std::uint64_t slots, const ExchangeOptions& options) {
   Exchange exchange(replica, options);
-  exchange.begin_pulls(std::move(theirs));
+  exchange.in_turn_ = true;
+  std::vector<PartitionState> lacking;
+  std::size_t uncertain = 0;
+  for (const PartitionState& state : theirs) {
+    PartitionState mine = state_of(replica, state.partition);
+    if (mine.clock.covers(state.clock)) continue;
+    uncertain += state.log_reaches && !mine.has_root_of(state) ? 1 : 0;
+    lacking.push_back(std::move(mine));
+  }
+  if (uncertain > kFewPartitions) {
+    for (const PartitionState& mine : lacking) exchange.partitions_.push_back(mine.partition);
+    std::sort(exchange.partitions_.begin(), exchange.partitions_.end());
+    exchange.ask_states(std::move(lacking));
+  } else {
+    exchange.slots_expected_ = slots;
+    exchange.begin_pulls(std::move(theirs));
+  }
   return exchange;
 }
 
@@ -28,30 +44,45 @@ void Exchange::ask(ExchangeRequest request) {
 }
 
 void Exchange::on_summary(const SummaryReply& reply) {
-  StatesRequest request;
+  std::vector<PartitionState> mine;
   if (reply.equal) {
     report_.proven_equal = true;
     for (const PartitionId partition : partitions_) {
-      if (must_hear_all(partition)) request.states.push_back(state_of(*replica_, partition));
+      if (must_hear_all(partition)) mine.push_back(state_of(*replica_, partition));
     }
+  } else {
+    std::vector<PartitionState> alike;
+    for (const Fingerprint& theirs : reply.fingerprints) {
+      if (!std::binary_search(partitions_.begin(), partitions_.end(), theirs.partition)) continue;
+      PartitionState state = state_of(*replica_, theirs.partition);
+      const bool equal = fingerprint_of(state).print == theirs.print;
+      (equal && !must_hear_all(theirs.partition) ? alike : mine).push_back(std::move(state));
+    }
+    // What differs has the same print by chance.
+    if (mine.empty()) mine = std::move(alike);
   }
-  for (const Fingerprint& theirs : reply.fingerprints) {
-    if (!std::binary_search(partitions_.begin(), partitions_.end(), theirs.partition)) continue;
-    PartitionState mine = state_of(*replica_, theirs.partition);
-    const bool equal = mine.root.sum.low == theirs.root && mine.clock.hash() == theirs.clock;
-    if (equal && !must_hear_all(theirs.partition)) continue;
-    request.states.push_back(std::move(mine));
-  }
-  if (request.states.empty()) {
+  if (mine.empty()) {
     done_ = true;
     return;
   }
-  ask(std::move(request));
+  ask_states(std::move(mine));
+}
+
+void Exchange::ask_states(std::vector<PartitionState> mine) {
+  std::sort(mine.begin(), mine.end(),
+            [](const auto& a, const auto& b) { return a.partition < b.partition; });
+  std::vector<PartitionId> partitions;
+  for (PartitionState& state : mine) {
+    state.log_reaches = !replica_->names_none(state.partition);
+    partitions.push_back(state.partition);
+  }
+  ask(StatesRequest{std::move(mine), model::probes_of(sketches_of(*replica_, partitions)),
+                    in_turn_});
 }
 
 // States that the peer sent by itself may be older than this exchange.
 bool Exchange::must_hear_all(PartitionId partition) const {
-  return !partitions_.empty() && options_.hear_all && options_.hear_all(partition);
+  return !in_turn_ && options_.hear_all && options_.hear_all(partition);
 }
 
 void Exchange::begin_pulls(std::vector<PartitionState> theirs) {
@@ -59,29 +90,75 @@ void Exchange::begin_pulls(std::vector<PartitionState> theirs) {
   const auto same = [](const auto& a, const auto& b) { return a.partition == b.partition; };
   std::stable_sort(theirs.begin(), theirs.end(), before);
   theirs.erase(std::unique(theirs.begin(), theirs.end(), same), theirs.end());
-  to_pull_.assign(std::make_move_iterator(theirs.begin()), std::make_move_iterator(theirs.end()));
+  for (PartitionState& state : theirs) {
+    dots_expected_ += dots_apart(state);
+    to_pull_.push_back({std::move(state), false});
+  }
   go_on();
+}
+
+// How many dots one of the two sides lacks: at most so many keys differ, unless there is damage.
+std::uint64_t Exchange::dots_apart(const PartitionState& theirs) const {
+  constexpr std::uint64_t kMany = std::uint64_t{1} << 40;  // a marker counts as more than can be
+  const model::Clock& mine = replica_->live(theirs.partition).clock();
+  return std::min(kMany, model::count_dots(theirs.clock.minus(mine))) +
+         std::min(kMany, model::count_dots(mine.minus(theirs.clock)));
+}
+
+bool Exchange::pulls(PartitionId partition) const {
+  const auto is_it = [&](const PartitionState& state) { return state.partition == partition; };
+  return pulls_.contains(partition) || std::any_of(to_sketch_.begin(), to_sketch_.end(), is_it) ||
+         std::any_of(groups_.begin(), groups_.end(),
+                     [&](const Group& group) {
+                       return std::any_of(group.theirs.begin(), group.theirs.end(), is_it);
+                     }) ||
+         std::any_of(sketches_.begin(), sketches_.end(),
+                     [&](const auto& pull) { return pull.second.covers(partition); });
 }
 
 // Collects what the pulls want, ends those that are done and begins new ones in their places.
 void Exchange::go_on() {
-  for (auto pull = pulls_.begin(); pull != pulls_.end();) {
-    const PartitionId partition = pull->first;
-    for (auto& request : pull->second.take_requests()) {
-      output_.requests.push_back({{partition, request.number}, std::move(request.body)});
+  end_pulls();
+  begin_next_pulls();
+  // When the logs have had their say, so that the groups are as large as can be.
+  if (to_pull_.empty() && pulls_.empty() && !to_sketch_.empty()) group_sketches();
+  while (!groups_.empty() && sketches_.size() < options_.sketches_at_once) {
+    Group group = std::move(groups_.front());
+    groups_.pop_front();
+    SketchPull pull(*replica_, group.theirs, group.slots);
+    const PartitionId first = group.theirs.front().partition;
+    for (auto& request : pull.take_requests()) {
+      output_.requests.push_back({{first, request.number}, std::move(request.body)});
     }
-    if (pull->second.done()) {
-      account(pull->second);
-      output_.close_views.push_back(partition);
-      pull = pulls_.erase(pull);
-    } else {
-      ++pull;
-    }
+    sketches_.emplace(first, std::move(pull));
   }
+  done_ = pulls_.empty() && to_pull_.empty() && sketches_.empty();
+}
+
+void Exchange::end_pulls() {
+  const auto end_those_done = [this](auto& pulls) {
+    for (auto pull = pulls.begin(); pull != pulls.end();) {
+      for (auto& request : pull->second.take_requests()) {
+        output_.requests.push_back({{pull->first, request.number}, std::move(request.body)});
+      }
+      if (pull->second.done()) {
+        account(pull->second);
+        output_.close_views.push_back(pull->first);
+        pull = pulls.erase(pull);
+      } else {
+        ++pull;
+      }
+    }
+  };
+  end_those_done(pulls_);
+  end_those_done(sketches_);
+}
+
+void Exchange::begin_next_pulls() {
   while (!to_pull_.empty() && pulls_.size() < options_.partitions_at_once) {
-    PartitionState theirs = std::move(to_pull_.front());
+    ToPull next = std::move(to_pull_.front());
     to_pull_.pop_front();
-    const PartitionId partition = theirs.partition;
+    const PartitionId partition = next.theirs.partition;
     if (options_.may_pull && !options_.may_pull(partition)) {
       ++report_.put_off;
       continue;
@@ -89,7 +166,11 @@ void Exchange::go_on() {
     PullOptions options = options_.pull;
     options.hear_all = must_hear_all(partition);
     options.settle = options_.settle && options_.settle(partition);
-    PartitionPull pull(*replica_, std::move(theirs), options);
+    if (next.descend) {
+      options.sketches = false;
+      next.theirs.log_reaches = false;
+    }
+    PartitionPull pull(*replica_, std::move(next.theirs), options);
     if (pull.done()) {
       account(pull);
       continue;
@@ -99,11 +180,42 @@ void Exchange::go_on() {
     }
     pulls_.emplace(partition, std::move(pull));
   }
-  done_ = pulls_.empty() && to_pull_.empty();
+}
+
+// Partitions together for as long as one sketch is likely to show all that differs in them. How much
+// that is the missing dots tell: no more keys than these; and the peer's estimate, of which each
+// partition gets its share by dots, doubled, because it is rough.
+void Exchange::group_sketches() {
+  const std::uint64_t capacity =
+      model::slots_for(replica_->live(to_sketch_.front().partition).sketch()->cells().size());
+  const auto expected = [this](std::uint64_t dots) {
+    if (slots_expected_ == 0 || dots_expected_ == 0) return dots;
+    const double share = static_cast<double>(dots) / static_cast<double>(dots_expected_);
+    return std::min(
+        dots, static_cast<std::uint64_t>(2 * share * static_cast<double>(slots_expected_)) + 2);
+  };
+  Group group;
+  const auto close_group = [&] {
+    if (!group.theirs.empty()) groups_.push_back(std::move(group));
+    group = {};
+  };
+  for (PartitionState& theirs : std::exchange(to_sketch_, {})) {
+    const std::uint64_t slots = std::max<std::uint64_t>(1, expected(dots_apart(theirs)));
+    if (slots > 2 * capacity) {
+      to_pull_.push_back({std::move(theirs), true});
+      continue;
+    }
+    if (group.slots + slots > capacity) close_group();
+    group.slots += slots;
+    group.theirs.push_back(std::move(theirs));
+  }
+  close_group();
+  begin_next_pulls();
 }
 
 void Exchange::account(const PartitionPull& pull) {
   const PullOutcome& outcome = pull.outcome();
+  if (outcome.path == PullPath::kSketch) to_sketch_.push_back(pull.theirs());
   if (outcome.heard_all) report_.heard_all.push_back(pull.partition());
   if (report_.status.ok()) report_.status = outcome.status;
   report_.delta_pulls += outcome.path == PullPath::kDelta ? 1 : 0;
@@ -121,6 +233,36 @@ void Exchange::account(const PartitionPull& pull) {
   }
 }
 
+void Exchange::account(const SketchPull& pull) {
+  const SketchOutcome& outcome = pull.outcome();
+  report_.keys_pulled += outcome.keys_pulled;
+  report_.bytes_pulled += outcome.bytes_pulled;
+  report_.clocks_adopted += outcome.adopted.size();
+  for (const PartitionId partition : outcome.adopted) {
+    if (must_hear_all(partition)) report_.heard_all.push_back(partition);
+  }
+  // Whatever is wrong with a sketch, a descent does without.
+  const bool gone = absl::IsUnavailable(outcome.status) || absl::IsCancelled(outcome.status);
+  if (gone && report_.status.ok()) report_.status = outcome.status;
+  std::vector<PartitionState> theirs = pull.theirs();
+  if (outcome.status.ok() && !outcome.undecoded) {
+    report_.sketch_pulls += theirs.size();
+    report_.digest_pulls += theirs.size();
+    for (const PartitionState& state : outcome.crowded) to_pull_.push_back({state, true});
+    return;
+  }
+  if (gone) return;
+  report_.undecoded += 1;
+  if (outcome.undecoded && theirs.size() > 1) {
+    // Half of them may well be shown by as many cells.
+    const auto middle = theirs.begin() + static_cast<std::ptrdiff_t>(theirs.size() / 2);
+    groups_.push_back({{theirs.begin(), middle}, pull.slots()});
+    groups_.push_back({{middle, theirs.end()}, pull.slots()});
+    return;
+  }
+  for (PartitionState& state : theirs) to_pull_.push_back({std::move(state), true});
+}
+
 Exchange::Output Exchange::take_output() {
   return std::exchange(output_, {});
 }
@@ -128,9 +270,11 @@ Exchange::Output Exchange::take_output() {
 void Exchange::on_reply(const RequestNumber& number, ExchangeReply reply) {
   if (done_) return;
   if (number.partition.has_value()) {
-    const auto pull = pulls_.find(*number.partition);
-    if (pull == pulls_.end()) return;
-    pull->second.on_reply(number.number, std::move(reply));
+    if (const auto pull = pulls_.find(*number.partition); pull != pulls_.end()) {
+      pull->second.on_reply(number.number, std::move(reply));
+    } else if (const auto sketch = sketches_.find(*number.partition); sketch != sketches_.end()) {
+      sketch->second.on_reply(number.number, std::move(reply));
+    }
     go_on();
     return;
   }
@@ -144,6 +288,7 @@ void Exchange::on_reply(const RequestNumber& number, ExchangeReply reply) {
     std::erase_if(states->states, [&](const PartitionState& state) {
       return !std::binary_search(partitions_.begin(), partitions_.end(), state.partition);
     });
+    slots_expected_ = states->slots;
     begin_pulls(std::move(states->states));
   }
 }
@@ -154,9 +299,11 @@ void Exchange::on_failure(const RequestNumber& number, const absl::Status& statu
     if (number.number == last_number_ && asked_kind_.has_value()) fail(status);
     return;
   }
-  const auto pull = pulls_.find(*number.partition);
-  if (pull == pulls_.end()) return;
-  pull->second.on_failure(number.number, status);
+  if (const auto pull = pulls_.find(*number.partition); pull != pulls_.end()) {
+    pull->second.on_failure(number.number, status);
+  } else if (const auto sketch = sketches_.find(*number.partition); sketch != sketches_.end()) {
+    sketch->second.on_failure(number.number, status);
+  }
   go_on();
 }
 

@@ -1,7 +1,8 @@
 // One anti-entropy exchange with one peer, over all partitions that both own.
 //
 //   summary --equal--> done, proven equal (unless all is to be heard of some partitions: their states)
-//      '--not--> states of the partitions whose fingerprints differ --> a pull for each that lacks something --> done
+//      '--not--> states of the partitions whose fingerprints differ --> a pull for each that lacks something
+//                --> sketch pulls for groups of those whose log does not reach --> a descent where these fail --> done
 //
 // Proven equal is a pair that holds the same live versions under the same clocks. Entries that are
 // not quiet do not matter for it: what their vectors know beyond the clock shows in no reader's
@@ -26,11 +27,13 @@
 #include "gossip/messages.h"
 #include "gossip/partition_pull.h"
 #include "gossip/replica.h"
+#include "gossip/sketch_pull.h"
 
 namespace grapevine::gossip {
 
 struct ExchangeOptions {
   std::size_t partitions_at_once = 8;
+  std::size_t sketches_at_once = 2;  // each of any number of partitions
   // Whether a partition may be pulled now: not while another exchange pulls it, which most likely
   // brings the same. It is then left for the next round. Empty: always.
   std::function<bool(PartitionId)> may_pull;
@@ -48,13 +51,15 @@ struct ExchangeReport {
   absl::Status status;  // of the exchange itself, or of the first pull that failed
   bool proven_equal = false;
   std::uint64_t delta_pulls = 0;
-  std::uint64_t digest_pulls = 0;
+  std::uint64_t digest_pulls = 0;  // partitions; those by sketch among them
+  std::uint64_t sketch_pulls = 0;
+  std::uint64_t undecoded = 0;  // sketches that did not show what differs
   std::uint64_t equal_roots = 0;
   std::uint64_t keys_pulled = 0;
   std::uint64_t bytes_pulled = 0;
   std::uint64_t in_flight = 0;
   std::uint64_t clocks_adopted = 0;
-  std::map<PartitionId, model::DigestSum>
+  std::map<PartitionId, std::uint64_t>
       differences;                        // under equal clocks, not settled: ours minus theirs
   std::vector<PartitionId> other_clocks;  // of these nothing is known about that
   std::uint64_t settled = 0;              // partitions
@@ -67,9 +72,13 @@ class Exchange {
  public:
   // Begins with the summary of `partitions`, sorted.
   Exchange(Replica& replica, std::vector<PartitionId> partitions, const ExchangeOptions& options);
-  // Begins with states that the peer sent: pulls what they have and this replica lacks.
+  // Begins with states that the peer sent, and the estimate that was answered to them: pulls what they
+  // have and this replica lacks. Where it cannot know of more than kFewPartitions whether the peer's
+  // log names that, it asks for states first: then the peer, which now knows what is lacking, says
+  // so.
+  static constexpr std::size_t kFewPartitions = 2;
   static Exchange from_states(Replica& replica, std::vector<PartitionState> theirs,
-                              const ExchangeOptions& options);
+                              std::uint64_t slots, const ExchangeOptions& options);
 
   struct RequestNumber {
     // Of the partition whose pull asks; nullopt: the exchange itself asks. Views belong to it.
@@ -89,7 +98,7 @@ class Exchange {
   void on_reply(const RequestNumber& number, ExchangeReply reply);
   void on_failure(const RequestNumber& number, const absl::Status& status);
 
-  bool pulls(PartitionId partition) const { return pulls_.contains(partition); }
+  bool pulls(PartitionId partition) const;
   bool done() const { return done_; }
   const ExchangeReport& report() const { return report_; }
 
@@ -98,17 +107,37 @@ class Exchange {
       : replica_(&replica), options_(options) {}
   void ask(ExchangeRequest request);
   void on_summary(const SummaryReply& reply);
+  void ask_states(std::vector<PartitionState> mine);
   bool must_hear_all(PartitionId partition) const;
   void begin_pulls(std::vector<PartitionState> theirs);
   void go_on();
+  void end_pulls();
+  void begin_next_pulls();
+  void group_sketches();
+  std::uint64_t dots_apart(const PartitionState& theirs) const;
   void account(const PartitionPull& pull);
+  void account(const SketchPull& pull);
   void fail(const absl::Status& status);
 
   Replica* replica_;
   ExchangeOptions options_;
-  std::vector<PartitionId> partitions_;
-  std::deque<PartitionState> to_pull_;
+  std::vector<PartitionId> partitions_;  // that are shared; of an exchange in turn: that were told
+  bool in_turn_ = false;                 // it began with states of the peer
+  struct ToPull {
+    PartitionState theirs;
+    bool descend = false;
+  };
+  std::deque<ToPull> to_pull_;
   std::map<PartitionId, PartitionPull> pulls_;
+  std::vector<PartitionState> to_sketch_;
+  std::uint64_t slots_expected_ = 0;  // to differ in all that was asked for; 0: not known
+  std::uint64_t dots_expected_ = 0;   // those that one side lacks there
+  struct Group {
+    std::vector<PartitionState> theirs;
+    std::uint64_t slots = 0;  // that are expected to differ
+  };
+  std::deque<Group> groups_;
+  std::map<PartitionId, SketchPull> sketches_;  // by first partition
   std::uint64_t last_number_ = 0;
   std::optional<std::size_t> asked_kind_;  // index of the request that waits for its answer
   Output output_;

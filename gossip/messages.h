@@ -11,25 +11,22 @@
 #include <vector>
 
 #include "gossip/replica.h"
+#include "gossip/summary.h"
 #include "storage/base/ids.h"
 #include "storage/model/clock.h"
 #include "storage/model/digest.h"
+#include "storage/model/sketch.h"
 #include "storage/model/token.h"
 
 namespace grapevine::gossip {
 
 // All partitions that the sender believes both own, together.
-struct SummaryRequest {
-  std::uint64_t partitions_hash = 0;  // of the list of partitions
-  model::DigestSum roots;             // sum of their root digests
-  std::uint64_t clocks_hash = 0;      // of their clocks' hashes, in order of partition
-};
+using SummaryRequest = Summary;
 
-// One partition in few bytes.
+// One partition in two bytes of the hashes of root digest and clock: whether it is worth looking at.
 struct Fingerprint {
   PartitionId partition;
-  std::uint64_t root = 0;   // low half of the root digest
-  std::uint64_t clock = 0;  // the clock's hash
+  std::uint16_t print = 0;
 };
 
 struct SummaryReply {
@@ -38,21 +35,30 @@ struct SummaryReply {
       fingerprints;  // when not equal: the responder's, of all it owns together with the initiator
 };
 
-// The whole state of some partitions, without data.
+// The whole state of a partition, without data. Only of a view does the whole root travel: else it
+// is the low half of the sum, and how many entries are not quiet.
 struct PartitionState {
   PartitionId partition;
   model::Clock clock;
   model::DigestShare root;
+  // In a StatesReply: the sender's log names all that the request's clock lacks. In a request: it
+  // names something, perhaps all.
+  bool log_reaches = true;
+
+  bool has_root_of(const PartitionState& other) const { return root.sum.low == other.root.sum.low; }
 };
 
 // "These are mine; tell me yours." The responder starts an exchange of its own where it lacks
-// something.
+// something, unless this is one.
 struct StatesRequest {
   std::vector<PartitionState> states;
+  std::string probes;    // of their sketches together (storage/model/sketch.h)
+  bool in_turn = false;  // the sender is the responder of an exchange that these belong to
 };
 struct StatesReply {
   std::vector<PartitionState>
       states;  // of the same partitions; one that the responder does not own is left out
+  std::uint64_t slots = 0;  // about so many slots differ in all; 0: it cannot tell
 };
 
 // R4: the entries of these dots.
@@ -106,6 +112,24 @@ struct FetchReply {
       entries;  // one a key, in order; fewer when the byte limit cut: ask again for the rest
 };
 
+// "Subtract these cells from your own of these partitions, and give me what you hold in the slots that
+// differ"; or, instead of cells, "give me what you hold in these slots". Of the partitions as they
+// are now.
+struct SketchRequest {
+  std::vector<PartitionId> partitions;  // sorted
+  std::uint64_t states_hash = 0;        // hash_states of what their states are thought to be
+  std::vector<model::SketchCell> cells;
+  std::vector<model::Slot> slots;  // sorted
+};
+struct SketchReply {
+  bool decoded = true;  // false: the cells are too few, and all that follows is empty
+  std::vector<PartitionState> states;  // of all partitions, unless their hash is as was thought
+  std::vector<KeyedEntry> entries;     // all of a slot, slot by slot
+  std::vector<model::Slot> absent;     // nothing is stored in these
+  std::vector<model::Slot> crowded;    // more keys than kSlotKeysMax
+  std::vector<model::Slot> left;       // the byte limit cut the answer: ask for these again
+};
+
 // "Read all that you have stored of this partition: is it what your digests say?" An error when it
 // is not. Costs the responder a read of the whole partition.
 struct AddUpRequest {
@@ -113,9 +137,10 @@ struct AddUpRequest {
 };
 struct AddUpReply {};
 
-using ExchangeRequest = std::variant<SummaryRequest, StatesRequest, DeltaRequest, OpenViewRequest,
-                                     SplitRequest, PullRequest, FetchRequest, AddUpRequest>;
+using ExchangeRequest =
+    std::variant<SummaryRequest, StatesRequest, DeltaRequest, OpenViewRequest, SplitRequest,
+                 PullRequest, FetchRequest, AddUpRequest, SketchRequest>;
 using ExchangeReply = std::variant<SummaryReply, StatesReply, DeltaReply, OpenViewReply, SplitReply,
-                                   PullReply, FetchReply, AddUpReply>;
+                                   PullReply, FetchReply, AddUpReply, SketchReply>;
 
 }  // namespace grapevine::gossip

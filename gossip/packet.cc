@@ -50,6 +50,11 @@ struct BodyWriter {
     model::put_bytes(out, rumour.name);
     model::put_bytes(out, rumour.payload);
   }
+  void operator()(const Summary& summary) const {
+    model::put_fixed64(out, summary.roots.low);
+    model::put_fixed64(out, summary.roots.high);
+    model::put_fixed64(out, summary.clocks);
+  }
   template <typename Accusation>
   void accuse(const Accusation& accusation) const {
     model::put_fixed64(out, accusation.node.value);
@@ -107,6 +112,10 @@ Message read(model::ByteReader& in, std::type_identity<LoadReport>) {
 Message read(model::ByteReader& in, std::type_identity<Rumour>) {
   return Rumour{RumourId{node(in), in.varint()}, decode_varint32(in),
                 text(in, Rumour::kNameBytesMax), text(in, Rumour::kPayloadBytesMax)};
+}
+
+Message read(model::ByteReader& in, std::type_identity<Summary>) {
+  return Summary{{in.fixed64(), in.fixed64()}, in.fixed64()};
 }
 
 template <std::size_t... indices>

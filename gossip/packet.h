@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "gossip/member.h"
+#include "gossip/summary.h"
 #include "storage/base/ids.h"
 #include "storage/base/status.h"
 
@@ -92,8 +93,12 @@ struct Rumour {
 
 // ---- packets ----
 
-using Message =
-    std::variant<Ping, Ack, PingRequest, Nack, MemberRecord, Suspect, Down, LoadReport, Rumour>;
+using Message = std::variant<Ping, Ack, PingRequest, Nack, MemberRecord, Suspect, Down, LoadReport,
+                             Rumour, Summary>;
+
+// What the sender holds of what it shares with the receiver: beside an Ack, so that a pair that is
+// equal is proven so by the probes that there are anyway.
+// (gossip::Summary)
 
 struct Packet {
   NodeId from;

@@ -26,12 +26,12 @@ PartitionPull::PartitionPull(Replica& replica, PartitionState theirs, const Pull
 void PartitionPull::decide() {
   const PartitionState mine = state_of(replica_, theirs_.partition);
   const std::vector<model::DotRange> missing = theirs_.clock.minus(mine.clock);
-  const bool roots_equal = theirs_.root.sum == mine.root.sum;
+  const bool roots_equal = theirs_.has_root_of(mine);
   const bool clocks_equal = theirs_.clock == mine.clock;
   outcome_.clocks_equal = clocks_equal;
   if (!roots_equal && clocks_equal && theirs_.root.unquiet == 0 && mine.root.unquiet == 0) {
     outcome_.damage_suspected = true;
-    outcome_.difference = mine.root.sum - theirs_.root.sum;
+    outcome_.difference = mine.root.sum.low - theirs_.root.sum.low;
     if (!options_.settle) return;
     phase_ = Phase::kAddingUp;
     send(AddUpRequest{theirs_.partition});
@@ -43,10 +43,14 @@ void PartitionPull::decide() {
                                        [](const model::DotRange& range) { return range.closes(); });
   if (roots_equal && (!missing.empty() || beyond_dots)) {
     outcome_.path = PullPath::kEqualRoots;
-    open_view();
-  } else if (beyond_dots || (!roots_equal && clocks_equal)) {
-    outcome_.path = PullPath::kDigest;
-    open_view();
+    if (theirs_.root.unquiet == 0) {
+      adopt();
+    } else {
+      open_view();
+    }
+  } else if (beyond_dots || (!roots_equal && clocks_equal) ||
+             (!missing.empty() && !theirs_.log_reaches)) {
+    compare_digests();
   } else if (!missing.empty()) {
     phase_ = Phase::kDelta;
     outcome_.path = PullPath::kDelta;
@@ -64,11 +68,7 @@ void PartitionPull::ask_delta() {
 }
 
 void PartitionPull::on_delta(DeltaReply reply) {
-  if (!reply.log_reaches) {
-    outcome_.path = PullPath::kDigest;
-    open_view();
-    return;
-  }
+  if (!reply.log_reaches) return compare_digests();
   outcome_.in_flight = reply.in_flight;
   const auto missing = [this] { return model::count_dots(theirs_.clock.minus(live().clock())); };
   const std::uint64_t before = missing();
@@ -78,6 +78,16 @@ void PartitionPull::on_delta(DeltaReply reply) {
   } else {
     finish(absl::OkStatus());
   }
+}
+
+// Roots differ, and no log tells where.
+void PartitionPull::compare_digests() {
+  const PartitionView& mine = live();
+  const bool by_sketch = options_.sketches && theirs_.root.unquiet == 0 &&
+                         mine.sketch() != nullptr && mine.share(mine.range())->keys > 0;
+  outcome_.path = by_sketch ? PullPath::kSketch : PullPath::kDigest;
+  if (by_sketch) return finish(absl::OkStatus());
+  open_view();
 }
 
 void PartitionPull::open_view() {

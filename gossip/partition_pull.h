@@ -2,11 +2,14 @@
 // and R6 (equal roots).
 //
 //   deciding --nothing missing--> done
+//      |-----roots equal, the peer is quiet--> adopting --> done
 //      |-----roots differ, dots missing--> delta --log reaches--> done
 //      |                                     '--it does not--.
-//      '-----roots equal, or clocks equal (*)-------------> viewing --> comparing --> regaining --> adopting --> done
+//      '-----roots equal, or clocks equal (*)-------------> viewing (**) --> comparing --> regaining --> adopting --> done
 //
-//   (*) or what no delta brings: a marker (R8), or what the peer's unquiet entries know, when all is to be heard
+//   (*)  or what no delta brings: a marker (R8), or what the peer's unquiet entries know, when all is to be heard
+//   (**) unless roots differ, both sides hold keys and the peer's are quiet: then done, and by a sketch (SketchPull) it is to be
+//        found what differs
 //
 //   viewing    the peer freezes a view of its partition
 //   comparing  descent through the digests; what differs or is not quiet over there is pulled and merged (R3)
@@ -52,13 +55,14 @@ struct PullOptions {
       10'000;  // dot ranges of one request; at most what the responder takes
   std::size_t items_per_pull_max = 1 << 20;  // of one leaf; at most what the responder takes
   bool hear_all = false;  // also what unquiet entries of the peer know beyond its clock
+  bool sketches = true;   // false: what no log tells is found by descent
   bool settle = false;    // equal clocks over other digests, see above
 };
 
-enum class PullPath : std::uint8_t { kNone, kDelta, kDigest, kEqualRoots };
+enum class PullPath : std::uint8_t { kNone, kDelta, kSketch, kDigest, kEqualRoots };
 
 struct PullOutcome {
-  PullPath path = PullPath::kNone;
+  PullPath path = PullPath::kNone;  // kSketch: nothing was pulled, a SketchPull should
   absl::Status status;
   std::uint64_t keys_pulled = 0;
   std::uint64_t bytes_pulled = 0;
@@ -67,7 +71,7 @@ struct PullOutcome {
   bool adopted = false;  // the peer's clock, by digest pull or equal roots
   bool clocks_equal = false;      // when it began
   bool damage_suspected = false;  // then: both quiet, and yet other digests (I3)
-  model::DigestSum difference;    // then: our root minus theirs, whatever both write meanwhile
+  std::uint64_t difference = 0;   // then: our root minus theirs, whatever both write meanwhile
   bool settled = false;           // then: what the peer knew better is known here
   bool heard_all = false;         // as was asked for: nothing that the peer knew is unknown here
 };
@@ -89,6 +93,7 @@ class PartitionPull {
   bool done() const { return phase_ == Phase::kDone; }
   const PullOutcome& outcome() const { return outcome_; }
   PartitionId partition() const { return theirs_.partition; }
+  const PartitionState& theirs() const { return theirs_; }
 
  private:
   enum class Phase { kDelta, kAddingUp, kViewing, kComparing, kRegaining, kDone };
@@ -96,6 +101,7 @@ class PartitionPull {
   void decide();
   void ask_delta();
   void on_delta(DeltaReply reply);
+  void compare_digests();
   void open_view();
   void on_view(OpenViewReply reply);
   void ask_more();

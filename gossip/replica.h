@@ -14,6 +14,7 @@
 #include "storage/model/clock.h"
 #include "storage/model/digest.h"
 #include "storage/model/entry.h"
+#include "storage/model/sketch.h"
 #include "storage/model/token.h"
 
 namespace grapevine::gossip {
@@ -30,6 +31,8 @@ class PartitionView {
   virtual const model::TokenRange& range() const = 0;
   // The digest of a range; nullopt when the view's tree does not resolve so fine a range.
   virtual std::optional<model::DigestShare> share(const model::TokenRange& range) const = 0;
+  // Of a live view; nullptr where there is none.
+  virtual const model::Sketch* sketch() const { return nullptr; }
   // The stored keys of a range in token order, at most `limit`, beginning after `after_key` (a key
   // of an earlier answer, or nullopt). DataLoss when a stored entry cannot be read: never taken for
   // an absent key.
@@ -63,6 +66,14 @@ class Replica {
   };
   virtual NamedDots name_dots(PartitionId partition, const std::vector<model::DotRange>& dots,
                               bool with_young, std::size_t limit) const = 0;
+  // Whether it could name all of them, young ones included.
+  virtual bool names_all(PartitionId partition, const std::vector<model::DotRange>& dots) const = 0;
+
+  // Whether it knows no dot at all.
+  virtual bool names_none(PartitionId partition) const = 0;
+
+  // Low half of the digest of an entry's live versions: what Item::digest of it is.
+  virtual std::uint64_t digest(std::string_view key, const model::Entry& entry) const = 0;
 
   // R3: joins entries of a peer into the partition, as one atomic batch; what has become quiet is
   // stripped in it. When it returns, the batch is written (not yet synced: later writes can only be

@@ -1,6 +1,7 @@
 #include "gossip/responder.h"
 
 #include <algorithm>
+#include <iterator>
 #include <map>
 #include <utility>
 
@@ -8,6 +9,7 @@
 #include <xxhash.h>
 
 #include "gossip/range_descent.h"
+#include "gossip/states_codec.h"
 
 namespace grapevine::gossip {
 namespace {
@@ -51,34 +53,111 @@ absl::Status check_count(const char* what, std::size_t count, std::size_t limit)
       fmt::format("request of a peer: {} {}, the limit is {}", count, what, limit));
 }
 
+absl::Status check_partitions(const std::vector<PartitionId>& partitions) {
+  for (std::size_t i = 1; i < partitions.size(); ++i) {
+    if (!(partitions[i - 1] < partitions[i])) {
+      return absl::InvalidArgumentError("request of a peer: partitions out of order");
+    }
+  }
+  return absl::OkStatus();
+}
+
+// Of the one among these partitions that the token is of; nullptr: of none.
+const PartitionView* view_of(const Replica& replica, const std::vector<PartitionId>& partitions,
+                             model::Token token) {
+  const auto after = std::partition_point(
+      partitions.begin(), partitions.end(),
+      [&](PartitionId partition) { return replica.live(partition).range().first <= token; });
+  if (after == partitions.begin()) return nullptr;
+  const PartitionView& view = replica.live(*std::prev(after));
+  return view.range().contains(token) ? &view : nullptr;
+}
+
+// Those that the request names, or that its cells give away; nullopt when these are too few.
+absl::StatusOr<std::optional<std::vector<model::Slot>>> slots_of(const Replica& replica,
+                                                                 const SketchRequest& request,
+                                                                 const ResponderLimits& limits) {
+  GRAPEVINE_RETURN_IF_ERROR(check_partitions(request.partitions));
+  GRAPEVINE_RETURN_IF_ERROR(check_count("slots", request.slots.size(), limits.slots_max));
+  const auto of_none = [&](model::Slot slot) {
+    return view_of(replica, request.partitions, model::tokens_of(slot).first) == nullptr;
+  };
+  if (!request.slots.empty()) {
+    if (!std::is_sorted(request.slots.begin(), request.slots.end()) ||
+        std::any_of(request.slots.begin(), request.slots.end(), of_none)) {
+      return absl::InvalidArgumentError(
+          "request of a peer: slots out of order, or of other partitions");
+    }
+    return request.slots;
+  }
+  std::vector<model::SketchCell> difference =
+      model::first_cells(sketches_of(replica, request.partitions), request.cells.size());
+  if (difference.empty() || difference.size() != request.cells.size()) {
+    return absl::InvalidArgumentError(
+        fmt::format("request of a peer: {} cells of a sketch, there are {}", request.cells.size(),
+                    difference.size()));
+  }
+  for (std::size_t i = 0; i < difference.size(); ++i) difference[i] -= request.cells[i];
+  auto slots = model::differing_slots(std::move(difference));
+  // Cells of something else may seem to give slots away.
+  if (slots.has_value() && std::any_of(slots->begin(), slots->end(), of_none)) slots.reset();
+  return slots;
+}
+
 }  // namespace
 
-SummaryRequest summarize(const Replica& replica, const std::vector<PartitionId>& partitions) {
-  SummaryRequest summary;
-  std::vector<std::uint64_t> ids;
-  std::vector<std::uint64_t> clocks;
+Summary summarize(const Replica& replica, const std::vector<PartitionId>& partitions) {
+  Summary summary;
+  std::vector<std::uint64_t> words;
   for (const PartitionId partition : partitions) {
-    const PartitionState state = state_of(replica, partition);
-    ids.push_back(partition.value);
-    clocks.push_back(state.clock.hash());
-    summary.roots += state.root.sum;
+    const PartitionView& live = replica.live(partition);
+    words.push_back(partition.value);
+    words.push_back(live.clock().hash());
+    summary.roots += live.share(live.range())->sum;
   }
-  summary.partitions_hash = hash_words(ids);
-  summary.clocks_hash = hash_words(clocks);
+  summary.clocks = hash_words(words);
   return summary;
 }
 
 SummaryReply answer(const Replica& replica, const std::vector<PartitionId>& partitions,
                     const SummaryRequest& request) {
-  const SummaryRequest mine = summarize(replica, partitions);
   SummaryReply reply;
-  reply.equal = mine.partitions_hash == request.partitions_hash && mine.roots == request.roots &&
-                mine.clocks_hash == request.clocks_hash;
+  reply.equal = summarize(replica, partitions) == request;
   if (reply.equal) return reply;
   for (const PartitionId partition : partitions) {
-    const PartitionState state = state_of(replica, partition);
-    reply.fingerprints.push_back({partition, state.root.sum.low, state.clock.hash()});
+    reply.fingerprints.push_back(fingerprint_of(state_of(replica, partition)));
   }
+  return reply;
+}
+
+Fingerprint fingerprint_of(const PartitionState& state) {
+  const std::uint64_t hash = hash_words({state.root.sum.low, state.clock.hash()});
+  return {state.partition, static_cast<std::uint16_t>(hash)};
+}
+
+std::vector<const model::Sketch*> sketches_of(const Replica& replica,
+                                              const std::vector<PartitionId>& partitions) {
+  std::vector<const model::Sketch*> sketches;
+  for (const PartitionId partition : partitions) {
+    const model::Sketch* const sketch = replica.live(partition).sketch();
+    if (sketch != nullptr) sketches.push_back(sketch);
+  }
+  return sketches;
+}
+
+StatesReply answer(const Replica& replica, const std::vector<PartitionId>& partitions,
+                   const StatesRequest& request) {
+  StatesReply reply;
+  std::vector<PartitionId> told;
+  for (const PartitionState& theirs : request.states) {
+    if (!std::binary_search(partitions.begin(), partitions.end(), theirs.partition)) continue;
+    PartitionState mine = state_of(replica, theirs.partition);
+    mine.log_reaches = replica.names_all(theirs.partition, mine.clock.minus(theirs.clock));
+    reply.states.push_back(std::move(mine));
+    told.push_back(theirs.partition);
+  }
+  const std::string probes = model::probes_of(sketches_of(replica, told));
+  reply.slots = model::estimate_slots(probes, request.probes);
   return reply;
 }
 
@@ -220,6 +299,50 @@ absl::StatusOr<FetchReply> answer(const PartitionView& view, const FetchRequest&
     bytes += wire_bytes(reply.entries.back());
   }
   return reply;
+}
+
+absl::StatusOr<SketchReply> answer(const Replica& replica, const SketchRequest& request,
+                                   const ResponderLimits& limits) {
+  GRAPEVINE_ASSIGN_OR_RETURN(const auto slots, slots_of(replica, request, limits));
+  SketchReply reply;
+  reply.decoded = slots.has_value();
+  if (!reply.decoded) return reply;
+  for (const PartitionId partition : request.partitions) {
+    reply.states.push_back(state_of(replica, partition));
+  }
+  if (hash_states(reply.states) == request.states_hash) reply.states.clear();
+  std::size_t bytes = 0;
+  for (const model::Slot slot : *slots) {
+    if (bytes >= limits.reply_bytes_max || reply.entries.size() >= limits.reply_keys_max) {
+      reply.left.push_back(slot);
+      continue;
+    }
+    const model::TokenRange tokens = model::tokens_of(slot);
+    const PartitionView& view = *view_of(replica, request.partitions, tokens.first);
+    GRAPEVINE_ASSIGN_OR_RETURN(const auto items,
+                               view.items(tokens, kSlotKeysMax + 1, std::nullopt));
+    if (items.empty()) {
+      reply.absent.push_back(slot);
+    } else if (items.size() > kSlotKeysMax) {
+      reply.crowded.push_back(slot);
+    } else {
+      for (const Item& item : items) {
+        GRAPEVINE_ASSIGN_OR_RETURN(auto entry, view.load(item.key));
+        reply.entries.push_back({item.key, std::move(entry), {}});
+        bytes += wire_bytes(reply.entries.back());
+      }
+    }
+  }
+  return reply;
+}
+
+std::vector<model::TokenRange> ranges_of(const Replica& replica, const SketchRequest& request,
+                                         const ResponderLimits& limits) {
+  std::vector<model::TokenRange> ranges;
+  const auto slots = slots_of(replica, request, limits);
+  if (!slots.ok() || !slots->has_value()) return ranges;
+  for (const model::Slot slot : **slots) ranges.push_back(model::tokens_of(slot));
+  return ranges;
 }
 
 std::size_t wire_bytes(const KeyedEntry& keyed) {

@@ -18,18 +18,26 @@ namespace grapevine::gossip {
 struct ResponderLimits {
   std::size_t reply_bytes_max = std::size_t{1} << 20;
   std::size_t reply_keys_max = 10'000;
-  std::size_t dot_ranges_max = 10'000;  // of one delta
-  std::size_t ranges_max = 1024;        // of one split
-  std::size_t items_max = 1 << 20;      // of one pull
-  std::size_t keys_max = 10'000;        // of one fetch
+  std::size_t dot_ranges_max = 10'000;               // of one delta
+  std::size_t ranges_max = 1024;                     // of one split
+  std::size_t items_max = 1 << 20;                   // of one pull
+  std::size_t keys_max = 10'000;                     // of one fetch
+  std::size_t slots_max = model::Sketch::kCellsMax;  // of one sketch
 };
 
 // What this replica holds of `partitions`, in order, for the peer to compare.
-SummaryRequest summarize(const Replica& replica, const std::vector<PartitionId>& partitions);
+Summary summarize(const Replica& replica, const std::vector<PartitionId>& partitions);
 SummaryReply answer(const Replica& replica, const std::vector<PartitionId>& partitions,
                     const SummaryRequest& request);
+// Those of `partitions` that have one.
+std::vector<const model::Sketch*> sketches_of(const Replica& replica,
+                                              const std::vector<PartitionId>& partitions);
+// `partitions`: those that are shared with the peer; others are left out.
+StatesReply answer(const Replica& replica, const std::vector<PartitionId>& partitions,
+                   const StatesRequest& request);
 PartitionState state_of(const Replica& replica, PartitionId partition);
 PartitionState state_of(const PartitionView& view, PartitionId partition);
+Fingerprint fingerprint_of(const PartitionState& state);
 
 absl::StatusOr<DeltaReply> answer(const Replica& replica, const DeltaRequest& request,
                                   const ResponderLimits& limits);
@@ -37,6 +45,14 @@ absl::StatusOr<DeltaReply> answer(const Replica& replica, const DeltaRequest& re
 // The keys whose entries the answer begins with, as far as the log reaches; nothing is read.
 std::vector<std::string> keys_of(const Replica& replica, const DeltaRequest& request,
                                  const ResponderLimits& limits);
+
+// A slot that holds more keys is compared by descent.
+inline constexpr std::size_t kSlotKeysMax = 4;
+absl::StatusOr<SketchReply> answer(const Replica& replica, const SketchRequest& request,
+                                   const ResponderLimits& limits);
+// The ranges of tokens that the answer reads; nothing is read.
+std::vector<model::TokenRange> ranges_of(const Replica& replica, const SketchRequest& request,
+                                         const ResponderLimits& limits);
 
 // Against a frozen view.
 absl::StatusOr<SplitReply> answer(const PartitionView& view, const SplitRequest& request,

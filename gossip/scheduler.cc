@@ -39,6 +39,16 @@ void Scheduler::ended(NodeId peer, const ExchangeReport& report, Instant now) {
   if (report.status.ok() && !report.proven_equal && report.progress()) want(peer, now);
 }
 
+void Scheduler::told(NodeId peer, bool equal, Instant now) {
+  peers_[peer].told_equal = equal ? std::optional<Instant>(now) : std::nullopt;
+}
+
+bool Scheduler::known_equal(const Peer& peer, Instant now) const {
+  if (!peer.told_equal.has_value()) return false;
+  const auto rounds = static_cast<Duration::rep>(kToldRounds * (peers_.size() + 1));
+  return now - *peer.told_equal <= rounds * options_.interval;
+}
+
 bool Scheduler::claim(NodeId peer) {
   Peer& known = peers_[peer];
   if (known.under_way || under_way_ >= options_.exchanges_at_once) return false;
@@ -62,7 +72,10 @@ std::vector<NodeId> Scheduler::due(Instant now) {
     next_round_ = now + Duration(static_cast<Duration::rep>(
                             static_cast<double>(options_.interval.count()) * jitter));
     // If no place is free now, the first that becomes free is for the one that has waited longest.
-    if (!waiting.empty()) waiting.front()->second.soon = now;
+    const auto longest = std::find_if(waiting.begin(), waiting.end(), [&](const auto& peer) {
+      return !known_equal(peer->second, now);
+    });
+    if (longest != waiting.end()) (*longest)->second.soon = now;
   }
   std::vector<NodeId> begin;
   for (const auto& peer : waiting) {

@@ -5,6 +5,9 @@
 // it, an operator asks, or the last exchange made progress and so may have more to do: then again
 // after kAgainAfter, so that recovery does not wait for the timer.
 //
+// A peer that has told with its answers to probes (Summary) that the pair is equal needs no exchange
+// by the timer, for as long as it goes on telling.
+//
 // Of those whose time has come, the one that has waited longest is first.
 //
 // A machine. Bounds: one exchange a peer, exchanges_at_once in all.
@@ -30,6 +33,8 @@ struct SchedulerOptions {
 class Scheduler {
  public:
   static constexpr Duration kAgainAfter = std::chrono::milliseconds(50);
+  // A summary holds for so many intervals a peer: each is probed once in as many.
+  static constexpr int kToldRounds = 3;
 
   // What is known of one peer.
   struct Peer {
@@ -37,7 +42,8 @@ class Scheduler {
     bool under_way = false;
     std::optional<Instant> proven_equal;  // when the pair was last proven equal
     std::optional<Instant> last_ended;    // the last exchange
-    std::optional<Instant> soon;  // an exchange is wanted at this time, apart from the timer
+    std::optional<Instant> soon;        // an exchange is wanted at this time, apart from the timer
+    std::optional<Instant> told_equal;  // last, if not otherwise since
   };
 
   Scheduler(const SchedulerOptions& options, Random& random) : options_(options), random_(random) {}
@@ -47,6 +53,9 @@ class Scheduler {
   void forget(NodeId peer);             // is no member any more
   void want(NodeId peer, Instant now);  // something is missing there or here
   void ended(NodeId peer, const ExchangeReport& report, Instant now);
+
+  // A summary came: the pair is equal, or not (or there is more to be heard).
+  void told(NodeId peer, bool equal, Instant now);
 
   void proven(NodeId peer, Instant now) { peers_[peer].proven_equal = now; }
 
@@ -59,6 +68,8 @@ class Scheduler {
   const std::map<NodeId, Peer>& peers() const { return peers_; }
 
  private:
+  bool known_equal(const Peer& peer, Instant now) const;
+
   SchedulerOptions options_;
   Random& random_;
   std::map<NodeId, Peer> peers_;

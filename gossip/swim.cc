@@ -12,8 +12,9 @@ namespace {
 constexpr int kUnchangedLoadPeriods = 10;
 
 template <typename T>
-constexpr bool kIsOfAProbe = std::is_same_v<T, Ping> || std::is_same_v<T, Ack> ||
-                             std::is_same_v<T, PingRequest> || std::is_same_v<T, Nack>;
+constexpr bool kIsOfAProbe =
+    std::is_same_v<T, Ping> || std::is_same_v<T, Ack> || std::is_same_v<T, PingRequest> ||
+    std::is_same_v<T, Nack> || std::is_same_v<T, Summary>;
 
 bool of_a_probe(const Message& message) {
   return std::visit([](const auto& one) { return kIsOfAProbe<std::decay_t<decltype(one)>>; },
@@ -91,7 +92,7 @@ void Swim::on_packet(const std::string& address, std::string_view bytes, Instant
   if (self().state == MemberState::kRemoved) {
     // Whoever still probes it has not heard.
     const Message removed = self();
-    if (holds_a_ping(*packet)) send(from, address, &removed);
+    if (holds_a_ping(*packet)) send(from, address, {removed});
     return;
   }
   const bool outcast = removed(from);
@@ -145,14 +146,20 @@ void Swim::hear(const Rumour& rumour, Instant now) {
 
 void Swim::answer(NodeId from, const std::string& address, const Message& message, Instant now) {
   if (const auto* const ping = std::get_if<Ping>(&message)) {
-    const Message ack = Ack{ping->number};
-    if (ping->to == self().id) send(from, address, &ack);
+    if (ping->to != self().id) return;
+    std::vector<Message> ack{Ack{ping->number}};
+    if (summary_of_) {
+      if (const auto summary = summary_of_(from)) ack.emplace_back(*summary);
+    }
+    send(from, address, ack);
   } else if (const auto* const ack = std::get_if<Ack>(&message)) {
     prober_.on_ack(ack->number);
   } else if (const auto* const nack = std::get_if<Nack>(&message)) {
     prober_.on_nack(nack->number);
   } else if (const auto* const request = std::get_if<PingRequest>(&message)) {
     prober_.on_request(from, address, *request, now);
+  } else if (const auto* const summary = std::get_if<Summary>(&message)) {
+    output_.summaries.emplace_back(from, *summary);
   }
 }
 
@@ -169,7 +176,7 @@ void Swim::absorb_probes(Instant now) {
     roster_.refused(node, now);
   }
   absorb_news(now);
-  for (const Prober::Send& out : output.sends) send(out.to, out.address, &out.message);
+  for (const Prober::Send& out : output.sends) send(out.to, out.address, {out.message});
   for (const Prober::StreamPing& ping : output.stream_pings) {
     Calling calling;
     calling.ping = ping.number;
@@ -363,13 +370,13 @@ void Swim::gossip(Instant now) {
   std::vector<NodeId> listeners = roster_.reachable();
   for (const NodeId node : roster_.gone_lately(now)) listeners.push_back(node);
   for (const NodeId node : sample(std::move(listeners), options_.gossip_fanout, random_)) {
-    send(node, members().find(node)->peer_address, nullptr);
+    send(node, members().find(node)->peer_address, {});
   }
 }
 
-void Swim::send(NodeId to, const std::string& address, const Message* message) {
+void Swim::send(NodeId to, const std::string& address, const std::vector<Message>& messages) {
   PacketWriter packet(options_.cluster, self().id, options_.packet_bytes_max);
-  if (message != nullptr) packet.add(*message);
+  for (const Message& message : messages) packet.add(message);
   if (const auto news = roster_.news_for(to)) packet.add(*news);
   queue_.fill(packet, options_.transmissions(roster_.n()));
   if (!packet.empty()) output_.packets.push_back({to, address, packet.take()});

@@ -25,6 +25,7 @@
 //       loads      whose load is new: load(node)
 //       told       who has answered a call, begun at that time, and knows all records that were
 //                  known here then
+//       summaries  what a member that was probed holds of what it shares with this node: compare
 //       elsewhere  look who answers there: if it is a process under this node's id, a data directory
 //                  was copied, and one of the two must give way
 //       packets    seal and send to `address` (the same host and port as the peer address of TCP),
@@ -61,6 +62,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -109,6 +111,7 @@ class Swim {
     std::vector<Rumour> rumours;
     std::vector<NodeId> loads;
     std::vector<Told> told;
+    std::vector<std::pair<NodeId, Summary>> summaries;
     std::vector<std::string> elsewhere;  // where this node is said to live by newer records
     std::vector<Datagram> packets;
     std::vector<Call> calls;
@@ -132,6 +135,10 @@ class Swim {
   void on_connection_lost(NodeId node) { prober_.hint(node); }
 
   // ---- what this node does ----
+  // What to tell a member that probes this node of the data here; nullopt: nothing.
+  void summarize_with(std::function<std::optional<Summary>(NodeId)> summary_of) {
+    summary_of_ = std::move(summary_of);
+  }
   void change_self(const MemberRecord& record, Instant now);
   // Calls a member over the stream with the hashes of what is known here. Where they differ a
   // push-pull follows, though in a large cluster not each time.
@@ -182,7 +189,7 @@ class Swim {
   void absorb_news(Instant now);
   void gossip(Instant now);
   void report_load(Instant now);
-  void send(NodeId to, const std::string& address, const Message* message);
+  void send(NodeId to, const std::string& address, const std::vector<Message>& messages);
   void call(std::optional<NodeId> to, const std::string& address, std::optional<PushPull> push_pull,
             Calling calling, Instant now);
   PushPull hashes(bool wants_answer) const;
@@ -194,6 +201,7 @@ class Swim {
   SyncSchedule schedule_;
   Rumours rumours_;
   UpdateQueue queue_;
+  std::function<std::optional<Summary>(NodeId)> summary_of_;
   bool stopping_ = false;
   Instant due_;  // when the next tick was to come, as the last one left it
   Instant next_gossip_;

@@ -165,6 +165,18 @@ interface Admin {
   # any, or when the time is over (at most a minute). `last` is the number to ask on with. A node's numbers begin with 1 in
   # each of its lives; an `after` beyond all of them gets none, at once, and `last`.
 
+  ages @13 (of :List(Dots)) -> (status :Common.Status, ages :List(Age));
+  # How long ago these writes came here, as far as the dot log knows. One answer for each, in order.
+
+  struct Dots {
+    partition @0 :UInt32;
+    dots @1 :List(Common.DotRange);
+  }
+  struct Age {
+    inFlight @0 :UInt64;            # so young that their direct replication is still under way
+    oldestMs @1 :Int64;             # -1: the log does not know all of them; the oldest came before those it knows
+  }
+
   struct Event {
     name @0 :Text;
     payload @1 :Data;

@@ -26,7 +26,7 @@ Connection::Connection(Loop& loop, kj::Own<kj::AsyncIoStream> stream, PeerInfo p
     : loop_(loop),
       peer_(std::move(peer)),
       stream_(kj::mv(stream)),
-      messages_(*stream_, to_string(peer_.address), options.message_bytes_max),
+      messages_(*stream_, to_string(peer_.address), options.message_bytes_max, options.packs),
       network_(messages_,
                side == Side::kServer ? capnp::rpc::twoparty::Side::SERVER
                                      : capnp::rpc::twoparty::Side::CLIENT,

@@ -32,6 +32,7 @@ struct ConnectionOptions {
   std::size_t message_bytes_max = kMessageBytesMax;
   std::size_t flow_limit_bytes = 2 * kMessageBytesMax;
   std::size_t queued_bytes_max = kMessageBytesMax;
+  bool packs = false;  // small messages, see MessageStream
 };
 
 class Connection {

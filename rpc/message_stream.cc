@@ -1,5 +1,6 @@
 #include "rpc/message_stream.h"
 
+#include <capnp/serialize-packed.h>
 #include <kj/debug.h>
 #include <sys/socket.h>
 
@@ -16,6 +17,7 @@ using capnp::word;
 using Segments = kj::ArrayPtr<const kj::ArrayPtr<const word>>;
 
 constexpr std::size_t kWordBytes = sizeof(word);
+constexpr std::uint32_t kPacked = std::uint32_t{1} << 31;
 
 std::uint32_t little_endian(const kj::byte* bytes) {
   return static_cast<std::uint32_t>(bytes[0]) | static_cast<std::uint32_t>(bytes[1]) << 8 |
@@ -26,6 +28,9 @@ std::uint32_t little_endian(const kj::byte* bytes) {
 std::uint32_t segment_words(const kj::byte* header, std::size_t segment) {
   return little_endian(header + 4 * (segment + 1));
 }
+
+// Packing adds two bytes to every 2 KiB that have no zeros, and a little to the rest.
+constexpr std::size_t kPackedBytesMax = 2 * MessageStream::kPackedMax;
 
 // A message in one piece of memory.
 class ReceivedMessage final : public capnp::MessageReader {
@@ -51,6 +56,24 @@ class ReceivedMessage final : public capnp::MessageReader {
   absl::InlinedVector<kj::ArrayPtr<const word>, 4> segments_;
 };
 
+// A message that was packed, with its bytes.
+class UnpackedMessage final : public capnp::MessageReader {
+ public:
+  UnpackedMessage(capnp::ReaderOptions limits, kj::Array<kj::byte> packed)
+      : MessageReader(limits), packed_(kj::mv(packed)), bytes_(packed_), message_(bytes_, limits) {
+    // Now, not when it is used: all that is malformed shows here.
+    for (kj::uint id = 0; message_.getSegment(id) != nullptr; ++id) {
+    }
+  }
+
+  kj::ArrayPtr<const word> getSegment(kj::uint id) override { return message_.getSegment(id); }
+
+ private:
+  const kj::Array<kj::byte> packed_;
+  kj::ArrayInputStream bytes_;
+  capnp::PackedMessageReader message_;
+};
+
 // Readers may look at a message several times (to check it, then to carry it out), and Cap'n Proto
 // counts every look.
 capnp::ReaderOptions reader_options(std::size_t message_bytes_max) {
@@ -62,10 +85,11 @@ capnp::ReaderOptions reader_options(std::size_t message_bytes_max) {
 }  // namespace
 
 MessageStream::MessageStream(kj::AsyncIoStream& stream, std::string peer,
-                             std::size_t message_bytes_max)
+                             std::size_t message_bytes_max, bool packs)
     : stream_(stream),
       peer_(std::move(peer)),
       message_bytes_max_(message_bytes_max),
+      packs_(packs),
       ended_(nullptr) {
   auto pair = kj::newPromiseAndFulfiller<void>();
   ended_fulfiller_ = kj::mv(pair.fulfiller);
@@ -101,7 +125,8 @@ kj::Promise<MessageStream::Input> MessageStream::read_message() {
   if (!failure_.ok()) return to_exception(failure_);
   auto header = parse_header();
   if (!header.ok()) return refuse(header.status());
-  return header->bytes == 0 ? read_more() : read_body(*header);
+  if (header->bytes == 0) return read_more();
+  return header->packed ? read_packed(*header) : read_body(*header);
 }
 
 // The header of the message at in_begin_, as far as it is here.
@@ -109,6 +134,19 @@ absl::StatusOr<MessageStream::Header> MessageStream::parse_header() const {
   Header header;
   const kj::byte* const at = in_.begin() + in_begin_;
   const std::size_t here = in_end_ - in_begin_;
+  if (here < sizeof(std::uint32_t)) return header;
+  if ((little_endian(at) & kPacked) != 0) {
+    header.packed = true;
+    header.body_bytes = little_endian(at) - kPacked;
+    if (header.body_bytes > kPackedBytesMax) {
+      return absl::InvalidArgumentError(
+          peer_ + " sent bytes that are no Cap'n Proto message (" +
+          std::to_string(header.body_bytes) + " packed bytes, the limit is " +
+          std::to_string(kPackedBytesMax) + "); the connection is closed");
+    }
+    if (here >= sizeof(std::uint32_t) + header.body_bytes) header.bytes = sizeof(std::uint32_t);
+    return header;
+  }
   if (here < kWordBytes) return header;
   const std::uint64_t segments = std::uint64_t{little_endian(at)} + 1;
   if (segments > kSegmentsMax) {
@@ -166,6 +204,24 @@ kj::Promise<MessageStream::Input> MessageStream::read_body(Header header) {
           [this](kj::Exception&& exception) { return broken(kj::mv(exception)); });
 }
 
+// REQUIRES: all of it is here.
+kj::Promise<MessageStream::Input> MessageStream::read_packed(Header header) {
+  auto packed = kj::heapArray<kj::byte>(header.body_bytes);
+  std::memcpy(packed.begin(), in_.begin() + in_begin_ + header.bytes, packed.size());
+  in_begin_ += header.bytes + header.body_bytes;
+  kj::Maybe<kj::Own<capnp::MessageReader>> message;
+  const auto malformed = kj::runCatchingExceptions([&] {
+    const std::size_t words = capnp::computeUnpackedSizeInWords(packed);
+    KJ_REQUIRE(words * kWordBytes <= kPackedMax, "unpacks to too much");
+    message = kj::heap<UnpackedMessage>(reader_options(message_bytes_max_), kj::mv(packed));
+  });
+  KJ_IF_MAYBE (unpacked, message) {
+    if (malformed == nullptr) return Input(capnp::MessageReaderAndFds{kj::mv(*unpacked), nullptr});
+  }
+  return refuse(absl::InvalidArgumentError(
+      peer_ + " sent a packed Cap'n Proto message that is malformed; the connection is closed"));
+}
+
 kj::Promise<MessageStream::Input> MessageStream::end_of_input() {
   if (in_begin_ != in_end_) return cut_off();
   at_end_ = true;
@@ -195,6 +251,7 @@ kj::Promise<MessageStream::Input> MessageStream::broken(kj::Exception&& exceptio
 kj::Promise<void> MessageStream::writeMessage(kj::ArrayPtr<const int>, Segments segments) {
   pieces_.clear();
   headers_.clear();
+  packed_.clear();
   headers_.reserve(segments.size() + 2);
   append_message(segments);
   return write_gathered();
@@ -203,6 +260,7 @@ kj::Promise<void> MessageStream::writeMessage(kj::ArrayPtr<const int>, Segments 
 kj::Promise<void> MessageStream::writeMessages(kj::ArrayPtr<Segments> messages) {
   pieces_.clear();
   headers_.clear();
+  packed_.clear();
   std::size_t words = 0;
   for (const Segments& segments : messages) words += segments.size() + 2;
   headers_.reserve(words);
@@ -212,6 +270,11 @@ kj::Promise<void> MessageStream::writeMessages(kj::ArrayPtr<Segments> messages) 
 
 // REQUIRES: headers_ has room, because pieces_ points into it.
 void MessageStream::append_message(Segments segments) {
+  if (packs_) {
+    std::size_t words = segments.size() / 2 + 1;
+    for (const auto& segment : segments) words += segment.size();
+    if (words * kWordBytes <= kPackedMax) return append_packed(segments);
+  }
   const std::size_t begin = headers_.size();
   headers_.push_back(static_cast<std::uint32_t>(segments.size() - 1));
   for (const auto& segment : segments)
@@ -220,6 +283,15 @@ void MessageStream::append_message(Segments segments) {
   for (std::size_t i = begin; i < headers_.size(); ++i) headers_[i] = htole32(headers_[i]);
   pieces_.push_back(kj::arrayPtr(headers_.data() + begin, headers_.size() - begin).asBytes());
   for (const auto& segment : segments) pieces_.push_back(segment.asBytes());
+}
+
+void MessageStream::append_packed(Segments segments) {
+  kj::VectorOutputStream& packed = packed_.emplace_back(256);
+  capnp::writePackedMessage(packed, segments);
+  const auto size = static_cast<std::uint32_t>(packed.getArray().size());
+  headers_.push_back(htole32(kPacked | size));
+  pieces_.push_back(kj::arrayPtr(&headers_.back(), 1).asBytes());
+  pieces_.push_back(packed.getArray());
 }
 
 kj::Promise<void> MessageStream::write_gathered() {

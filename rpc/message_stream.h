@@ -5,6 +5,10 @@
 // message_bytes_max or more than kSegmentsMax segments (garbage nearly always does). After a
 // refusal nothing more is read, and failure() says why.
 //
+// Between nodes small messages may be packed (Cap'n Proto's packing, which leaves out zeros: a call
+// shrinks to about half): 4 bytes, little-endian, 2^31 plus the packed bytes that follow. Whoever
+// reads takes both; only who is told to writes them.
+//
 // Bounds: kInputBytes of buffer, and one message of at most message_bytes_max.
 // Not promised: that what a message says makes sense; Cap'n Proto checks that as it is read.
 // Owner: Connection; the thread of its loop.
@@ -13,7 +17,9 @@
 #include <capnp/serialize-async.h>
 #include <kj/async-io.h>
 #include <kj/function.h>
+#include <kj/io.h>
 
+#include <deque>
 #include <string>
 #include <vector>
 
@@ -24,10 +30,12 @@ namespace grapevine::rpc {
 class MessageStream final : public capnp::MessageStream {
  public:
   static constexpr std::size_t kInputBytes = std::size_t{64} * 1024;
-  static constexpr std::size_t kSegmentsMax = 512;  // what Cap'n Proto itself accepts
+  static constexpr std::size_t kSegmentsMax = 512;     // what Cap'n Proto itself accepts
+  static constexpr std::size_t kPackedMax = 4 * 1024;  // of a message that is packed, unpacked
 
   // `peer` names the other side in errors. `stream` must outlive this.
-  MessageStream(kj::AsyncIoStream& stream, std::string peer, std::size_t message_bytes_max);
+  MessageStream(kj::AsyncIoStream& stream, std::string peer, std::size_t message_bytes_max,
+                bool packs = false);
 
   // While `congested` says true, nothing is read. It is asked before each message, and again after
   // each write.
@@ -63,24 +71,28 @@ class MessageStream final : public capnp::MessageStream {
   struct Header {
     std::size_t bytes = 0;  // of itself; 0: not all of it is here yet
     std::size_t segments = 0;
-    std::size_t body_bytes = 0;
+    std::size_t body_bytes = 0;  // of a packed one: as they stand in the stream
+    bool packed = false;
   };
 
   kj::Promise<Input> read_when_uncongested();
   kj::Promise<Input> read_message();
   kj::Promise<Input> read_more();
   kj::Promise<Input> read_body(Header header);
+  kj::Promise<Input> read_packed(Header header);
   kj::Promise<Input> end_of_input();
   kj::Promise<Input> refuse(absl::Status why);
   kj::Promise<Input> cut_off();
   kj::Promise<Input> broken(kj::Exception&& exception);
   absl::StatusOr<Header> parse_header() const;
   void append_message(kj::ArrayPtr<const kj::ArrayPtr<const capnp::word>> segments);
+  void append_packed(kj::ArrayPtr<const kj::ArrayPtr<const capnp::word>> segments);
   kj::Promise<void> write_gathered();
 
   kj::AsyncIoStream& stream_;
   const std::string peer_;
   const std::size_t message_bytes_max_;
+  const bool packs_;
 
   kj::Array<kj::byte> in_ = kj::heapArray<kj::byte>(kInputBytes);
   std::size_t in_begin_ = 0;
@@ -97,6 +109,7 @@ class MessageStream final : public capnp::MessageStream {
   // The write under way; KJ has one at a time.
   std::vector<std::uint32_t> headers_;
   std::vector<kj::ArrayPtr<const kj::byte>> pieces_;
+  std::deque<kj::VectorOutputStream> packed_;
 };
 
 }  // namespace grapevine::rpc

@@ -47,8 +47,9 @@ interface Peer {
   forwardScan @5 (partition :UInt32, prefix :Data, limit :UInt32, afterKey :Data, resumes :Bool, values :Bool)
       -> (status :Common.Status, items :List(Client.ScanItem), more :Bool, lastSeen :Data);
 
-  summary @6 (summary :Summary) -> (equal :Bool, fingerprints :List(Fingerprint));
-  states @7 (states :List(Common.PartitionState)) -> (states :List(Common.PartitionState));
+  summary @6 (summary :Summary) -> (equal :Bool, fingerprints :Data);
+  states @7 (states :Data, probes :Data, inTurn :Bool) -> (states :Data, slots :UInt64);
+  # Fingerprints, states and slots as gossip/states_codec.h has them, probes and cells as storage/model/sketch.h.
   delta @8 (partition :UInt32, dots :List(Common.DotRange)) -> (status :Common.Status,
       entries :Data, inFlight :UInt64, logReaches :Bool, more :Bool);
   # `entries` as storage/model/entries_codec.h has them.
@@ -59,19 +60,17 @@ interface Peer {
   # Reads every stored entry of the partition: OK when they are what the digests say. Takes as long as reading them; the
   # caller drops the call to give up.
 
+  sketch @11 (partitions :List(UInt32), statesHash :UInt64, cells :Data, slots :Data)
+      -> (status :Common.Status, undecoded :Bool, states :Data, entries :Data, absent :Data, crowded :Data, left :Data);
+  # Either cells or slots. States: none when their hash is statesHash.
+
   struct ReadResult {
     status @0 :Common.Status;
     entry @1 :Common.Entry;
   }
   struct Summary {
-    partitionsHash @0 :UInt64;
-    rootsLow @1 :UInt64;
-    rootsHigh @2 :UInt64;
-    clocksHash @3 :UInt64;
-  }
-  struct Fingerprint {
-    partition @0 :UInt32;
-    root @1 :UInt64;
-    clock @2 :UInt64;
+    rootsLow @0 :UInt64;
+    rootsHigh @1 :UInt64;
+    clocks @2 :UInt64;
   }
 }

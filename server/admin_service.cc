@@ -47,6 +47,33 @@ class AdminService final : public wire::Admin::Server {
     return kj::READY_NOW;
   }
 
+  kj::Promise<void> ages(AgesContext context) override {
+    const auto of = context.getParams().getOf();
+    auto results = context.getResults();
+    auto out = results.initAges(of.size());
+    for (unsigned i = 0; i < of.size(); ++i) {
+      const PartitionId partition{of[i].getPartition()};
+      const auto dots = server::read(of[i].getDots());
+      if (partition.value >= node_.store().partitioning().count() || !dots.ok()) {
+        write(dots.ok() ? absl::InvalidArgumentError(
+                              fmt::format("partition {}: does not exist, there are {}",
+                                          partition.value, node_.store().partitioning().count()))
+                        : dots.status(),
+              results.initStatus());
+        return kj::READY_NOW;
+      }
+      const auto ages = node_.store().ages(partition, *dots);
+      out[i].setInFlight(ages.in_flight);
+      out[i].setOldestMs(-1);
+      if (ages.complete && ages.oldest.has_value()) {
+        out[i].setOldestMs(
+            std::chrono::duration_cast<std::chrono::milliseconds>(node_.loop().now() - *ages.oldest)
+                .count());
+      }
+    }
+    return kj::READY_NOW;
+  }
+
   kj::Promise<void> openView(OpenViewContext context) override {
     const PartitionId partition{context.getParams().getPartition()};
     auto results = context.getResults();

@@ -5,6 +5,7 @@
 
 #include <spdlog/spdlog.h>
 
+#include "gossip/states_codec.h"
 #include "rpc/errors.h"
 #include "server/wire.h"
 #include "storage/model/entries_codec.h"
@@ -27,16 +28,29 @@ std::vector<model::KeyedEntry> read_entries(capnp::List<wire::KeyedEntry>::Reade
   return entries;
 }
 
+template <typename Value>
+Value decoded(absl::StatusOr<Value> value) {
+  if (!value.ok()) fail(value.status());
+  return *std::move(value);
+}
+
 std::vector<model::KeyedEntry> read_entries(capnp::Data::Reader in) {
-  auto entries = model::decode_entries(view(in));
-  if (!entries.ok()) fail(entries.status());
-  return *std::move(entries);
+  return decoded(model::decode_entries(view(in)));
+}
+
+void write(const gossip::SketchRequest& request,
+           capnp::Request<wire::Peer::SketchParams, wire::Peer::SketchResults>& out) {
+  auto partitions = out.initPartitions(static_cast<unsigned>(request.partitions.size()));
+  for (unsigned i = 0; i < partitions.size(); ++i) partitions.set(i, request.partitions[i].value);
+  out.setStatesHash(request.states_hash);
+  std::string cells;
+  model::encode_cells(request.cells, cells);
+  out.setCells(bytes_of(cells));
+  if (!request.slots.empty()) out.setSlots(bytes_of(gossip::encode_slots(request.slots)));
 }
 
 gossip::PartitionState read_state(wire::PartitionState::Reader in) {
-  auto state = read(in);
-  if (!state.ok()) fail(state.status());
-  return *std::move(state);
+  return decoded(read(in));
 }
 
 }  // namespace
@@ -85,12 +99,13 @@ void AntiEntropy::tick() {
   alarm_.set(scheduler_.next_deadline());
 }
 
-void AntiEntropy::on_states(NodeId peer, std::vector<gossip::PartitionState> theirs) {
+void AntiEntropy::on_states(NodeId peer, std::vector<gossip::PartitionState> theirs,
+                            std::uint64_t slots) {
   if (!scheduler_.claim(peer)) return;
-  begin(peer, std::move(theirs));
+  begin(peer, Told{std::move(theirs), slots});
 }
 
-void AntiEntropy::begin(NodeId peer, std::optional<std::vector<gossip::PartitionState>> theirs) {
+void AntiEntropy::begin(NodeId peer, std::optional<Told> theirs) {
   const std::uint64_t number = ++last_number_;
   tasks_.spawn(
       links_.reach(cluster_.peer_address(peer), peer)
@@ -111,7 +126,8 @@ void AntiEntropy::begin(NodeId peer, std::optional<std::vector<gossip::Partition
                 const auto mark = theirs.has_value() ? std::nullopt : closing_.mark(peer);
                 auto exchange =
                     theirs.has_value()
-                        ? gossip::Exchange::from_states(replica_, *std::move(theirs), options)
+                        ? gossip::Exchange::from_states(replica_, std::move(theirs->states),
+                                                        theirs->slots, options)
                         : gossip::Exchange(replica_, cluster_.shared_with(peer), options);
                 running_[peer] = std::make_unique<Running>(
                     Running{peer, number, mark, std::move(exchange), kj::mv(link), {}});
@@ -185,7 +201,8 @@ void AntiEntropy::hand_over(NodeId peer, std::uint64_t number,
 kj::Promise<void> AntiEntropy::within_budget(const gossip::ExchangeRequest& request) {
   const bool brings_entries = std::holds_alternative<gossip::DeltaRequest>(request) ||
                               std::holds_alternative<gossip::PullRequest>(request) ||
-                              std::holds_alternative<gossip::FetchRequest>(request);
+                              std::holds_alternative<gossip::FetchRequest>(request) ||
+                              std::holds_alternative<gossip::SketchRequest>(request);
   const Duration wait = brings_entries ? budget_.ask(loop_.now()) : Duration::zero();
   if (wait == Duration::zero()) return kj::READY_NOW;
   return loop_.after(wait).then([this, request] { return within_budget(request); });
@@ -198,6 +215,8 @@ void AntiEntropy::end(NodeId peer, const gossip::ExchangeReport& report) {
   counters_.proven_equal += report.proven_equal ? 1 : 0;
   counters_.delta_pulls += report.delta_pulls;
   counters_.digest_pulls += report.digest_pulls;
+  counters_.sketch_pulls += report.sketch_pulls;
+  counters_.sketches_undecoded += report.undecoded;
   counters_.equal_roots += report.equal_roots;
   counters_.keys_pulled += report.keys_pulled;
   counters_.bytes_pulled += report.bytes_pulled;
@@ -262,6 +281,22 @@ bool AntiEntropy::must_hear(NodeId peer, PartitionId partition) const {
   const gossip::PartitionView& live = replica_.live(partition);
   return closing_.must_hear(peer, partition, cluster_.owners(partition), live.clock(),
                             live.share(live.range())->unquiet > 0);
+}
+
+bool AntiEntropy::must_hear_any(NodeId peer) const {
+  const std::vector<PartitionId> shared = cluster_.shared_with(peer);
+  return std::any_of(shared.begin(), shared.end(),
+                     [&](PartitionId partition) { return must_hear(peer, partition); });
+}
+
+void AntiEntropy::on_summary(NodeId peer, const gossip::Summary& theirs) {
+  const bool equal = theirs == gossip::summarize(replica_, cluster_.shared_with(peer));
+  if (equal) {
+    ++counters_.proven_equal;
+    differences_.erase(peer);
+    proven_equal(peer);
+  }
+  scheduler_.told(peer, equal && !must_hear_any(peer), loop_.now());
 }
 
 // R9: a partition that had lost entries is whole again when every other owner has brought what it
@@ -369,26 +404,40 @@ kj::Promise<gossip::ExchangeReply> AntiEntropy::ask(Running& running,
   if (const auto* summary = std::get_if<gossip::SummaryRequest>(&request)) {
     auto call = running.link.summaryRequest();
     auto out = call.initSummary();
-    out.setPartitionsHash(summary->partitions_hash);
     out.setRootsLow(summary->roots.low);
     out.setRootsHigh(summary->roots.high);
-    out.setClocksHash(summary->clocks_hash);
+    out.setClocks(summary->clocks);
     return call.send().then([](auto&& in) -> ExchangeReply {
       gossip::SummaryReply reply;
       reply.equal = in.getEqual();
-      for (const auto print : in.getFingerprints()) {
-        reply.fingerprints.push_back(
-            {PartitionId{print.getPartition()}, print.getRoot(), print.getClock()});
-      }
+      reply.fingerprints = decoded(gossip::decode_fingerprints(view(in.getFingerprints())));
       return reply;
     });
   }
   if (const auto* states = std::get_if<gossip::StatesRequest>(&request)) {
     auto call = running.link.statesRequest();
-    write(states->states, [&](unsigned count) { return call.initStates(count); });
+    call.setStates(bytes_of(gossip::encode_states(states->states)));
+    call.setProbes(bytes_of(states->probes));
+    call.setInTurn(states->in_turn);
     return call.send().then([](auto&& in) -> ExchangeReply {
-      gossip::StatesReply reply;
-      for (const auto state : in.getStates()) reply.states.push_back(read_state(state));
+      return gossip::StatesReply{decoded(gossip::decode_states(view(in.getStates()))),
+                                 in.getSlots()};
+    });
+  }
+  if (const auto* sketch = std::get_if<gossip::SketchRequest>(&request)) {
+    auto call = running.link.sketchRequest();
+    write(*sketch, call);
+    return call.send().then([this](auto&& in) -> ExchangeReply {
+      if (const absl::Status status = read(in.getStatus()); !status.ok()) fail(status);
+      budget_.settle(in.totalSize().wordCount * sizeof(capnp::word));
+      gossip::SketchReply reply;
+      reply.decoded = !in.getUndecoded();
+      if (!reply.decoded) return reply;
+      reply.states = decoded(gossip::decode_states(view(in.getStates())));
+      reply.entries = read_entries(in.getEntries());
+      reply.absent = decoded(gossip::decode_slots(view(in.getAbsent())));
+      reply.crowded = decoded(gossip::decode_slots(view(in.getCrowded())));
+      reply.left = decoded(gossip::decode_slots(view(in.getLeft())));
       return reply;
     });
   }

@@ -25,9 +25,11 @@ namespace grapevine::server {
 struct AntiEntropyCounters {
   std::uint64_t exchanges = 0;
   std::uint64_t failed = 0;
-  std::uint64_t proven_equal = 0;
+  std::uint64_t proven_equal = 0;  // by exchanges and by summaries
   std::uint64_t delta_pulls = 0;
-  std::uint64_t digest_pulls = 0;
+  std::uint64_t digest_pulls = 0;  // partitions; those by sketch among them
+  std::uint64_t sketch_pulls = 0;
+  std::uint64_t sketches_undecoded = 0;
   std::uint64_t equal_roots = 0;
   std::uint64_t keys_pulled = 0;
   std::uint64_t bytes_pulled = 0;
@@ -65,11 +67,13 @@ class AntiEntropy {
   void peer_lost(NodeId peer) { closing_.lost(peer); }
   // Whether the actor has ended: what it replicates late is to be refused.
   bool ended(ActorId actor) const { return closing_.ended(actor); }
+  // A peer told what it holds, with its answer to a probe.
+  void on_summary(NodeId peer, const gossip::Summary& theirs);
   // A peer's summary was equal to ours: that proves the pair, whoever asked.
   void proven_equal(NodeId peer);
-  // The states that a peer sent: where it has what this replica lacks, an exchange of our own
-  // begins.
-  void on_states(NodeId peer, std::vector<gossip::PartitionState> theirs);
+  // The states that a peer sent, and what was answered: where it has what this replica lacks, an
+  // exchange of our own begins.
+  void on_states(NodeId peer, std::vector<gossip::PartitionState> theirs, std::uint64_t slots);
 
   struct RepairReport {
     bool finished = false;  // every reachable peer was proven equal
@@ -97,7 +101,11 @@ class AntiEntropy {
   };
 
   void tick();
-  void begin(NodeId peer, std::optional<std::vector<gossip::PartitionState>> theirs);
+  struct Told {
+    std::vector<gossip::PartitionState> states;
+    std::uint64_t slots = 0;
+  };
+  void begin(NodeId peer, std::optional<Told> theirs);
   void drain(NodeId peer, std::uint64_t number);
   kj::Promise<gossip::ExchangeReply> ask(Running& running, std::optional<PartitionId> partition,
                                          const gossip::ExchangeRequest& request);
@@ -108,6 +116,7 @@ class AntiEntropy {
   kj::Promise<void> within_budget(const gossip::ExchangeRequest& request);
   void end(NodeId peer, const gossip::ExchangeReport& report);
   bool must_hear(NodeId peer, PartitionId partition) const;
+  bool must_hear_any(NodeId peer) const;
   bool must_settle(NodeId peer, PartitionId partition) const;
   void trust_again();
   void judge_differences(NodeId peer, const gossip::ExchangeReport& report);
@@ -125,7 +134,7 @@ class AntiEntropy {
   gossip::Closing closing_;
   std::uint32_t close_next_ = 0;  // the partition whose turn it is
   struct Difference {
-    model::DigestSum sum;
+    std::uint64_t sum = 0;
     Instant since;
     bool stands = false;  // for kDamageTime
   };

@@ -49,6 +49,10 @@ Cluster::Cluster(rpc::Loop& loop, storage::Store& store, PeerLinks& links, Rando
                drain();
              }),
       check_alarm_(loop, [this] { check_a_link(); }) {
+  swim_.summarize_with([this](NodeId node) -> std::optional<gossip::Summary> {
+    if (!neighbours_.contains(node)) return std::nullopt;
+    return handlers_.summarize(node);
+  });
   recompute_owners();
 }
 
@@ -181,6 +185,9 @@ void Cluster::drain() {
     }
   }
   for (const gossip::Swim::Told& told : output.told) handlers_.on_told(told.node, told.begun);
+  for (const auto& [node, summary] : output.summaries) {
+    if (neighbours_.contains(node)) handlers_.on_summary(node, summary);
+  }
   for (const gossip::Swim::Datagram& packet : output.packets) {
     ++counters_.packets_sent;
     datagrams_->send(packet.address, seal_.seal(packet.bytes));

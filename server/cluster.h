@@ -46,6 +46,10 @@ class Cluster final : public Ring {
     // Newer records say that this node lives there: whoever does is to be greeted.
     std::function<void(const std::string& address)> on_elsewhere;
     std::function<void(gossip::Rumour)> on_rumour;  // once each; its own as well
+    // What this node holds of what it shares with `node`; and what that one holds, when it answers a
+    // probe.
+    std::function<gossip::Summary(NodeId node)> summarize;
+    std::function<void(NodeId node, const gossip::Summary&)> on_summary;
   };
   static constexpr Duration kSyncTime = std::chrono::seconds(3);      // for a push-pull
   static constexpr Duration kFarewellTime = std::chrono::seconds(1);  // for telling that it stops

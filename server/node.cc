@@ -221,6 +221,10 @@ void Node::assemble(gossip::MemberRecord self) {
             spdlog::info("event {} of node {}, {} bytes", rumour.name, to_string(rumour.id.origin),
                          rumour.payload.size());
             events_.add(std::move(rumour));
+          },
+          [this](NodeId node) { return gossip::summarize(*replica_, cluster_->shared_with(node)); },
+          [this](NodeId node, const gossip::Summary& theirs) {
+            anti_entropy_->on_summary(node, theirs);
           }});
   replica_ = std::make_unique<StoreReplica>(*store_, [this] { return renew_actor(); });
   views_ = std::make_unique<ViewTable>(loop_, *disk_, *replica_);
@@ -246,7 +250,7 @@ void Node::listen() {
   peer_server_ = std::make_unique<rpc::RpcServer>(
       loop_, std::move(peer_listener_),
       [this](const rpc::PeerInfo&) -> capnp::Capability::Client { return make_greeting(*this); },
-      rpc::ConnectionOptions{}, report);
+      between_nodes(), report);
   client_server_ = std::make_unique<rpc::RpcServer>(
       loop_, std::move(client_listener_),
       [this](const rpc::PeerInfo& peer) -> capnp::Capability::Client {

@@ -181,6 +181,8 @@ void Node::fill_status(wire::NodeStatus::Builder out) const {
       {"exchanges_proven_equal", exchanges.proven_equal},
       {"delta_pulls", exchanges.delta_pulls},
       {"digest_pulls", exchanges.digest_pulls},
+      {"sketch_pulls", exchanges.sketch_pulls},
+      {"sketches_undecoded", exchanges.sketches_undecoded},
       {"equal_root_pulls", exchanges.equal_roots},
       {"keys_pulled", exchanges.keys_pulled},
       {"bytes_pulled", exchanges.bytes_pulled},

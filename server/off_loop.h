@@ -1,6 +1,7 @@
 // Reads that need not, or must not, be done on the loop.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -39,11 +40,10 @@ kj::Promise<decltype(std::declval<Read&>()())> off_loop(storage::Executor& execu
   return kj::mv(promise.promise);
 }
 
-// Warms `keys` (Store::warm), then does `then`, which finds them in memory; its result. Not done any
-// more when the promise was dropped.
-template <typename Then>
-auto when_warm(storage::Store& store, std::vector<std::string> keys, Then then,
-               std::size_t bytes_max = ~std::size_t{0}) {
+// Does `then` when what `begin` was given is called; its result. Not done any more when the promise
+// was dropped.
+template <typename Begin, typename Then>
+auto when_called(Begin begin, Then then) {
   using Result = decltype(then());
   auto promise = kj::newPromiseAndFulfiller<Result>();
   struct State {
@@ -51,21 +51,38 @@ auto when_warm(storage::Store& store, std::vector<std::string> keys, Then then,
     kj::Own<kj::PromiseFulfiller<Result>> fulfiller;
   };
   const auto state = std::make_shared<State>(State{std::move(then), kj::mv(promise.fulfiller)});
-  store.warm(
-      std::move(keys),
-      [state] {
-        if (!state->fulfiller->isWaiting()) return;
-        state->fulfiller->rejectIfThrows([&] {
-          if constexpr (std::is_void_v<Result>) {
-            state->then();
-            state->fulfiller->fulfill();
-          } else {
-            state->fulfiller->fulfill(state->then());
-          }
-        });
-      },
-      bytes_max);
+  begin([state] {
+    if (!state->fulfiller->isWaiting()) return;
+    state->fulfiller->rejectIfThrows([&] {
+      if constexpr (std::is_void_v<Result>) {
+        state->then();
+        state->fulfiller->fulfill();
+      } else {
+        state->fulfiller->fulfill(state->then());
+      }
+    });
+  });
   return kj::mv(promise.promise);
+}
+
+// Warms `keys` (Store::warm), then does `then`, which finds them in memory.
+template <typename Then>
+auto when_warm(storage::Store& store, std::vector<std::string> keys, Then then,
+               std::size_t bytes_max = ~std::size_t{0}) {
+  return when_called(
+      [&](std::function<void()> done) { store.warm(std::move(keys), std::move(done), bytes_max); },
+      std::move(then));
+}
+// The same, of ranges of tokens.
+template <typename Then>
+auto when_warm(storage::Store& store, std::vector<model::TokenRange> ranges, std::size_t keys_max,
+               Then then) {
+  return when_called(
+      [&](std::function<void()> done) {
+        if (ranges.empty()) return done();
+        store.warm(std::move(ranges), std::nullopt, keys_max, std::move(done));
+      },
+      std::move(then));
 }
 
 }  // namespace grapevine::server

@@ -73,7 +73,7 @@ kj::Promise<void> PeerLinks::greet(const std::string& address, std::uint64_t num
   auto target = rpc::parse_address(address);
   link->connection = kj::heap<rpc::Connection>(
       loop_, kj::mv(stream), rpc::PeerInfo{target.ok() ? *target : rpc::Address{}},
-      rpc::Connection::Side::kClient, nullptr, rpc::ConnectionOptions{});
+      rpc::Connection::Side::kClient, nullptr, between_nodes());
   link->watch =
       link->connection->on_disconnect().then([this, address, number] { forget(address, number); });
   link->watch = link->watch.eagerlyEvaluate(nullptr);

@@ -7,6 +7,7 @@
 #include <spdlog/spdlog.h>
 
 #include "gossip/responder.h"
+#include "gossip/states_codec.h"
 #include "rpc/errors.h"
 #include "rpc/lateness.h"
 #include "server/node.h"
@@ -148,41 +149,70 @@ class PeerService final : public wire::Peer::Server {
 
   kj::Promise<void> summary(SummaryContext context) override {
     const auto in = context.getParams().getSummary();
-    gossip::SummaryRequest request;
-    request.partitions_hash = in.getPartitionsHash();
-    request.roots = {in.getRootsLow(), in.getRootsHigh()};
-    request.clocks_hash = in.getClocksHash();
+    const gossip::SummaryRequest request{{in.getRootsLow(), in.getRootsHigh()}, in.getClocks()};
     const auto reply =
         gossip::answer(node_.replica(), node_.cluster().shared_with(caller_), request);
     if (reply.equal) node_.anti_entropy().proven_equal(caller_);
     auto results = context.getResults();
     results.setEqual(reply.equal);
-    auto prints = results.initFingerprints(static_cast<unsigned>(reply.fingerprints.size()));
-    for (unsigned i = 0; i < prints.size(); ++i) {
-      prints[i].setPartition(reply.fingerprints[i].partition.value);
-      prints[i].setRoot(reply.fingerprints[i].root);
-      prints[i].setClock(reply.fingerprints[i].clock);
-    }
+    results.setFingerprints(bytes_of(gossip::encode_fingerprints(reply.fingerprints)));
     return kj::READY_NOW;
   }
 
   kj::Promise<void> states(StatesContext context) override {
-    std::vector<gossip::PartitionState> theirs;
-    std::vector<gossip::PartitionState> mine;
-    for (const auto in : context.getParams().getStates()) {
-      auto state = server::read(in);
-      rpc::throw_if_error(state.status());
-      if (state->partition.value >= node_.store().partitioning().count() ||
-          !node_.cluster().owns(node_.cluster().self(), state->partition)) {
-        continue;
-      }
-      mine.push_back(gossip::state_of(node_.replica(), state->partition));
-      theirs.push_back(*std::move(state));
-    }
+    gossip::StatesRequest request;
+    auto theirs = gossip::decode_states(view(context.getParams().getStates()));
+    rpc::throw_if_error(theirs.status());
+    request.states = *std::move(theirs);
+    request.probes = view(context.getParams().getProbes());
+    std::erase_if(request.states, [this](const gossip::PartitionState& state) {
+      return state.partition.value >= node_.store().partitioning().count() ||
+             !node_.cluster().owns(node_.cluster().self(), state.partition);
+    });
+    std::vector<PartitionId> partitions;
+    for (const gossip::PartitionState& state : request.states)
+      partitions.push_back(state.partition);
+    const gossip::StatesReply reply = gossip::answer(node_.replica(), partitions, request);
     auto results = context.getResults();
-    write(mine, [&](unsigned count) { return results.initStates(count); });
-    node_.anti_entropy().on_states(caller_, std::move(theirs));
+    results.setStates(bytes_of(gossip::encode_states(reply.states)));
+    results.setSlots(reply.slots);
+    if (!context.getParams().getInTurn()) {
+      node_.anti_entropy().on_states(caller_, std::move(request.states), reply.slots);
+    }
     return kj::READY_NOW;
+  }
+
+  kj::Promise<void> sketch(SketchContext context) override {
+    const auto params = context.getParams();
+    gossip::SketchRequest request;
+    for (const std::uint32_t partition : params.getPartitions()) {
+      request.partitions.push_back(known(partition));
+    }
+    request.states_hash = params.getStatesHash();
+    auto cells = model::decode_cells(view(params.getCells()));
+    rpc::throw_if_error(cells.status());
+    request.cells = *std::move(cells);
+    if (params.hasSlots()) {
+      auto slots = gossip::decode_slots(view(params.getSlots()));
+      rpc::throw_if_error(slots.status());
+      request.slots = *std::move(slots);
+    }
+    std::vector<model::TokenRange> ranges = gossip::ranges_of(node_.replica(), request, limits_);
+    // What has come to differ meanwhile is not warm, and waits for the disk.
+    return when_warm(node_.store(), std::move(ranges), limits_.slots_max * gossip::kSlotKeysMax,
+                     [this, context, request = std::move(request)]() mutable {
+                       const auto reply = gossip::answer(node_.replica(), request, limits_);
+                       auto results = context.getResults();
+                       write(reply.status(), results.initStatus());
+                       if (!reply.ok()) return;
+                       results.setUndecoded(!reply->decoded);
+                       if (!reply->decoded) return;
+                       results.setStates(bytes_of(gossip::encode_states(reply->states)));
+                       results.setEntries(bytes_of(model::encode_entries(reply->entries)));
+                       results.setAbsent(bytes_of(gossip::encode_slots(reply->absent)));
+                       results.setCrowded(bytes_of(gossip::encode_slots(reply->crowded)));
+                       results.setLeft(bytes_of(gossip::encode_slots(reply->left)));
+                     });
   }
 
   kj::Promise<void> delta(DeltaContext context) override {

@@ -24,6 +24,7 @@ class StoreView final : public gossip::PartitionView {
   const model::Clock& clock() const override { return view_.clock(); }
   const model::TokenRange& range() const override { return view_.range(); }
   std::optional<model::DigestShare> share(const model::TokenRange& range) const override;
+  const model::Sketch* sketch() const override { return view_.sketch(); }
   absl::StatusOr<std::vector<model::Item>> items(
       const model::TokenRange& range, std::size_t limit,
       const std::optional<std::string>& after_key) const override;
@@ -48,6 +49,13 @@ class StoreReplica final : public gossip::Replica {
   std::unique_ptr<gossip::PartitionView> freeze(PartitionId partition) const override;
   NamedDots name_dots(PartitionId partition, const std::vector<model::DotRange>& dots,
                       bool with_young, std::size_t limit) const override;
+  bool names_all(PartitionId partition, const std::vector<model::DotRange>& dots) const override {
+    return store_.names_all(partition, dots);
+  }
+  bool names_none(PartitionId partition) const override { return store_.names_none(partition); }
+  std::uint64_t digest(std::string_view key, const model::Entry& entry) const override {
+    return store_.digester().digest(key, entry).low;
+  }
   // Joins entries of any partitions as one batch; the commit is to be waited for. Cold
   // (storage/waiting.h) when `reach` is too short, ResourceExhausted when the store is stalled:
   // nothing was stored.

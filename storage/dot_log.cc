@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "storage/model/clock.h"
+
 namespace grapevine::storage {
 
 void DotLog::add(model::Dot dot, std::string_view key, Instant now) {
@@ -47,6 +49,35 @@ NamedDots DotLog::name(const std::vector<model::DotRange>& dots, Instant settled
     }
   }
   return answer;
+}
+
+DotLog::Ages DotLog::ages(const std::vector<model::DotRange>& dots, Instant settled_before) const {
+  Ages ages;
+  std::uint64_t known = 0;
+  for (const model::DotRange& range : dots) {
+    for (auto record = records_.lower_bound(model::Dot{range.actor, range.first});
+         record != records_.end() && record->first <= model::Dot{range.actor, range.last};
+         ++record) {
+      ++known;
+      const Instant at = record->second.at;
+      ages.in_flight += at > settled_before ? 1 : 0;
+      ages.oldest = std::min(ages.oldest.value_or(at), at);
+    }
+  }
+  ages.complete = known == model::count_dots(dots);
+  return ages;
+}
+
+bool DotLog::names_all(const std::vector<model::DotRange>& dots) const {
+  if (model::count_dots(dots) > records_.size()) return false;
+  return std::all_of(dots.begin(), dots.end(), [this](const model::DotRange& range) {
+    auto record = records_.lower_bound(model::Dot{range.actor, range.first});
+    for (std::uint64_t counter = range.first; counter <= range.last; ++counter, ++record) {
+      if (record == records_.end() || record->first != model::Dot{range.actor, counter})
+        return false;
+    }
+    return true;
+  });
 }
 
 }  // namespace grapevine::storage

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -42,6 +43,16 @@ class DotLog {
   // dots sorted.
   NamedDots name(const std::vector<model::DotRange>& dots, Instant settled_before,
                  std::size_t limit) const;
+
+  // How old `dots` are. O(dots known).
+  struct Ages {
+    std::uint64_t in_flight = 0;    // came after `settled_before`
+    std::optional<Instant> oldest;  // of those that are known
+    bool complete = true;           // all are
+  };
+  Ages ages(const std::vector<model::DotRange>& dots, Instant settled_before) const;
+  // Whether it knows every one of `dots`, young ones included. O(dots named).
+  bool names_all(const std::vector<model::DotRange>& dots) const;
 
   std::size_t size() const { return records_.size(); }
   std::size_t bytes() const { return bytes_; }

@@ -129,6 +129,17 @@ class Store {
   // For reads of frozen views, and View::scan_stored.
   Executor& executor() const { return executor_; }
   // From the dot log; young dots are counted as in flight unless `with_young`.
+  // Whether the dot log knows every one of `dots`, young ones included.
+  bool names_all(PartitionId partition, const std::vector<model::DotRange>& dots) const {
+    return partitions_[partition.value]->log.names_all(dots);
+  }
+  DotLog::Ages ages(PartitionId partition, const std::vector<model::DotRange>& dots) const {
+    return partitions_[partition.value]->log.ages(dots, time_.now() - options_.in_flight_grace);
+  }
+  // Whether it knows none.
+  bool names_none(PartitionId partition) const {
+    return partitions_[partition.value]->log.size() == 0;
+  }
   NamedDots name_dots(PartitionId partition, const std::vector<model::DotRange>& dots,
                       bool with_young, std::size_t limit) const;
   void forget_dot_logs();

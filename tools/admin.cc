@@ -324,6 +324,33 @@ absl::StatusOr<std::vector<OwnedPartition>> AdminNode::states() {
   }));
 }
 
+absl::StatusOr<std::vector<DotAges>> AdminNode::ages(const std::vector<PartitionDots>& of) {
+  auto request = life_->remote().agesRequest();
+  auto out = request.initOf(static_cast<unsigned>(of.size()));
+  for (unsigned i = 0; i < out.size(); ++i) {
+    out[i].setPartition(of[i].partition.value);
+    auto dots = out[i].initDots(static_cast<unsigned>(of[i].dots.size()));
+    for (unsigned n = 0; n < dots.size(); ++n) {
+      dots[n].setActor(of[i].dots[n].actor.value);
+      dots[n].setFirst(of[i].dots[n].first);
+      dots[n].setLast(of[i].dots[n].last);
+    }
+  }
+  return life_->wait(request.send().then([count = of.size()](auto&& reply) {
+    rpc::throw_if_error(read(reply.getStatus()));
+    std::vector<DotAges> ages;
+    for (const auto from : reply.getAges()) {
+      DotAges& age = ages.emplace_back();
+      age.in_flight = from.getInFlight();
+      if (from.getOldestMs() >= 0) age.oldest = milliseconds(from.getOldestMs());
+    }
+    if (ages.size() != count) {
+      rpc::throw_if_error(absl::InternalError("answered for other writes than were asked for"));
+    }
+    return ages;
+  }));
+}
+
 absl::StatusOr<NodeBackups> AdminNode::backups(const std::string& directory) {
   auto request = life_->remote().backupsRequest();
   request.setDirectory(directory);

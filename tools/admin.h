@@ -68,6 +68,18 @@ struct OwnedPartition {
   std::vector<NodeId> owners;  // all of them
 };
 
+// Some writes of one partition. Value.
+struct PartitionDots {
+  PartitionId partition;
+  std::vector<model::DotRange> dots;
+};
+
+// When they came to a node. Value.
+struct DotAges {
+  std::uint64_t in_flight = 0;         // so young that their direct replication is under way
+  std::optional<milliseconds> oldest;  // nullopt: longer ago than its log reaches
+};
+
 // What one node's repair did. Value.
 struct NodeRepair {
   bool finished = false;  // every reachable peer was proven equal
@@ -137,6 +149,8 @@ class AdminNode {
   absl::StatusOr<NodeStatus> status();
   absl::StatusOr<MemberList> members();
   absl::StatusOr<std::vector<OwnedPartition>> states();
+  // One result for each, in order.
+  absl::StatusOr<std::vector<DotAges>> ages(const std::vector<PartitionDots>& of);
   // Has the node give up its membership and end, after at most `wait`. The error says why it stays.
   absl::Status leave(milliseconds wait);
   // Declares another node gone for good; with replace() the asked one takes its place.

@@ -86,11 +86,15 @@ void add_divergence(CLI::App& app, Invocation& invocation) {
       "divergence", "Compare all replicas; exits 0 only when they are provably equal");
   command->footer(
       "A row for each pair of nodes: keys that differ, writes that one has seen and the other has "
-      "not, and when\n"
-      "the nodes last proved themselves equal. Exit codes: 0 provably equal; 1 diverged, or not "
-      "yet proven;\n"
-      "3 a member cannot be reached, and what can be is equal. While clients write, replicas are "
-      "hardly ever equal.");
+      "not, how many\n"
+      "of these are so young that they are on their way, how long ago the oldest came, and when "
+      "the "
+      "nodes last\n"
+      "proved themselves equal. Exit codes: 0 provably equal; 1 diverged, or not yet proven; 3 a "
+      "member cannot be\n"
+      "reached, and what can be is equal. While clients write, replicas are hardly ever equal: "
+      "\"equal but for\n"
+      "writes on the way\" is then all there is to see.");
   const auto flags = std::make_shared<Flags>();
   command->add_flag("--keys", flags->keys,
                     "list the keys that differ, with the versions at every owner");

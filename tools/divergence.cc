@@ -134,11 +134,28 @@ void add(const ComparedPartition& partition, Divergence& into) {
   into.missing_writes += count_missing(partition.states);
 }
 
+// Whether every write that is missing somewhere is on its way there, and no more keys differ than
+// such writes explain.
+bool only_in_flight(const Divergence& divergence) {
+  std::uint64_t in_flight = 0;
+  for (const PairDivergence& pair : divergence.pairs) {
+    if (pair.in_flight < pair.missing_left + pair.missing_right) return false;
+    if (pair.differing_keys > pair.in_flight) return false;
+    in_flight += pair.in_flight;
+  }
+  return in_flight > 0 && divergence.partitions_damaged == 0;
+}
+
 Verdict verdict_of(const Divergence& divergence) {
   const std::string unseen = unseen_text(divergence);
   const bool differs =
       std::any_of(divergence.pairs.begin(), divergence.pairs.end(),
                   [](const PairDivergence& pair) { return pair.partitions_differing > 0; });
+  if (unseen.empty() && only_in_flight(divergence)) {
+    return {
+        Verdict::Kind::kInFlight, ExitCode::kNo,
+        fmt::format("equal but for {} on the way", counted(divergence.missing_writes, "write"))};
+  }
   if (differs) {
     const std::string text = diverged_text(divergence);
     return {Verdict::Kind::kDiverged, ExitCode::kNo,

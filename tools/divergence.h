@@ -41,6 +41,11 @@ struct PairDivergence {
   std::uint64_t differing_keys = 0;
   std::uint64_t missing_left = 0;  // writes that the right one has seen and the left one has not
   std::uint64_t missing_right = 0;
+  std::uint64_t in_flight = 0;  // of these, on either side: so young that they are on their way
+  // How long ago the oldest of them came to the one that has it; nullopt: nothing is missing, or
+  // (older_than_log) longer ago than its log reaches.
+  std::optional<std::chrono::milliseconds> oldest_missing;
+  bool older_than_log = false;
   // By the nodes' own exchanges; nullopt: never since they started.
   std::optional<std::chrono::milliseconds> proven_equal_ago;
 };
@@ -85,6 +90,7 @@ struct Verdict {
     kEqual,         // proven: every owner of every partition
     kDiverged,      // keys differ
     kClocksDiffer,  // data equal, not yet proven
+    kInFlight,      // nothing differs but what writes do that are on their way
     kNotProven,     // what was reached does not suffice
   };
   Kind kind = Kind::kNotProven;

@@ -21,6 +21,7 @@ const char* name_of(Verdict::Kind kind) {
     case Verdict::Kind::kEqual: return "provably_equal";
     case Verdict::Kind::kDiverged: return "diverged";
     case Verdict::Kind::kClocksDiffer: return "clocks_differ";
+    case Verdict::Kind::kInFlight: return "in_flight";
     case Verdict::Kind::kNotProven: break;
   }
   return "not_proven";
@@ -36,7 +37,11 @@ Json pair_object(const Divergence& divergence, const PairDivergence& pair) {
               {"differing_keys", pair.differing_keys},
               {"missing_left", pair.missing_left},
               {"missing_right", pair.missing_right},
+              {"in_flight", pair.in_flight},
+              {"oldest_missing_ms", nullptr},
+              {"older_than_log", pair.older_than_log},
               {"proven_equal_ago_ms", nullptr}};
+  if (pair.oldest_missing.has_value()) object["oldest_missing_ms"] = pair.oldest_missing->count();
   if (pair.proven_equal_ago.has_value())
     object["proven_equal_ago_ms"] = pair.proven_equal_ago->count();
   return object;
@@ -58,6 +63,11 @@ Json listed_object(const Divergence& divergence, const KeyAtReplicas& listed) {
   return object;
 }
 
+std::string oldest_of(const PairDivergence& pair) {
+  if (pair.older_than_log) return "unknown";
+  return pair.oldest_missing.has_value() ? readable_duration(*pair.oldest_missing) : "-";
+}
+
 }  // namespace
 
 std::string print_pairs(const Divergence& divergence) {
@@ -68,14 +78,16 @@ std::string print_pairs(const Divergence& divergence) {
                {"DIFFERING KEYS", kRight},
                {"MISSING LEFT", kRight},
                {"MISSING RIGHT", kRight},
+               {"IN FLIGHT", kRight},
+               {"OLDEST", kRight},
                {"LAST PROVEN EQUAL", kRight}});
   for (const auto& pair : divergence.pairs) {
-    table.add_row({divergence.nodes[pair.left], divergence.nodes[pair.right],
-                   readable_count(pair.differing_keys), readable_count(pair.missing_left),
-                   readable_count(pair.missing_right),
-                   pair.proven_equal_ago.has_value()
-                       ? readable_duration(*pair.proven_equal_ago) + " ago"
-                       : "never"});
+    table.add_row(
+        {divergence.nodes[pair.left], divergence.nodes[pair.right],
+         readable_count(pair.differing_keys), readable_count(pair.missing_left),
+         readable_count(pair.missing_right), readable_count(pair.in_flight), oldest_of(pair),
+         pair.proven_equal_ago.has_value() ? readable_duration(*pair.proven_equal_ago) + " ago"
+                                           : "never"});
   }
   return table.print();
 }

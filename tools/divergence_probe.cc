@@ -40,6 +40,8 @@ class Pass {
   absl::Status compare(PartitionId partition, const Views& views);
   absl::Status list_keys(const ComparedPartition& compared, const Views& views);
   void note_proven(const Member& member, const std::vector<SeenPeer>& peers);
+  absl::Status ask_for_ages();
+  absl::Status ask_for_ages(PairDivergence& pair, std::size_t has, std::size_t lacks);
   // The error, with the member that gave it noted as unreachable if it stopped answering.
   absl::Status blame(std::size_t node, const absl::Status& status);
 
@@ -83,7 +85,47 @@ absl::StatusOr<std::optional<Divergence>> Pass::run() {
     const auto proven = proven_.find(std::minmax(left, right));
     if (proven != proven_.end()) pair.proven_equal_ago = proven->second;
   }
+  const absl::Status aged = ask_for_ages();
+  if (begin_again_) return std::nullopt;
+  GRAPEVINE_RETURN_IF_ERROR(aged);
   return std::move(divergence_);
+}
+
+absl::Status Pass::ask_for_ages() {
+  for (PairDivergence& pair : divergence_.pairs) {
+    if (pair.missing_left > 0) {
+      GRAPEVINE_RETURN_IF_ERROR(ask_for_ages(pair, pair.right, pair.left));
+    }
+    if (pair.missing_right > 0) {
+      GRAPEVINE_RETURN_IF_ERROR(ask_for_ages(pair, pair.left, pair.right));
+    }
+  }
+  return absl::OkStatus();
+}
+
+// When what the one lacks came to the other.
+absl::Status Pass::ask_for_ages(PairDivergence& pair, std::size_t has, std::size_t lacks) {
+  std::vector<PartitionDots> missing;
+  for (const auto& [partition, compared] : partitions_) {
+    const auto& states = compared.states;
+    if (!states.contains(has) || !states.contains(lacks)) continue;
+    auto dots = states.at(has).clock.minus(states.at(lacks).clock);
+    // A marker has no age.
+    std::erase_if(dots, [](const model::DotRange& range) { return range.closes(); });
+    if (!dots.empty()) missing.push_back({partition, std::move(dots)});
+  }
+  if (missing.empty()) return absl::OkStatus();
+  const auto ages = nodes_[has]->node->ages(missing);
+  if (!ages.ok()) return blame(has, ages.status());
+  for (const DotAges& age : *ages) {
+    pair.in_flight += age.in_flight;
+    pair.older_than_log = pair.older_than_log || !age.oldest.has_value();
+    if (age.oldest.has_value()) {
+      pair.oldest_missing = std::max(pair.oldest_missing.value_or(*age.oldest), *age.oldest);
+    }
+  }
+  if (pair.older_than_log) pair.oldest_missing.reset();
+  return absl::OkStatus();
 }
 
 bool Pass::ask_for_states(Member& member) {

@@ -4,7 +4,6 @@
 #include <array>
 #include <cmath>
 
-
 namespace grapevine::model {
 namespace {
 
@@ -119,6 +118,12 @@ double chance_to_show(std::size_t cell, double slots) {
   return (1 - std::exp(slots * std::log1p(-in_it))) * 255.0 / 256;
 }
 
+std::size_t fewest_cells(const std::vector<const Sketch*>& sketches) {
+  std::size_t fewest = sketches.empty() ? 0 : Sketch::kCellsMax;
+  for (const Sketch* const sketch : sketches) fewest = std::min(fewest, sketch->cells().size());
+  return fewest;
+}
+
 }  // namespace
 
 Slot slot_of(Token token) {
@@ -155,7 +160,8 @@ void Sketch::change(Token token, const DigestSum& before, const DigestSum& after
   if (value == 0) return;
   const Slot slot = slot_of(token);
   const SketchCell share = share_of(slot, value);
-  for (Places places(slot); places.at() < cells_.size(); places.next()) cells_[places.at()] += share;
+  for (Places places(slot); places.at() < cells_.size(); places.next())
+    cells_[places.at()] += share;
 }
 
 bool Sketch::blank() const {
@@ -247,10 +253,20 @@ std::uint64_t slots_for(std::size_t cells) {
   return enough;
 }
 
-std::string probes_of(const std::vector<SketchCell>& cells) {
+std::vector<SketchCell> first_cells(const std::vector<const Sketch*>& sketches, std::size_t count) {
+  std::vector<SketchCell> cells(std::min(count, fewest_cells(sketches)));
+  for (const Sketch* const sketch : sketches) {
+    for (std::size_t i = 0; i < cells.size(); ++i) cells[i] += sketch->cells()[i];
+  }
+  return cells;
+}
+
+std::string probes_of(const std::vector<const Sketch*>& sketches) {
   std::string probes;
-  for (const std::size_t at : probe_places(cells.size())) {
-    probes.push_back(static_cast<char>(cells[at].sum & 0xff));
+  for (const std::size_t at : probe_places(fewest_cells(sketches))) {
+    SketchCell cell;
+    for (const Sketch* const sketch : sketches) cell += sketch->cells()[at];
+    probes.push_back(static_cast<char>(cell.sum & 0xff));
   }
   return probes;
 }

@@ -89,8 +89,13 @@ std::size_t cells_for(std::uint64_t slots);
 // For how many differing slots so many cells are enough.
 std::uint64_t slots_for(std::size_t cells);
 
-// One byte of each of a few cells, further and further apart: enough to guess how much differs.
-std::string probes_of(const std::vector<SketchCell>& cells);
+// The first cells of the sketch of all these partitions together; as many as the smallest has, if
+// that is fewer.
+std::vector<SketchCell> first_cells(const std::vector<const Sketch*>& sketches, std::size_t count);
+
+// One byte of each of a few cells of the sketch of all these partitions together, further and
+// further apart: enough to guess how much differs.
+std::string probes_of(const std::vector<const Sketch*>& sketches);
 // The likeliest number of differing slots, give or take half of it; at most about as many as there
 // were cells. 0 when nothing shows. Of probes of different sizes the common ones are looked at.
 std::uint64_t estimate_slots(std::string_view mine, std::string_view theirs);

@@ -3,8 +3,9 @@
 // nothing happens. Keys of 16 bytes, values of 100 that do not compress; what is written is written at
 // one node alone, as if the other had missed it.
 //
-//   idle_round_bytes          an exchange of two equal nodes, all partitions, both ways
-//   idle_member_bytes_per_second   datagrams of one node, beside that
+//   idle_round_bytes          what comparing two equal nodes, all partitions, adds to a probe's answer
+//   idle_exchanges            in ten minutes: the probes are enough
+//   idle_stream_bytes_per_second, idle_member_bytes_per_second   streams and datagrams of one idle node
 //   new_replica_overhead      bytes on the wire against the values' bytes: an empty node is filled
 //   delta_bytes_per_key       10,000 changed keys, their dots still in the log; entries excluded
 //   digest_bytes_per_key_N    N changed keys, no log; entries excluded
@@ -16,6 +17,7 @@
 
 #include <spdlog/spdlog.h>
 
+#include "gossip/packet.h"
 #include "storage/base/check.h"
 #include "tests/benchmark/bench.h"
 #include "tests/simulation/network.h"
@@ -143,10 +145,11 @@ void run(std::size_t keys) {
   const std::uint64_t streams = nodes.network().stream_bytes();
   const std::uint64_t datagrams = nodes.network().datagram_bytes();
   nodes.rest(seconds(600));
-  report("idle_round_bytes",
-         static_cast<double>(nodes.network().stream_bytes() - streams) /
-             static_cast<double>(nodes.exchanges() - exchanges),
+  report("idle_round_bytes", static_cast<double>(gossip::encode_message(gossip::Summary{}).size()),
          "bytes");
+  report("idle_exchanges", static_cast<double>(nodes.exchanges() - exchanges), "exchanges");
+  report("idle_stream_bytes_per_second",
+         static_cast<double>(nodes.network().stream_bytes() - streams) / 2 / 600, "bytes/s");
   report("idle_member_bytes_per_second",
          static_cast<double>(nodes.network().datagram_bytes() - datagrams) / 2 / 600, "bytes/s");
 

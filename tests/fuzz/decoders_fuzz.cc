@@ -24,6 +24,7 @@
 #include "gossip/member_list.h"
 #include "gossip/packet.h"
 #include "gossip/push_pull.h"
+#include "gossip/states_codec.h"
 #include "storage/base/check.h"
 #include "storage/base/random.h"
 #include "storage/clock_journal.h"
@@ -248,6 +249,42 @@ const std::vector<Decoder>& decoders() {
          gone.entry.vector = entry.vector;
          std::string bytes = model::encode_entries({keyed, gone});
          bytes.resize(bytes.size() - 8);
+         return bytes;
+       }},
+      {"states of a peer",
+       round_trip([](std::string_view bytes) { return gossip::decode_states(bytes); },
+                  gossip::encode_states),
+       [] {
+         gossip::PartitionState one{PartitionId{3}, {}, {{9, 0}, 0, 2}, false};
+         one.clock.add(model::DotRange{ActorId{77}, 1, 5});
+         one.clock.add(model::Dot{ActorId{77}, 9});
+         gossip::PartitionState other{PartitionId{7}, {}, {}, true};
+         other.clock.close(NodeId{4}, 6);
+         return gossip::encode_states({one, other});
+       }},
+      {"fingerprints of a peer",
+       round_trip([](std::string_view bytes) { return gossip::decode_fingerprints(bytes); },
+                  gossip::encode_fingerprints),
+       [] {
+         return gossip::encode_fingerprints(
+             {{PartitionId{1}, 2}, {PartitionId{2}, 3}, {PartitionId{9}, 65'535}});
+       }},
+      {"slots of a peer",
+       round_trip([](std::string_view bytes) { return gossip::decode_slots(bytes); },
+                  gossip::encode_slots),
+       [] {
+         return gossip::encode_slots({0, 1, 70'000, 0xffffffff});
+       }},
+      {"cells of a peer",
+       [](std::string_view bytes) {
+         const auto cells = model::decode_cells(bytes);
+         if (cells.ok()) model::differing_slots(*cells);
+       },
+       [] {
+         model::Sketch sketch(40);
+         for (std::uint64_t i = 0; i < 10; ++i) sketch.change({i << 50}, {}, {i + 1, 0});
+         std::string bytes;
+         model::encode_cells(sketch.cells(), bytes);
          return bytes;
        }},
   };

@@ -23,20 +23,31 @@ Conversation::Conversation(GhostlyReplica& initiator, GhostlyReplica& responder,
   collect();
 }
 
-Conversation::Conversation(GhostlyReplica& initiator, GhostlyReplica& responder,
-                           std::vector<PartitionState> theirs, const ConversationOptions& options)
+Conversation::Conversation(GhostlyReplica& initiator, GhostlyReplica& responder, SentStates theirs,
+                           const ConversationOptions& options)
     : initiator_(initiator),
       responder_(responder),
       options_(options),
-      exchange_(Exchange::from_states(initiator, std::move(theirs), options.exchange)) {
+      exchange_((initiator.arriving(theirs.reached),
+                 Exchange::from_states(initiator, std::move(theirs.states), 0, options.exchange))),
+      told_(theirs.reached) {
+  initiator.arriving(nullptr);
   collect();
+}
+
+std::shared_ptr<const ReachedByKey> Conversation::ghost_of(const GhostlyReplica& replica) {
+  auto ghost = std::make_shared<ReachedByKey>();
+  for (const PartitionId partition : replica.partitions()) ghost->merge(replica.reached(partition));
+  return ghost;
 }
 
 void Conversation::collect() {
   Exchange::Output output = exchange_.take_output();
   for (auto& request : output.requests) {
     ++asked_[request.body.index()];
-    messages_.push_back({request.number, std::move(request.body), std::nullopt, nullptr});
+    const bool tells = std::holds_alternative<StatesRequest>(request.body);
+    messages_.push_back({request.number, std::move(request.body), std::nullopt, nullptr,
+                         tells ? ghost_of(initiator_) : nullptr});
   }
   for (const PartitionId partition : output.close_views) views_.erase(partition);
   if (exchange_.done()) views_.clear();
@@ -51,12 +62,9 @@ absl::StatusOr<ExchangeReply> Conversation::answered(Message& message) {
     return ExchangeReply(answer(responder_, responder_.partitions(), *summary));
   }
   if (const auto* states = std::get_if<StatesRequest>(&request)) {
-    StatesReply reply;
-    for (const PartitionState& state : states->states) {
-      reply.states.push_back(state_of(responder_, state.partition));
-    }
-    states_ = states->states;
-    return ExchangeReply(std::move(reply));
+    if (!states->in_turn) states_ = SentStates{states->states, message.asked_with};
+    message.reached = ghost_of(responder_);
+    return ExchangeReply(answer(responder_, responder_.partitions(), *states));
   }
   if (const auto* delta = std::get_if<DeltaRequest>(&request)) {
     message.reached = ghost_of_now(delta->partition);
@@ -71,6 +79,10 @@ absl::StatusOr<ExchangeReply> Conversation::answered(Message& message) {
   if (const auto* add_up = std::get_if<AddUpRequest>(&request)) {
     GRAPEVINE_RETURN_IF_ERROR(responder_.add_up(add_up->partition));
     return ExchangeReply(AddUpReply{});
+  }
+  if (const auto* sketch = std::get_if<SketchRequest>(&request)) {
+    message.reached = ghost_of(responder_);
+    return widened(answer(responder_, *sketch, options_.limits));
   }
   const auto held = views_.find(*message.number.partition);
   if (held == views_.end()) return absl::InternalError("a view was asked before it was opened");
@@ -88,7 +100,11 @@ absl::StatusOr<ExchangeReply> Conversation::answered(Message& message) {
 
 void Conversation::deliver(Message message) {
   if (message.answer->ok()) {
-    initiator_.arriving(message.reached);
+    if (std::holds_alternative<StatesReply>(**message.answer)) told_ = message.reached;
+    auto ghost = std::make_shared<ReachedByKey>();
+    if (message.reached != nullptr) *ghost = *message.reached;
+    if (told_ != nullptr) ghost->insert(told_->begin(), told_->end());  // of other partitions
+    initiator_.arriving(ghost);
     exchange_.on_reply(message.number, **std::move(message.answer));
     initiator_.arriving(nullptr);
   } else {

@@ -28,8 +28,12 @@ class Conversation {
   Conversation(GhostlyReplica& initiator, GhostlyReplica& responder,
                const ConversationOptions& options = {});
   // From the states that `responder` had sent on.
-  Conversation(GhostlyReplica& initiator, GhostlyReplica& responder,
-               std::vector<PartitionState> theirs, const ConversationOptions& options = {});
+  struct SentStates {
+    std::vector<PartitionState> states;
+    std::shared_ptr<const ReachedByKey> reached;  // their ghost
+  };
+  Conversation(GhostlyReplica& initiator, GhostlyReplica& responder, SentStates theirs,
+               const ConversationOptions& options = {});
 
   bool done() const { return exchange_.done(); }
   const ExchangeReport& report() const { return exchange_.report(); }
@@ -54,19 +58,21 @@ class Conversation {
   }
   std::size_t asked_in_all() const;
   // The states that the initiator sent: what the responder begins an exchange of its own with.
-  std::optional<std::vector<PartitionState>> take_states() { return std::exchange(states_, {}); }
+  std::optional<SentStates> take_states() { return std::exchange(states_, {}); }
 
  private:
   struct Message {
     Exchange::RequestNumber number;
     ExchangeRequest request;
     std::optional<absl::StatusOr<ExchangeReply>> answer;
-    std::shared_ptr<const ReachedByKey> reached;  // the ghost of the answer
+    std::shared_ptr<const ReachedByKey> reached;     // the ghost of the answer
+    std::shared_ptr<const ReachedByKey> asked_with;  // of the states in the request
   };
 
   void collect();
   absl::StatusOr<ExchangeReply> answered(Message& message);
   void deliver(Message message);
+  static std::shared_ptr<const ReachedByKey> ghost_of(const GhostlyReplica& replica);
 
   GhostlyReplica& initiator_;
   GhostlyReplica& responder_;
@@ -75,7 +81,9 @@ class Conversation {
   std::vector<Message> messages_;  // oldest first
   std::map<PartitionId, std::unique_ptr<PartitionView>> views_;
   std::array<std::size_t, std::variant_size_v<ExchangeRequest>> asked_{};
-  std::optional<std::vector<PartitionState>> states_;
+  std::optional<SentStates> states_;
+  // Of the states that the responder told: what is adopted with them, whenever that is.
+  std::shared_ptr<const ReachedByKey> told_;
 };
 
 // An exchange, and the one that the responder begins in turn: push and pull. The report is of the

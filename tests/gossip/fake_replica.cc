@@ -100,6 +100,21 @@ Replica::NamedDots FakeReplica::name_dots(PartitionId partition,
   return answer;
 }
 
+bool FakeReplica::names_all(PartitionId partition, const std::vector<model::DotRange>& dots) const {
+  const FakePartition& mine = partitions_.at(partition.value);
+  for (const model::DotRange& range : dots) {
+    if (range.closes()) return false;
+    for (std::uint64_t counter = range.first; counter <= range.last; ++counter) {
+      if (!mine.log.contains({range.actor, counter})) return false;
+    }
+  }
+  return true;
+}
+
+std::uint64_t FakeReplica::digest(std::string_view key, const model::Entry& entry) const {
+  return kDigester.digest(key, entry).low;
+}
+
 absl::Status FakeReplica::merge(PartitionId partition, std::vector<KeyedEntry> entries) {
   GRAPEVINE_RETURN_IF_ERROR(merge_status);
   for (KeyedEntry& received : entries) {
@@ -154,7 +169,9 @@ absl::Status FakeReplica::adopt(PartitionId id, const model::Clock& clock) {
   }
   partition.clock.merge(clock);
   if (arriving_ != nullptr) {
-    for (const auto& [key, events] : *arriving_) partition.reached[key] |= events;
+    for (const auto& [key, events] : *arriving_) {
+      if (partition_of(key) == id) partition.reached[key] |= events;
+    }
   }
   return absl::OkStatus();
 }
@@ -175,7 +192,9 @@ void FakeReplica::save(FakePartition& partition, const std::string& key, model::
   const auto found = partition.stored.find(place);
   if (found != partition.stored.end()) before = model::share_of(kDigester, key, found->second);
   model::strip(entry, partition.clock);
-  partition.tree.change(place.first, before, model::share_of(kDigester, key, entry));
+  const model::DigestShare after = model::share_of(kDigester, key, entry);
+  partition.tree.change(place.first, before, after);
+  partition.sketch.change(place.first, before.sum, after.sum);
   if (entry.void_of_all()) {
     partition.stored.erase(place);
   } else {

@@ -40,12 +40,16 @@ struct FakePartition {
     bool young = true;  // its direct replication may still be under way
   };
 
-  explicit FakePartition(model::TokenRange its_range) : range(its_range), tree(its_range) {}
+  explicit FakePartition(model::TokenRange its_range)
+      : range(its_range), tree(its_range), sketch(kSketchCells) {}
+
+  static constexpr std::size_t kSketchCells = 64;
 
   model::TokenRange range;
   model::Clock clock;
   std::map<Place, model::Entry> stored;  // stripped
   model::DigestTree tree;
+  model::Sketch sketch;
   std::map<model::Dot, Logged> log;
   ReachedByKey reached;
 };
@@ -61,6 +65,9 @@ class FakeView final : public GhostlyView {
   const model::Clock& clock() const override { return state_.clock; }
   const model::TokenRange& range() const override { return state_.range; }
   std::optional<model::DigestShare> share(const model::TokenRange& range) const override;
+  const model::Sketch* sketch() const override {
+    return owned_ == nullptr ? &state_.sketch : nullptr;
+  }
   absl::StatusOr<std::vector<Item>> items(
       const model::TokenRange& range, std::size_t limit,
       const std::optional<std::string>& after_key) const override;
@@ -85,6 +92,9 @@ class FakeReplica final : public GhostlyReplica {
   std::unique_ptr<PartitionView> freeze(PartitionId partition) const override;
   NamedDots name_dots(PartitionId partition, const std::vector<model::DotRange>& dots,
                       bool with_young, std::size_t limit) const override;
+  bool names_all(PartitionId partition, const std::vector<model::DotRange>& dots) const override;
+  bool names_none(PartitionId id) const override { return partition(id).log.empty(); }
+  std::uint64_t digest(std::string_view key, const model::Entry& entry) const override;
   absl::Status merge(PartitionId partition, std::vector<KeyedEntry> entries) override;
   absl::Status adopt(PartitionId partition, const model::Clock& clock) override;
   absl::Status close_actors(PartitionId partition, NodeId node, std::uint64_t epoch) override;

@@ -27,6 +27,7 @@ History::History(std::uint64_t seed, Flaw flaw) : seed_(seed), flaw_(flaw), rand
   if (random_.chance(0.5)) options_.limits.reply_bytes_max = 1 + random_.below(400);
   options_.exchange.pull.requests_in_flight_max = 1 + random_.below(4);
   options_.exchange.pull.keys_per_fetch = 1 + random_.below(3);
+  options_.exchange.pull.sketches = random_.chance(0.6);
   options_.exchange.pull.ranges_per_split = 1 + random_.below(3);
   if (random_.chance(0.1)) preload();
   for (const auto& replica : replicas_) copies_.push_back({replica->copy()});

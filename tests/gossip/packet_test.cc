@@ -41,7 +41,8 @@ std::vector<Message> one_of_each() {
           Suspect{NodeId{2}, 7, NodeId{1}},
           Down{NodeId{2}, 200, NodeId{2}},
           LoadReport{NodeId{4}, 1, 2, Load{10, 55, 4096}},
-          Rumour{RumourId{NodeId{4}, 9}, 61, "config", "payload"}};
+          Rumour{RumourId{NodeId{4}, 9}, 61, "config", "payload"},
+          Summary{{1, 2}, 3}};
 }
 
 std::string error_of(const std::string& bytes) {
@@ -74,7 +75,8 @@ rc::Gen<Message> any_message() {
       any(rc::gen::construct<LoadReport>(any_node(), any_incarnation(), wide,
                                          rc::gen::construct<Load>(number, number, wide))),
       any(rc::gen::construct<Rumour>(rc::gen::construct<RumourId>(any_node(), wide), number,
-                                     text(30), text(90))));
+                                     text(30), text(90))),
+      any(rc::gen::construct<Summary>(rc::gen::construct<model::DigestSum>(wide, wide), wide)));
 }
 
 RC_GTEST_PROP(Packet, IsReadBackFromItsBytes, ()) {
@@ -122,6 +124,8 @@ TEST(Packet, ItsBytesAreFixed) {
                 "\x09\x0F\x04\0\0\0\0\0\0\0\x09\x3D\x01"s
                 "c\x02"s
                 "pp"s);
+  EXPECT_EQ(packed({Summary{{1, 2}, 3}}),
+            header + "\x0A\x18\x01\0\0\0\0\0\0\0\x02\0\0\0\0\0\0\0\x03\0\0\0\0\0\0\0"s);
 }
 
 TEST(Packet, OfAnotherClusterOrVersionIsRefused) {

@@ -23,7 +23,8 @@ class Pull : public ::testing::Test {
     b_.settle();
     b_.evict(random, 1);
   }
-  PartitionPull begin(const PullOptions& options = {}) {
+  PartitionPull begin(PullOptions options = {}) {
+    options.sketches = false;
     return PartitionPull(a_, state_of(b_, kPartition), options);
   }
   // The next request, which is of this kind.

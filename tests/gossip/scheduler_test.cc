@@ -61,6 +61,31 @@ class Rounds : public ::testing::Test {
   Scheduler scheduler_{options_, random_};
 };
 
+TEST_F(Rounds, WhoIsToldToBeEqualNeedsNoExchangeForAsLongAsItIsTold) {
+  meet(kA);
+  meet(kB);
+  scheduler_.told(kA, true, now_);
+  EXPECT_THAT(next_round(), ElementsAre(kB));
+  scheduler_.ended(kB, proven(), now_);
+  scheduler_.told(kB, true, now_);
+  EXPECT_THAT(next_round(), IsEmpty());
+  EXPECT_THAT(next_round(), IsEmpty());
+  scheduler_.told(kB, false, now_);
+  EXPECT_THAT(next_round(), ElementsAre(kB));
+  scheduler_.ended(kB, proven(), now_);
+  // Nothing has come from either for a long time.
+  now_ = now_ + (Scheduler::kToldRounds * 3 + 1) * options_.interval;
+  EXPECT_THAT(due(), ElementsAre(kA));
+}
+
+TEST_F(Rounds, WhatIsWantedDoesNotWaitForWhatWasTold) {
+  meet(kA);
+  scheduler_.told(kA, true, now_);
+  scheduler_.want(kA, now_);
+  now_ = now_ + Scheduler::kAgainAfter;
+  EXPECT_THAT(due(), ElementsAre(kA));
+}
+
 TEST_F(Rounds, APeerThatComesUpIsComparedWithAtOnce) {
   scheduler_.due(now_);  // the first round has nobody
   scheduler_.peer_up(kA, now_);

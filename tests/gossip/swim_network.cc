@@ -173,6 +173,9 @@ void SwimNetwork::carry_out(Node& node) {
   for (const NodeId id : output.went_down) verdicts_.push_back({now_, self, id, false});
   node.told.insert(node.told.end(), output.told.begin(), output.told.end());
   for (Rumour& rumour : output.rumours) node.rumours.push_back(std::move(rumour));
+  for (const auto& [from, summary] : output.summaries) {
+    if (on_summary) on_summary(self, from, summary);
+  }
   for (Swim::Datagram& datagram : output.packets) send(node, std::move(datagram));
   for (Swim::Call& wanted : output.calls) call(node, std::move(wanted));
   set_alarm(node);

@@ -96,6 +96,9 @@ class SwimNetwork {
   // Until `done`, looked at each `step`; nullopt when it is not so within `limit`.
   std::optional<Duration> run_until(const std::function<bool()>& done, Duration limit,
                                     Duration step = std::chrono::milliseconds(10));
+  // Whatever a member hears of what another one holds.
+  std::function<void(NodeId at, NodeId from, const Summary&)> on_summary;
+
   // Carries out what a machine wants after a test has called it.
   void settle(std::uint64_t id) { carry_out(node(id)); }
 

@@ -35,6 +35,24 @@ TEST_P(SwimTest, EveryoneMeetsEveryoneThroughOneSeed) {
   EXPECT_TRUE(village.run_until([&] { return village.acquainted(); }, 5s));
 }
 
+TEST_P(SwimTest, AProbeBringsWhatTheProbedOneHolds) {
+  SwimNetwork village = network();
+  for (std::uint64_t id = 1; id <= 3; ++id) {
+    village.start(member(id), {address_of(1)});
+    village.at(id).summarize_with([id](NodeId of) -> std::optional<Summary> {
+      if (of.value == 3) return std::nullopt;  // they share nothing with it
+      return Summary{{id, of.value}, 7};
+    });
+  }
+  std::vector<std::pair<NodeId, Summary>> heard;  // of 1 and 3
+  village.on_summary = [&](NodeId at, NodeId from, const Summary& summary) {
+    EXPECT_EQ(summary, (Summary{{from.value, at.value}, 7}));
+    EXPECT_NE(at, NodeId{3});
+    heard.emplace_back(at, summary);
+  };
+  EXPECT_TRUE(village.run_until([&] { return heard.size() >= 20; }, 30s));
+}
+
 TEST_P(SwimTest, SeedsThatAreAllDownAtFirstAreCalledUntilOneAnswers) {
   SwimNetwork village = network();
   for (std::uint64_t id = 4; id <= 6; ++id) {

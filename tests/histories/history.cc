@@ -127,6 +127,7 @@ History::History(LossyDisk& disk, const Plan& plan)
   options_.exchange.settle = [](PartitionId) { return true; };
   options_.exchange.pull.requests_in_flight_max = 1 + random.below(4);
   options_.exchange.pull.keys_per_fetch = 1 + random.below(3);
+  options_.exchange.pull.sketches = random.chance(0.6);
   options_.exchange.pull.ranges_per_split = 1 + random.below(3);
   settle_ = std::chrono::milliseconds(50 + random.below(300));
   time_.advance(std::chrono::hours(1));

@@ -178,7 +178,7 @@ class History {
   bool is_refused(const Mail& mail) const;
   // A talk of `at` with `other`; `theirs`, if given, are the states that `other` sent.
   void begin_talk(std::size_t at, std::size_t other,
-                  std::optional<std::vector<gossip::PartitionState>> theirs = std::nullopt);
+                  std::optional<gossip::Conversation::SentStates> theirs = std::nullopt);
   void move_talk(std::size_t talk, std::size_t message, bool lost);
   // R9.
   bool is_suspect(std::size_t at, const std::string& key) const;

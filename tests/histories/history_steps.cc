@@ -182,7 +182,7 @@ void History::begin_exchange(Random& random) {
 }
 
 void History::begin_talk(std::size_t at, std::size_t other,
-                         std::optional<std::vector<gossip::PartitionState>> theirs) {
+                         std::optional<gossip::Conversation::SentStates> theirs) {
   StoredReplica& replica = *replicas_[at];
   StoredReplica& peer = *replicas_[other];
   Talk talk;

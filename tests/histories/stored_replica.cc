@@ -79,7 +79,9 @@ absl::Status StoredReplica::merge(PartitionId partition, std::vector<model::Keye
 absl::Status StoredReplica::adopt(PartitionId partition, const model::Clock& clock) {
   GRAPEVINE_RETURN_IF_ERROR(replica_->adopt(partition, clock));
   if (arriving_ != nullptr) {
-    for (const auto& [key, events] : *arriving_) reached_[key] |= events;
+    for (const auto& [key, events] : *arriving_) {
+      if (store_->partitioning().of(key) == partition) reached_[key] |= events;
+    }
   }
   remember();
   return absl::OkStatus();

@@ -85,9 +85,9 @@ RC_GTEST_PROP(SketchLaw, WhatIsGivenAwayIsExactlyWhatDiffers, (std::uint64_t see
 RC_GTEST_PROP(SketchLaw, TheSketchesOfPartitionsAddUpToThatOfAllOfThem, (std::uint64_t seed)) {
   const Pair one(seed, 30, 6);
   const Pair other(~seed, 30, 6);
-  std::vector<SketchCell> both = minus(one.left, one.right, 60);
-  const std::vector<SketchCell> more = minus(other.left, other.right, 60);
-  for (std::size_t i = 0; i < both.size(); ++i) both[i] += more[i];
+  std::vector<SketchCell> both = first_cells({&one.left, &other.left}, 60);
+  const std::vector<SketchCell> theirs = first_cells({&one.right, &other.right}, 60);
+  for (std::size_t i = 0; i < both.size(); ++i) both[i] -= theirs[i];
   std::set<Slot> slots = one.slots;
   slots.insert(other.slots.begin(), other.slots.end());
   RC_PRE(slots.size() == 12U);
@@ -123,10 +123,9 @@ TEST(Sketch, CellsAndSlotsAreCountedAlikeBothWays) {
 }
 
 TEST(Sketch, EverySlotIsFoundTheLastOnesTogether) {
-  for (const std::uint64_t token :
-       std::vector<std::uint64_t>{0, std::uint64_t{1} << 32, ~std::uint64_t{0},
-                                  ~std::uint64_t{0} - (std::uint64_t{7} << 32),
-                                  0x7fffffffffffffff}) {
+  for (const std::uint64_t token : std::vector<std::uint64_t>{
+           0, std::uint64_t{1} << 32, ~std::uint64_t{0},
+           ~std::uint64_t{0} - (std::uint64_t{7} << 32), 0x7fffffffffffffff}) {
     Sketch sketch(kCells);
     sketch.change({token}, {}, {1, 2});
     const auto slots = differing_slots(sketch.cells());
@@ -155,8 +154,8 @@ TEST(Sketch, TheEstimateIsOfTheRightOrder) {
     constexpr int kRuns = 20;
     for (std::uint64_t seed = 0; seed < kRuns; ++seed) {
       const Pair pair(seed, 100, differing);
-      const auto estimate = static_cast<double>(
-          estimate_slots(probes_of(pair.left.cells()), probes_of(pair.right.cells())));
+      const auto estimate =
+          static_cast<double>(estimate_slots(probes_of({&pair.left}), probes_of({&pair.right})));
       EXPECT_GE(estimate, static_cast<double>(differing) / 6) << differing;
       EXPECT_LE(estimate, static_cast<double>(differing) * 6) << differing;
       sum += estimate / static_cast<double>(differing);
@@ -165,9 +164,9 @@ TEST(Sketch, TheEstimateIsOfTheRightOrder) {
     EXPECT_LT(sum / kRuns, 1.7) << differing;
   }
   const Pair equal(1, 100, 0);
-  EXPECT_EQ(estimate_slots(probes_of(equal.left.cells()), probes_of(equal.right.cells())), 0U);
+  EXPECT_EQ(estimate_slots(probes_of({&equal.left}), probes_of({&equal.right})), 0U);
   EXPECT_EQ(estimate_slots("", "x"), 0U);
-  EXPECT_LT(probes_of(equal.left.cells()).size(), 64U);
+  EXPECT_LT(probes_of({&equal.left}).size(), 64U);
 }
 
 TEST(Sketch, CellsThatNobodyMadeOfSlotsGiveNothingAway) {
@@ -181,6 +180,15 @@ TEST(Sketch, CellsThatNobodyMadeOfSlotsGiveNothingAway) {
     }
     EXPECT_FALSE(differing_slots(cells).has_value());
   }
+}
+
+TEST(Sketch, TogetherThereAreAsManyCellsAsTheSmallestHas) {
+  const Sketch large(100);
+  const Sketch small(40);
+  EXPECT_EQ(first_cells({&large, &small}, 70).size(), 40U);
+  EXPECT_EQ(first_cells({&large, &small}, 30).size(), 30U);
+  EXPECT_TRUE(first_cells({}, 30).empty());
+  EXPECT_EQ(probes_of({&large, &small}).size(), probes_of({&small}).size());
 }
 
 TEST(Sketch, ThePartitionsShareTheRoom) {

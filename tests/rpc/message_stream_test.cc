@@ -3,6 +3,7 @@
 // bytes as it likes.
 #include "rpc/message_stream.h"
 
+#include <capnp/serialize-packed.h>
 #include <capnp/serialize.h>
 
 #include <cstring>
@@ -100,6 +101,72 @@ TEST_F(MessageStreamTest, MessagesSurviveAnyCutting) {
     EXPECT_TRUE(fresh.at_end());
     EXPECT_TRUE(fresh.failure().ok());
     loop_.run_until(fresh.on_end());
+  }
+}
+
+// As MessageStream packs it.
+std::string packed(const std::string& message) {
+  kj::ArrayInputStream bytes(
+      kj::arrayPtr(reinterpret_cast<const kj::byte*>(message.data()), message.size()));
+  capnp::InputStreamMessageReader reader(bytes);
+  kj::Vector<kj::ArrayPtr<const capnp::word>> segments;
+  for (kj::uint id = 0; reader.getSegment(id) != nullptr; ++id) {
+    segments.add(reader.getSegment(id));
+  }
+  kj::VectorOutputStream out;
+  capnp::writePackedMessage(out, segments.asPtr());
+  const auto array = out.getArray();
+  const auto size = static_cast<std::uint32_t>(0x80000000 + array.size());
+  return std::string(reinterpret_cast<const char*>(&size), 4) +
+         std::string(reinterpret_cast<const char*>(array.begin()), array.size());
+}
+
+TEST_F(MessageStreamTest, PackedOnesAreReadAmongOthersHoweverTheyAreCut) {
+  for (const std::size_t piece_bytes : {1u, 5u, 64u, 100'000u}) {
+    pipe_ = kj::newTwoWayPipe();
+    MessageStream fresh(*pipe_.ends[0], "peer:1", kLimit);
+    const std::vector<std::size_t> sizes{0, 3, 800, 100, 2'000};
+    std::string bytes;
+    for (const std::size_t size : sizes) bytes += packed(message(size, 300)) + message(size);
+    auto sending = send(bytes, piece_bytes).eagerlyEvaluate(nullptr);
+    for (const std::size_t size : sizes) {
+      for (int i = 0; i < 2; ++i) {
+        auto reader = loop_.run_until(fresh.readMessage());
+        EXPECT_EQ(reader->getRoot<Operation>().getValue().size(), size);
+      }
+    }
+    EXPECT_TRUE(loop_.run_until(fresh.tryReadMessage()) == nullptr);
+    EXPECT_TRUE(fresh.failure().ok());
+  }
+}
+
+TEST_F(MessageStreamTest, PackedBytesThatAreMalformedOrUnpackToTooMuchAreRefused) {
+  const std::string good = packed(message(100));
+  std::string cut = good.substr(0, good.size() - 3);
+  cut[0] = static_cast<char>(cut[0] - 3);
+  const std::string bomb =
+      header(0x80000000u + 400, {}) + std::string(400, '\0').replace(1, 1, "\xff");
+  std::string zeros = header(0x80000000u + 200, {});
+  for (int i = 0; i < 100; ++i) zeros += std::string("\0\xff", 2);
+  const std::string large = header(0x80000000u + 9'000, {}) + std::string(100, 'x');
+  for (const std::string& bytes : {cut, bomb, zeros, large}) {
+    pipe_ = kj::newTwoWayPipe();
+    MessageStream fresh(*pipe_.ends[0], "peer:1", kLimit);
+    auto sending = send(bytes, 100'000).eagerlyEvaluate(nullptr);
+    failure_of(fresh.readMessage());
+    EXPECT_TRUE(absl::IsInvalidArgument(fresh.failure())) << fresh.failure();
+  }
+}
+
+TEST_F(MessageStreamTest, WhoPacksIsReadByWhoDoesNot) {
+  MessageStream packs(*pipe_.ends[1], "peer:2", kLimit, /*packs=*/true);
+  for (const std::size_t size : {0u, 100u, 1'000u, 5'000u, 100'000u}) {
+    capnp::MallocMessageBuilder builder(16, capnp::AllocationStrategy::FIXED_SIZE);
+    builder.initRoot<Operation>().initValue(static_cast<kj::uint>(size));
+    auto sending = packs.writeMessage(builder).eagerlyEvaluate(nullptr);
+    auto reader = loop_.run_until(messages_.readMessage());
+    EXPECT_EQ(reader->getRoot<Operation>().getValue().size(), size);
+    loop_.run_until(kj::mv(sending));
   }
 }
 

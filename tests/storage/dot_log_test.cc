@@ -44,6 +44,21 @@ TEST_F(DotLogTest, NamesEveryDotOfTheRangesInOrder) {
   EXPECT_EQ(answer.named[0].dot, (Dot{actor(1), 2}));
 }
 
+TEST_F(DotLogTest, SaysWhetherItKnowsAllAndHowOldTheyAre) {
+  EXPECT_TRUE(log_.names_all({{actor(1), 2, 4}, {actor(2), 7, 7}}));
+  EXPECT_TRUE(log_.names_all({}));
+  EXPECT_FALSE(log_.names_all({{actor(1), 5, 6}}));
+  EXPECT_FALSE(log_.names_all({{actor(1), 1, model::kClosed}}));
+  const auto ages = log_.ages({{actor(1), 2, 4}, {actor(2), 7, 7}}, at_ms(15));
+  EXPECT_TRUE(ages.complete);
+  EXPECT_EQ(ages.in_flight, 1U);
+  EXPECT_EQ(ages.oldest, at_ms(10));
+  const auto unknown = log_.ages({{actor(2), 6, 7}}, at_ms(100));
+  EXPECT_FALSE(unknown.complete);
+  EXPECT_EQ(unknown.oldest, at_ms(20));
+  EXPECT_FALSE(log_.ages({}, at_ms(15)).oldest.has_value());
+}
+
 TEST_F(DotLogTest, OneUnknownDotMakesTheAnswerIncomplete) {
   EXPECT_FALSE(log_.name({{actor(1), 5, 6}}, at_ms(100), kNoLimit).complete);
   EXPECT_FALSE(log_.name({{actor(2), 6, 7}}, at_ms(100), kNoLimit).complete);

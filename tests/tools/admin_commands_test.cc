@@ -66,8 +66,10 @@ TEST_F(AdminCommandsTest, DivergenceCountsTheMissingWritesOfBothPartitions) {
   const Ran one = run({"divergence"});
   EXPECT_EQ(one.code, 1);
   EXPECT_THAT(one.out, HasSubstr("data equal, clocks not yet: 4 writes missing\n"));
-  EXPECT_EQ(nlohmann::json::parse(run({"divergence", "--json"}).out)["pairs"][0]["missing_right"],
-            4);
+  const auto pair = nlohmann::json::parse(run({"divergence", "--json"}).out)["pairs"][0];
+  EXPECT_EQ(pair["missing_right"], 4);
+  EXPECT_EQ(pair["in_flight"], 0);
+  EXPECT_EQ(pair["oldest_missing_ms"], 1'500);
 }
 
 TEST_F(AdminCommandsTest, DivergenceWithAMemberOutOfReachIsNeverZero) {

@@ -97,6 +97,22 @@ TEST(Verdict, AnEntryThatStillCarriesAVectorDoesNotHinderTheProof) {
   EXPECT_EQ(verdict.code, ExitCode::kDone);
 }
 
+TEST(Verdict, WritesOnTheirWayAreToldApart) {
+  ComparedPartition partition = partition_of({replica(9, 1, 5), replica(7, 2, 4)});
+  partition.differing[{0, 1}] = {{11, "a"}, {12, "b"}};
+  Divergence divergence = divergence_of({partition}, {"n1", "n2"});
+  divergence.pairs[0].in_flight = 2;
+  Verdict verdict = verdict_of(divergence);
+  EXPECT_EQ(verdict.kind, Verdict::Kind::kInFlight);
+  EXPECT_EQ(verdict.code, ExitCode::kNo);
+  EXPECT_EQ(verdict.text, "equal but for 2 writes on the way");
+  divergence.pairs[0].in_flight = 1;
+  EXPECT_EQ(verdict_of(divergence).kind, Verdict::Kind::kDiverged) << "one has been missing longer";
+  divergence.pairs[0].in_flight = 2;
+  divergence.pairs[0].differing_keys = 3;
+  EXPECT_EQ(verdict_of(divergence).kind, Verdict::Kind::kDiverged) << "two writes, three keys";
+}
+
 TEST(Verdict, DifferentDataUnderEqualClocksIsCalledDamage) {
   ComparedPartition partition = partition_of({replica(9, 1, 5), replica(9, 2, 5)});
   partition.differing[{0, 1}] = {{11, "a"}};
@@ -203,8 +219,10 @@ Divergence with_listed_key() {
 
 TEST(DivergenceText, HasARowForEachPair) {
   EXPECT_EQ(print_pairs(with_listed_key()),
-            "LEFT  RIGHT  DIFFERING KEYS  MISSING LEFT  MISSING RIGHT  LAST PROVEN EQUAL\n"
-            "n1    n2                  2             0              2          1.5 s ago\n");
+            "LEFT  RIGHT  DIFFERING KEYS  MISSING LEFT  MISSING RIGHT  IN FLIGHT  OLDEST  LAST "
+            "PROVEN EQUAL\n"
+            "n1    n2                  2             0              2          0       -          "
+            "1.5 s ago\n");
   EXPECT_EQ(print_pairs(divergence_of({partition_of({replica(1, 1, 1)})})), "");
 }
 

@@ -138,6 +138,13 @@ class FakeNode {
       for (unsigned i = 0; i < states.size(); ++i) node_.fill(states[i], node_.partitions_[i]);
       return kj::READY_NOW;
     }
+    // All that anybody lacks came 1,500 ms ago.
+    kj::Promise<void> ages(AgesContext context) override {
+      for (auto age : context.getResults().initAges(context.getParams().getOf().size())) {
+        age.setOldestMs(1'500);
+      }
+      return kj::READY_NOW;
+    }
     kj::Promise<void> backup(BackupContext context) override {
       const auto params = context.getParams();
       auto results = context.getResults();
