@@ -81,6 +81,24 @@ TEST_F(WeatherTest, AFlappingLinkLosesNoAcknowledgedWrite) {
   EXPECT_GT(outcomes.acknowledged(), next / 2);
 }
 
+// Each answer to what it pulls takes seconds on the way, and its probes wait in the same queue.
+TEST_F(WeatherTest, ANodeBehindASlowLinkCatchesUpAndIsNotTakenForDown) {
+  if (const std::string lacks = Network::missing_for_rates(); !lacks.empty()) GTEST_SKIP() << lacks;
+  form("lan", {"--replication-factor", "5", "--partitions", "1"});
+  cluster_->kill_hard(4);
+  await_seen({0, 1, 2, 3}, {4}, false);
+  const std::string value(1000, 'v');
+  put(0, 0, 1000, value);
+  expect(data_, 0, 1000, {value});
+  network_->limit(4, "1mbit", "300ms");
+  cluster_->start(4);
+  put(4, 1000, 1010, "of the slow one");
+  expect(data_, 1000, 1010, {"of the slow one"});
+  await_seen({0, 1, 2, 3}, {4}, true);
+  expect_whole(data_);
+  EXPECT_EQ(verdicts(), 4U) << "of when it was killed";
+}
+
 TEST_F(WeatherTest, PacketsThatAreLateAndOvertakeEachOtherChangeNothing) {
   if (const std::string lacks = Network::missing_for_delays(); !lacks.empty()) {
     GTEST_SKIP() << lacks;
