@@ -228,7 +228,7 @@ void Cluster::make(gossip::Swim::Call call) {
                 drain();
               },
               [this, made](kj::Exception&& exception) {
-                failed(made, rpc::to_status(exception));
+                failed(made, exception);
                 drain();
               }));
 }
@@ -247,8 +247,9 @@ kj::Promise<std::optional<gossip::PushPull>> Cluster::carry_out(wire::Peer::Clie
   });
 }
 
-void Cluster::failed(const Made& made, const absl::Status& status) {
+void Cluster::failed(const Made& made, const kj::Exception& exception) {
   const gossip::Swim::Call& call = made.call;
+  const absl::Status status = rpc::to_status(exception);
   const std::string text(text_of(status));
   if (!absl::IsFailedPrecondition(status)) {
     spdlog::debug("call of {}: {}", call.address, text);
@@ -262,7 +263,9 @@ void Cluster::failed(const Made& made, const absl::Status& status) {
       !GRAPEVINE_FLAW(keeps_links_to_nowhere)) {
     links_.drop(call.address);
   }
-  if (made.fresh && !timed_out) {
+  // Somebody else may have come to live there: that is FailedPrecondition.
+  const bool refused = rpc::is_refusal(exception) || absl::IsFailedPrecondition(status);
+  if (made.fresh && !timed_out && refused) {
     swim_.on_refused(call.number, loop_.now());
   } else {
     swim_.on_failure(call.number, loop_.now());

@@ -121,7 +121,7 @@ class Cluster final : public Ring {
     std::uint64_t bytes_before = 0;  // that had been received over it
     Instant ends;
   };
-  void failed(const Made& made, const absl::Status& status);
+  void failed(const Made& made, const kj::Exception& exception);
   void check_a_link();
   kj::Promise<void> until_told();
   void say_up(NodeId node) const;

@@ -112,6 +112,13 @@ void Network::cut(const Side& left, const Side& right) {
   cut_one_way(right, left);
 }
 
+void Network::take_route(std::size_t left, std::size_t right) {
+  for (const auto& [at, to] : {std::pair(left, right), std::pair(right, left)}) {
+    nodes_[at]->run({"ip", "route", "add", "unreachable", hosts_[to] + "/32"});
+    routes_taken_.emplace_back(at, hosts_[to]);
+  }
+}
+
 void Network::lose(double percent) {
   lost_percent_ = percent;
   apply();
@@ -120,6 +127,10 @@ void Network::lose(double percent) {
 void Network::heal() {
   cuts_.clear();
   lost_percent_ = 0;
+  for (const auto& [at, host] : routes_taken_) {
+    nodes_[at]->run({"ip", "route", "del", "unreachable", host + "/32"});
+  }
+  routes_taken_.clear();
   apply();
 }
 

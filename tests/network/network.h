@@ -45,9 +45,11 @@ class Network {
   // What is sent by `from` does not reach `to`; the other way is not touched.
   void cut_one_way(const Side& from, const Side& to);
   void cut(const Side& left, const Side& right);
+  // Neither finds a way to the other any more, and the own machine says so at once.
+  void take_route(std::size_t left, std::size_t right);
   // So many percent of all packets, whoever sends them.
   void lose(double percent);
-  // All cuts and losses end; rates and delays stay.
+  // All cuts and losses end, and routes are back; rates and delays stay.
   void heal();
 
   // What the node sends and what it gets: "4mbit". Beyond a queue of `queue` ("400ms") packets are
@@ -66,6 +68,7 @@ class Network {
   std::size_t hosts_given_ = 0;
   std::set<std::pair<std::size_t, std::size_t>> cuts_;  // (from, to)
   double lost_percent_ = 0;
+  std::vector<std::pair<std::size_t, std::string>> routes_taken_;  // at this node, to this host
 };
 
 }  // namespace grapevine::network_test
