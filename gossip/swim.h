@@ -36,7 +36,8 @@
 //                  on_synced. Without: any answered call will do, such as an empty push-pull that
 //                  wants no answer; then on_answered. Each call must end in one of these or in
 //                  on_failure: within probe_timeout without push_pull, else within a few seconds;
-//                  or, when a new connection was refused at once, on_refused.
+//                  or, when a new connection was refused at once, by the other end and not
+//                  by anything on the way, on_refused.
 //     and set an alarm for next_deadline(), which may have passed; then call tick.
 //   - Answer such a call with on_push_pull (decode_push_pull; what it refuses is an error of the
 //     call).

@@ -74,6 +74,7 @@ class Connection {
   kj::Promise<void> close();
 
   const PeerInfo& peer() const { return peer_; }
+  std::uint64_t bytes_received() const { return messages_.bytes_received(); }
   std::size_t queued_bytes() { return network_.getCurrentQueueSize(); }
 
  private:

@@ -15,6 +15,8 @@ using Type = kj::Exception::Type;
 
 constexpr std::string_view kMark = "grapevine status ";
 constexpr std::string_view kRemote = "remote exception: ";
+constexpr std::string_view kRefused = ": connection refused";
+constexpr std::string_view kReset = ": connection reset by peer";
 constexpr std::string_view kOverSizeLimit = "single-message size limit";
 constexpr int kCodeMax = static_cast<int>(absl::StatusCode::kUnauthenticated);
 
@@ -91,9 +93,16 @@ absl::Status to_status(std::string_view action, const std::error_code& error) {
   if (!reason.empty() && reason[0] >= 'A' && reason[0] <= 'Z') {
     reason[0] = static_cast<char>(reason[0] - 'A' + 'a');
   }
-  const std::string text = std::string(action) + ": " + reason;
   // By number: Asio's category of system errors does not compare equal to the portable conditions.
   const int number = error.category() == asio::error::get_system_category() ? error.value() : 0;
+  std::string text(action);
+  if (number == ECONNREFUSED) {
+    text += kRefused;
+  } else if (number == ECONNRESET) {
+    text += kReset;
+  } else {
+    text += ": " + reason;
+  }
   if (number == EMFILE || number == ENFILE || number == ENOBUFS || number == ENOMEM) {
     return absl::ResourceExhaustedError(text);
   }
@@ -111,6 +120,12 @@ kj::Exception connection_lost(std::string_view action, const std::error_code& er
 
 bool is_connection_lost(const kj::Exception& exception) {
   return exception.getType() == Type::DISCONNECTED && !marked_status(description_of(exception));
+}
+
+bool is_refusal(const kj::Exception& exception) {
+  const kj::StringPtr description = exception.getDescription();
+  const std::string_view text(description.begin(), description.size());
+  return text.starts_with(kRemote) || text.ends_with(kRefused) || text.ends_with(kReset);
 }
 
 void throw_if_error(const absl::Status& status) {

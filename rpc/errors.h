@@ -44,4 +44,10 @@ kj::Exception connection_lost(std::string_view action, const std::error_code& er
 // its own.
 bool is_connection_lost(const kj::Exception& exception);
 
+// True when the other end itself said no: its machine, that nobody listens there (or not any more: a
+// process that just dies resets what has connected), or its process, with an error of its own. Not
+// when no answer came, nor when the way there was closed on this side of it (no route, a packet
+// filter, no descriptor left).
+bool is_refusal(const kj::Exception& exception);
+
 }  // namespace grapevine::rpc

@@ -179,6 +179,7 @@ kj::Promise<MessageStream::Input> MessageStream::read_more() {
           [this](std::size_t size) {
             if (size == 0) return end_of_input();
             in_end_ += size;
+            bytes_received_ += size;
             return read_message();
           },
           [this](kj::Exception&& exception) { return broken(kj::mv(exception)); });
@@ -191,15 +192,21 @@ kj::Promise<MessageStream::Input> MessageStream::read_body(Header header) {
   const std::size_t here = std::min(bytes.size(), in_end_ - in_begin_ - header.bytes);
   if (here != 0) std::memcpy(bytes.begin(), at + header.bytes, here);
   in_begin_ += header.bytes + here;
-  const std::size_t missing = bytes.size() - here;
   auto message = kj::heap<ReceivedMessage>(reader_options(message_bytes_max_), kj::mv(body), at,
                                            header.segments);
-  if (missing == 0) return Input(capnp::MessageReaderAndFds{kj::mv(message), nullptr});
-  return stream_.tryRead(bytes.begin() + here, missing, missing)
+  return read_rest(bytes.slice(here, bytes.size()), kj::mv(message));
+}
+
+// In the pieces in which it comes, so that it shows that something does.
+kj::Promise<MessageStream::Input> MessageStream::read_rest(kj::ArrayPtr<kj::byte> rest,
+                                                           kj::Own<capnp::MessageReader> message) {
+  if (rest.size() == 0) return Input(capnp::MessageReaderAndFds{kj::mv(message), nullptr});
+  return stream_.tryRead(rest.begin(), 1, rest.size())
       .then(
-          [this, missing, read = kj::mv(message)](std::size_t size) mutable -> kj::Promise<Input> {
-            if (size < missing) return cut_off();
-            return Input(capnp::MessageReaderAndFds{kj::mv(read), nullptr});
+          [this, rest, read = kj::mv(message)](std::size_t size) mutable -> kj::Promise<Input> {
+            if (size == 0) return cut_off();
+            bytes_received_ += size;
+            return read_rest(rest.slice(size, rest.size()), kj::mv(read));
           },
           [this](kj::Exception&& exception) { return broken(kj::mv(exception)); });
 }

@@ -46,6 +46,8 @@ class MessageStream final : public capnp::MessageStream {
   // messages.
   const absl::Status& failure() const { return failure_; }
   bool at_end() const { return at_end_; }
+  // Also of a message of which only a part has come.
+  std::uint64_t bytes_received() const { return bytes_received_; }
 
   // Done when reading has ended, for whatever reason.
   kj::Promise<void> on_end() { return ended_.addBranch(); }
@@ -80,6 +82,7 @@ class MessageStream final : public capnp::MessageStream {
   kj::Promise<Input> read_more();
   kj::Promise<Input> read_body(Header header);
   kj::Promise<Input> read_packed(Header header);
+  kj::Promise<Input> read_rest(kj::ArrayPtr<kj::byte> rest, kj::Own<capnp::MessageReader> message);
   kj::Promise<Input> end_of_input();
   kj::Promise<Input> refuse(absl::Status why);
   kj::Promise<Input> cut_off();
@@ -97,6 +100,7 @@ class MessageStream final : public capnp::MessageStream {
   kj::Array<kj::byte> in_ = kj::heapArray<kj::byte>(kInputBytes);
   std::size_t in_begin_ = 0;
   std::size_t in_end_ = 0;
+  std::uint64_t bytes_received_ = 0;
   bool at_end_ = false;
   absl::Status failure_;
   kj::Own<kj::PromiseFulfiller<void>> ended_fulfiller_;

@@ -216,7 +216,8 @@ void Cluster::say_down(NodeId node) const {
 
 void Cluster::make(gossip::Swim::Call call) {
   const Duration limit = call.push_pull.has_value() ? kSyncTime : options_.probe_timeout;
-  const bool fresh = !links_.linked(call.address);
+  const Made made{call, !links_.linked(call.address), links_.bytes_received(call.address),
+                  loop_.now() + limit};
   auto late = loop_.after(limit).then([]() -> std::optional<gossip::PushPull> {
     kj::throwFatalException(rpc::to_exception(absl::UnavailableError("no answer in time")));
   });
@@ -233,8 +234,8 @@ void Cluster::make(gossip::Swim::Call call) {
                 }
                 drain();
               },
-              [this, call, fresh, end = loop_.now() + limit](kj::Exception&& exception) {
-                failed(call, rpc::to_status(exception), fresh, loop_.now() >= end);
+              [this, made](kj::Exception&& exception) {
+                failed(made, exception);
                 drain();
               }));
 }
@@ -253,20 +254,25 @@ kj::Promise<std::optional<gossip::PushPull>> Cluster::carry_out(wire::Peer::Clie
   });
 }
 
-// `fresh`: the link was not there yet when the call was made.
-void Cluster::failed(const gossip::Swim::Call& call, const absl::Status& status, bool fresh,
-                     bool timed_out) {
+void Cluster::failed(const Made& made, const kj::Exception& exception) {
+  const gossip::Swim::Call& call = made.call;
+  const absl::Status status = rpc::to_status(exception);
   const std::string text(text_of(status));
   if (!absl::IsFailedPrecondition(status)) {
     spdlog::debug("call of {}: {}", call.address, text);
   } else if (complaints_.worth_saying(text, loop_.now())) {
     spdlog::error("{}", text);
   }
+  const bool timed_out = loop_.now() >= made.ends;
   // The link may lead nowhere, with nobody to say so: the next call dials anew.
-  if (timed_out && call.push_pull.has_value() && !GRAPEVINE_FLAW(keeps_links_to_nowhere)) {
+  const bool silent = links_.bytes_received(call.address) == made.bytes_before;
+  if (timed_out && silent && call.push_pull.has_value() &&
+      !GRAPEVINE_FLAW(keeps_links_to_nowhere)) {
     links_.drop(call.address);
   }
-  if (fresh && !timed_out) {
+  // Somebody else may have come to live there: that is FailedPrecondition.
+  const bool refused = rpc::is_refusal(exception) || absl::IsFailedPrecondition(status);
+  if (made.fresh && !timed_out && refused) {
     swim_.on_refused(call.number, loop_.now());
   } else {
     swim_.on_failure(call.number, loop_.now());

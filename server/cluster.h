@@ -31,8 +31,9 @@ std::vector<gossip::MemberRecord> remembered_members(const storage::Store& store
 // Datagrams do not show whether a link works, and somebody on the way may have forgotten it without
 // a word. So each probe_interval one of the members that this node owns partitions together with, or
 // has a link to, and who of the former has just come up at once, is checked over its link: a link
-// without an answer is dropped, and dialled anew by the next call. Such a check also says that the
-// member knows all that was known here (on_told).
+// without an answer is dropped, and dialled anew by the next call; unless something came over it
+// meanwhile, for then it is only slow, and the answer waits behind what was asked for before. Such a
+// check also says that the member knows all that was known here (on_told).
 class Cluster final : public Ring {
  public:
   struct Handlers {
@@ -118,8 +119,13 @@ class Cluster final : public Ring {
   void make(gossip::Swim::Call call);
   kj::Promise<std::optional<gossip::PushPull>> carry_out(wire::Peer::Client peer,
                                                          const gossip::Swim::Call& call);
-  void failed(const gossip::Swim::Call& call, const absl::Status& status, bool fresh,
-              bool timed_out);
+  struct Made {
+    gossip::Swim::Call call;
+    bool fresh = false;              // the link was not there yet
+    std::uint64_t bytes_before = 0;  // that had been received over it
+    Instant ends;
+  };
+  void failed(const Made& made, const kj::Exception& exception);
   void check_a_link();
   kj::Promise<void> until_told();
   void say_up(NodeId node) const;

@@ -122,6 +122,12 @@ bool PeerLinks::linked(const std::string& address) const {
   return found != links_.end() && found->second->peer.has_value();
 }
 
+std::uint64_t PeerLinks::bytes_received(const std::string& address) const {
+  const auto found = links_.find(address);
+  if (found == links_.end() || found->second->connection.get() == nullptr) return 0;
+  return found->second->connection->bytes_received();
+}
+
 void PeerLinks::drop(NodeId node) {
   std::vector<std::pair<std::string, std::uint64_t>> dropped;
   for (const auto& [address, link] : links_) {

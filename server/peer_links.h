@@ -56,6 +56,8 @@ class PeerLinks {
   void drop(const std::string& address);
   // Whether there is a link to this address that has greeted.
   bool linked(const std::string& address) const;
+  // Over the link to this address, greeted or not; 0: there is none.
+  std::uint64_t bytes_received(const std::string& address) const;
 
  private:
   struct Link {

@@ -8,6 +8,7 @@ packages=(
   librocksdb-dev libasio-dev libxxhash-dev libssl-dev
   libabsl-dev libcli11-dev libtomlplusplus-dev libspdlog-dev libfmt-dev nlohmann-json3-dev
   libgtest-dev libgmock-dev librapidcheck-dev
+  iproute2 nftables
 )
 
 missing=()

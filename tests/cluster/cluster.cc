@@ -1,9 +1,11 @@
 #include "tests/cluster/cluster.h"
 
+#include <sched.h>
 #include <unistd.h>
 
 #include <csignal>
 #include <filesystem>
+#include <thread>
 #include <utility>
 
 #include <fmt/format.h>
@@ -24,20 +26,40 @@ std::string make_scratch() {
   return pattern;
 }
 
+std::vector<Place> on_loopback(std::size_t nodes) {
+  const auto own = static_cast<unsigned>(getpid());
+  std::vector<Place> places;
+  for (std::size_t node = 1; node <= nodes; ++node) {
+    places.push_back({fmt::format("127.{}.{}.{}", 1 + own / 256 % 254, own % 256, node)});
+  }
+  return places;
+}
+
 std::unique_ptr<Client> connected(std::vector<std::string> endpoints,
-                                  std::chrono::milliseconds timeout) {
-  auto client = Client::connect({.endpoints = std::move(endpoints), .timeout = timeout});
-  GRAPEVINE_CHECK(client.ok(), std::string(text_of(client.status())).c_str());
-  return *std::move(client);
+                                  std::chrono::milliseconds timeout, int network) {
+  std::unique_ptr<Client> connected;
+  // The client's own thread inherits the network of the one that makes it.
+  std::thread([&] {
+    if (network != kOwnNetwork) {
+      GRAPEVINE_CHECK(setns(network, CLONE_NEWNET) == 0, "tests with networks need root");
+    }
+    auto client = Client::connect({.endpoints = std::move(endpoints), .timeout = timeout});
+    GRAPEVINE_CHECK(client.ok(), std::string(text_of(client.status())).c_str());
+    connected = *std::move(client);
+  }).join();
+  return connected;
 }
 
 }  // namespace
 
 Cluster::Cluster(std::size_t nodes, std::vector<std::string> flags)
-    : scratch_(make_scratch()), flags_(std::move(flags)), nodes_(nodes) {
-  const auto own = static_cast<unsigned>(getpid());
-  network_ = fmt::format("127.{}.{}.", 1 + own / 256 % 254, own % 256);
-}
+    : Cluster(on_loopback(nodes), std::move(flags)) {}
+
+Cluster::Cluster(std::vector<Place> places, std::vector<std::string> flags)
+    : scratch_(make_scratch()),
+      places_(std::move(places)),
+      flags_(std::move(flags)),
+      nodes_(places_.size()) {}
 
 Cluster::~Cluster() {
   for (auto& node : nodes_) {
@@ -51,7 +73,7 @@ Cluster::~Cluster() {
 }
 
 std::string Cluster::host(std::size_t node) const {
-  return network_ + std::to_string(node + 1);
+  return places_[node].host;
 }
 std::string Cluster::endpoint(std::size_t node) const {
   return host(node) + ":4740";
@@ -95,7 +117,7 @@ void Cluster::add_flags(std::size_t node, const std::vector<std::string>& flags)
 
 void Cluster::launch(std::size_t node) {
   GRAPEVINE_CHECK(!runs(node), "a node is started when it does not run");
-  nodes_[node] = std::make_unique<Process>(command(node));
+  nodes_[node] = std::make_unique<Process>(command(node), places_[node].network);
 }
 
 Cluster::Ended Cluster::wait_for_end(std::size_t node) {
@@ -117,7 +139,7 @@ void Cluster::start(std::size_t node) {
 void Cluster::start_all() {
   // Together: each waits for a peer before it takes writes.
   for (std::size_t node = 0; node < size(); ++node) {
-    if (!runs(node)) nodes_[node] = std::make_unique<Process>(command(node));
+    if (!runs(node)) nodes_[node] = std::make_unique<Process>(command(node), places_[node].network);
   }
   for (std::size_t node = 0; node < size(); ++node) {
     ASSERT_TRUE(nodes_[node]->wait_for_line("info ready", kStartTime)) << nodes_[node]->log();
@@ -185,26 +207,27 @@ std::chrono::milliseconds Cluster::wait_until_seen(std::size_t by, std::size_t n
 std::unique_ptr<Client> Cluster::client(std::chrono::milliseconds timeout) const {
   std::vector<std::string> endpoints;
   for (std::size_t node = 0; node < size(); ++node) endpoints.push_back(endpoint(node));
-  return connected(std::move(endpoints), timeout);
+  return connected(std::move(endpoints), timeout, places_.front().network);
 }
 
-std::unique_ptr<Client> Cluster::client_of(std::size_t node) const {
-  return connected({endpoint(node)}, std::chrono::seconds(10));
+std::unique_ptr<Client> Cluster::client_of(std::size_t node,
+                                           std::chrono::milliseconds timeout) const {
+  return connected({endpoint(node)}, timeout, places_[node].network);
 }
 
 Finished Cluster::grapevine(std::size_t node, std::vector<std::string> arguments,
                             std::string_view input) const {
   arguments.insert(arguments.begin(), GRAPEVINE);
   arguments.insert(arguments.end(), {"--endpoints", endpoint(node)});
-  return run(arguments, input, std::chrono::seconds(120));
+  return run(arguments, input, std::chrono::seconds(120), places_[node].network);
 }
 
 std::chrono::milliseconds Cluster::wait_until_equal(std::chrono::seconds at_most) const {
   const auto begin = std::chrono::steady_clock::now();
   std::size_t asked = 0;
   while (!runs(asked)) ++asked;
-  const Finished watched =
-      run({GRAPEVINE, "divergence", "--watch", "--endpoints", endpoint(asked)}, {}, at_most);
+  const Finished watched = run({GRAPEVINE, "divergence", "--watch", "--endpoints", endpoint(asked)},
+                               {}, at_most, places_[asked].network);
   EXPECT_EQ(watched.exit_code, 0) << watched.out << watched.err;
   return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() -
                                                                begin);

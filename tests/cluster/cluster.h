@@ -1,6 +1,7 @@
-// A cluster of real grapevined processes on loopback, for tests and benchmarks.
+// A cluster of real grapevined processes, on loopback or in networks of their own, for tests and
+// benchmarks.
 //
-// Each test process has loopback addresses of its own, 127.A.B.1, .2, … with A and B from its
+// On loopback each test process has addresses of its own, 127.A.B.1, .2, … with A and B from its
 // process id, so that tests that run side by side never meet; the ports are the usual ones.
 #pragma once
 
@@ -17,10 +18,17 @@
 
 namespace grapevine::cluster_test {
 
+// Where a node lives, and the clients that talk to it alone.
+struct Place {
+  std::string host;           // an IPv4 address
+  int network = kOwnNetwork;  // outlives the cluster
+};
+
 // Resource: the processes and their data directories end with it. Nodes are counted from 0.
 class Cluster {
  public:
   explicit Cluster(std::size_t nodes, std::vector<std::string> flags = {});
+  explicit Cluster(std::vector<Place> places, std::vector<std::string> flags = {});
   ~Cluster();
 
   std::size_t size() const { return nodes_.size(); }
@@ -28,6 +36,8 @@ class Cluster {
   void add_flags(std::size_t node, const std::vector<std::string>& flags);
   // Of this node the others are not told by --join, nor it of them, unless by its own flags.
   void keep_apart(std::size_t node) { apart_.insert(node); }
+  // From its next start on it has this address, and the others are told so by --join from theirs on.
+  void move(std::size_t node, const std::string& host) { places_[node].host = host; }
   // Starts the node and waits until it says that it is ready.
   void start(std::size_t node);
   void launch(std::size_t node);  // the same without waiting
@@ -54,10 +64,11 @@ class Cluster {
   std::string directory(std::size_t node) const;
   std::string host(std::size_t node) const;
   std::string file(std::string_view name) const;  // in the cluster's scratch directory
-  // Of all nodes in this order, or of one.
+  // Of all nodes in this order, from where the first one lives, or of one.
   std::unique_ptr<Client> client(
       std::chrono::milliseconds timeout = std::chrono::seconds(10)) const;
-  std::unique_ptr<Client> client_of(std::size_t node) const;
+  std::unique_ptr<Client> client_of(
+      std::size_t node, std::chrono::milliseconds timeout = std::chrono::seconds(10)) const;
 
   // Runs `grapevine ARGUMENTS --endpoints <node's>`.
   Finished grapevine(std::size_t node, std::vector<std::string> arguments,
@@ -71,7 +82,7 @@ class Cluster {
   std::vector<std::string> command(std::size_t node) const;
 
   std::string scratch_;
-  std::string network_;  // "127.A.B."
+  std::vector<Place> places_;
   std::vector<std::string> flags_;
   std::map<std::size_t, std::vector<std::string>> own_flags_;
   std::set<std::size_t> apart_;

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -37,7 +38,7 @@ struct Pipe {
 };
 
 // Standard input, output and error of the child; -1: /dev/null.
-pid_t start(const std::vector<std::string>& command, int in, int out, int err) {
+pid_t start(const std::vector<std::string>& command, int network, int in, int out, int err) {
   std::vector<char*> arguments;
   for (const std::string& argument : command) {
     arguments.push_back(const_cast<char*>(argument.c_str()));
@@ -47,6 +48,7 @@ pid_t start(const std::vector<std::string>& command, int in, int out, int err) {
   GRAPEVINE_CHECK(pid >= 0, "tests need processes");
   if (pid > 0) return pid;
   prctl(PR_SET_PDEATHSIG, SIGKILL);  // whatever becomes of the test
+  if (network != kOwnNetwork && setns(network, CLONE_NEWNET) != 0) _exit(126);
   const int null = open("/dev/null", O_RDWR | O_CLOEXEC);
   dup2(in >= 0 ? in : null, STDIN_FILENO);
   dup2(out >= 0 ? out : null, STDOUT_FILENO);
@@ -64,9 +66,9 @@ int wait_for(pid_t pid) {
 
 }  // namespace
 
-Process::Process(const std::vector<std::string>& command) {
+Process::Process(const std::vector<std::string>& command, int network) {
   Pipe err;
-  pid_ = start(command, -1, -1, err.write_end);
+  pid_ = start(command, network, -1, -1, err.write_end);
   reader_ = std::thread([this, from = std::exchange(err.read_end, -1)] { read(from); });
 }
 
@@ -144,12 +146,12 @@ std::string Process::log() const {
 }
 
 Finished run(const std::vector<std::string>& command, std::string_view input,
-             std::chrono::seconds at_most) {
+             std::chrono::seconds at_most, int network) {
   std::signal(SIGPIPE, SIG_IGN);
   Pipe in;
   Pipe out;
   Pipe err;
-  const pid_t pid = start(command, in.read_end, out.write_end, err.write_end);
+  const pid_t pid = start(command, network, in.read_end, out.write_end, err.write_end);
   in.close_read();
   out.close_write();
   err.close_write();

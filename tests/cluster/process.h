@@ -15,11 +15,14 @@
 
 namespace grapevine::cluster_test {
 
+// A program may be run in a network namespace, given as an open descriptor of it.
+constexpr int kOwnNetwork = -1;  // that of the test
+
 // Resource. The destructor kills it with -9 if it still runs. Lines are those of its standard
 // error; a thread of its own reads them. Thread-safe.
 class Process {
  public:
-  explicit Process(const std::vector<std::string>& command);
+  explicit Process(const std::vector<std::string>& command, int network = kOwnNetwork);
   ~Process();
   Process(const Process&) = delete;
   Process& operator=(const Process&) = delete;
@@ -57,6 +60,6 @@ struct Finished {
 };
 // Runs a program to its end; beyond `at_most` it is killed, and the exit code is 137.
 Finished run(const std::vector<std::string>& command, std::string_view input = {},
-             std::chrono::seconds at_most = std::chrono::seconds(60));
+             std::chrono::seconds at_most = std::chrono::seconds(60), int network = kOwnNetwork);
 
 }  // namespace grapevine::cluster_test

@@ -56,6 +56,22 @@ TEST(Errors, LongTextsAreCut) {
   EXPECT_EQ(status.message().size(), kErrorTextBytesMax);
 }
 
+TEST(Errors, OnlyTheOtherEndRefuses) {
+  const auto failed = [](int number) {
+    return connection_lost("cannot connect to 10.0.0.1:4741",
+                           std::error_code(number, asio::error::get_system_category()));
+  };
+  EXPECT_TRUE(is_refusal(failed(ECONNREFUSED)));
+  EXPECT_TRUE(is_refusal(failed(ECONNRESET)));
+  for (const int number : {EHOSTUNREACH, ENETUNREACH, EACCES, EPERM, ETIMEDOUT, EMFILE}) {
+    EXPECT_FALSE(is_refusal(failed(number))) << number;
+  }
+  const std::string starting =
+      to_exception(absl::UnavailableError("starting")).getDescription().cStr();
+  EXPECT_TRUE(is_refusal(exception(Type::DISCONNECTED, "remote exception: " + starting)));
+  EXPECT_FALSE(is_refusal(exception(Type::DISCONNECTED, starting)));
+}
+
 TEST(Errors, OnlyTheTransportLosesConnections) {
   EXPECT_TRUE(is_connection_lost(connection_lost("gone")));
   EXPECT_TRUE(

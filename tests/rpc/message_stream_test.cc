@@ -225,6 +225,20 @@ TEST_F(MessageStreamTest, EndInsideAMessageIsACutConnection) {
   }
 }
 
+TEST_F(MessageStreamTest, WhatHasComeOfALargeMessageIsCountedBeforeTheRestIsThere) {
+  const std::string whole = message(500'000);
+  const std::size_t half = whole.size() / 2;
+  bool read = false;
+  auto reading = messages_.tryReadMessage().then([&](auto&&) { read = true; });
+  loop_.run_until(pipe_.ends[1]->write(whole.data(), half));
+  run_while_not([&] { return messages_.bytes_received() >= half; });
+  EXPECT_EQ(messages_.bytes_received(), half);
+  EXPECT_FALSE(read);
+  loop_.run_until(pipe_.ends[1]->write(whole.data() + half, whole.size() - half));
+  loop_.run_until(kj::mv(reading));
+  EXPECT_EQ(messages_.bytes_received(), whole.size());
+}
+
 TEST_F(MessageStreamTest, WrittenMessagesAreReadByCapnProto) {
   capnp::MallocMessageBuilder one(2, capnp::AllocationStrategy::FIXED_SIZE);
   one.initRoot<Operation>().initValue(1'000);

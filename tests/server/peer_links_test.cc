@@ -148,6 +148,17 @@ TEST_F(PeerLinksTest, APeerThatGoesIsReportedAndFoundAgainWhenItComesBack) {
   EXPECT_TRUE(ok(reach(peer_->address())));
 }
 
+TEST_F(PeerLinksTest, ALinkTellsHowMuchHasComeOverIt) {
+  EXPECT_EQ(links_->bytes_received(peer_->address()), 0U);
+  ASSERT_TRUE(ok(reach(peer_->address())));
+  const std::uint64_t greeting = links_->bytes_received(peer_->address());
+  EXPECT_GT(greeting, 0U);
+  ASSERT_TRUE(ok(reach(peer_->address())));
+  EXPECT_GT(links_->bytes_received(peer_->address()), greeting);
+  links_->drop(kPeer);
+  EXPECT_EQ(links_->bytes_received(peer_->address()), 0U);
+}
+
 TEST_F(PeerLinksTest, ALinkMayBeDroppedByItsAddress) {
   EXPECT_FALSE(links_->linked(peer_->address()));
   ASSERT_TRUE(ok(reach(peer_->address())));
