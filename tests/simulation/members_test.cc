@@ -231,6 +231,55 @@ TEST_P(SimulatedMembers, WhoLeavesEndsAndOwnsNothing) {
   }
 }
 
+// What it had acknowledged alone is at no other node when its partitions go to others.
+TEST_P(SimulatedMembers, WhoOwnsAPartitionNoMoreHandsOverWhatItAloneHolds) {
+  make(5, 3);
+  for (std::size_t i = 0; i < 3; ++i) start(i);
+  meet();
+  for (std::size_t i = 1; i < 5; ++i) {
+    network_.cut(nodes_[0]->host(), nodes_[i]->host());
+    network_.cut(nodes_[i]->host(), nodes_[0]->host());
+  }
+  ASSERT_TRUE(run_until(
+      [&] { return !cluster(0).reachable(id(1)) && !cluster(0).reachable(id(2)); }, seconds(20)));
+  std::vector<server::Operation> puts;
+  for (int i = 0; i < 64; ++i) {
+    server::Operation put;
+    put.kind = server::OperationKind::kPut;
+    put.consistency = server::Consistency::kOne;
+    put.key = fmt::format("key{}", i);
+    put.value = "value";
+    puts.push_back(std::move(put));
+  }
+  std::size_t acknowledged = 0;
+  as(0, [&](server::Node& node) {
+    node.loop().spawn(node.coordination().execute(puts, false, seconds(5)).then([&](auto answers) {
+      for (const auto& answer : answers) {
+        acknowledged += std::holds_alternative<server::WriteAnswer>(answer) ? 1U : 0U;
+      }
+    }));
+  });
+  ASSERT_TRUE(run_until([&] { return acknowledged == puts.size(); }, seconds(6)));
+  start(3);
+  start(4);
+  world_.run_for(seconds(20));
+  network_.heal_all();
+  const auto known_to_all_owners = [&] {
+    if (!acquainted()) return false;
+    for (const server::Operation& put : puts) {
+      const PartitionId partition = nodes_[1]->node().store().partitioning().of(put.key);
+      for (const auto& node : nodes_) {
+        server::Node& owner = node->node();
+        if (!cluster(1).owns(owner.store().node(), partition)) continue;
+        const auto entry = owner.store().load(put.key, model::Values::kWithout);
+        if (!entry.ok() || entry->versions.size() != 1) return false;
+      }
+    }
+    return true;
+  };
+  EXPECT_TRUE(run_until(known_to_all_owners, seconds(60)));
+}
+
 TEST_P(SimulatedMembers, WhoWasRemovedWhileItWasAwayServesNobodyWhenItComesBack) {
   make(4, 2);
   start_all();
