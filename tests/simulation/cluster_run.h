@@ -1,7 +1,9 @@
-// What run.cc and misfortunes.cc share: one simulated cluster from its forming to its end.
+// What run.cc, misfortunes.cc and comings_and_goings.cc share: one simulated cluster from its forming to its end.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <set>
@@ -53,6 +55,10 @@ class Run {
   void fill_a_disk();
   void burst();
   void crowd();
+  void join();
+  void leave();
+  void bury();
+  void replace();
 
   void make_nodes();
   void make_clients();
@@ -71,9 +77,33 @@ class Run {
   void check_end();
   void broken(const std::string& what);
   bool is_over() const { return broken_.has_value(); }
+  // ---- members (comings_and_goings.cc) ----
+  bool is_member(const SimulatedNode& node) const {
+    return std::find(members_.begin(), members_.end(), &node) != members_.end();
+  }
+  SimulatedNode* any_spare();
+  void become_member(SimulatedNode& node);
+  void no_member_any_more(SimulatedNode& node);
+  bool any_leaving();
+  void on_left(SimulatedNode& node);
+  struct Dead {
+    NodeId id;
+    std::string name;
+  };
+  void remove_if_unheard(const Dead& gone, SimulatedNode& node);
+  std::optional<Dead> die_for_good();
+  void remove_later(const Dead& dead, SimulatedNode* successor, Duration pause);
+  std::string not_acquainted_because() const;
+  std::string not_handed_over_because() const;
+
   SimulatedNode* any_running();
+  SimulatedNode& any_member() { return *members_[random_.below(members_.size())]; }
   static std::vector<PartitionId> owned_by_both(const SimulatedNode& a, const SimulatedNode& b) {
     return a.node().cluster().shared_with(b.node().store().node());
+  }
+  // Whether `node` owns the partition, as `by` has it.
+  static bool owns(const SimulatedNode& by, const SimulatedNode& node, PartitionId partition) {
+    return by.node().cluster().owns(node.node().store().node(), partition);
   }
   static const storage::View& live(const SimulatedNode& node, PartitionId partition) {
     return node.node().store().live(partition);
@@ -92,7 +122,14 @@ class Run {
   Faults level_ = Faults::kNormal;
   Duration fault_pause_{0};  // mean between two
   std::unique_ptr<Records> records_;
-  std::vector<std::unique_ptr<SimulatedNode>> nodes_;
+  std::vector<std::unique_ptr<SimulatedNode>> nodes_;  // of all machines
+  std::vector<SimulatedNode*> members_;                // up or not, by index
+  struct Leaving {
+    std::uint64_t life;
+    NodeId id;
+  };
+  std::map<std::size_t, Leaving> leaving_;  // by node
+  std::set<NodeId> dead_;                   // for good, but not removed yet
   std::vector<std::unique_ptr<SimulatedClient>> clients_;
   struct Backup {
     std::size_t node;

@@ -57,6 +57,12 @@ struct Counts {
   std::uint64_t expiring = 0;  // runs with times to live
   std::uint64_t compared = 0;  // pairs of replicas, by the divergence tool's descent and key by key
   std::uint64_t differed = 0;  // of those
+  std::uint64_t joins = 0;
+  std::uint64_t leaves = 0;
+  std::uint64_t left = 0;     // and gone
+  std::uint64_t unheard = 0;  // of those, by the others
+  std::uint64_t removals = 0;
+  std::uint64_t replacements = 0;
   std::uint64_t bad_reads = 0;
   std::uint64_t damages = 0;
   std::uint64_t salvages = 0;

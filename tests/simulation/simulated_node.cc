@@ -118,6 +118,14 @@ void SimulatedNode::stop() {
   });
 }
 
+void SimulatedNode::leave(Duration timeout, std::function<void(const absl::Status&)> done) {
+  loop_->post([this, timeout, done = std::move(done)]() mutable {
+    loop_->spawn(node_->leave(timeout).then([this, done](const absl::Status& status) {
+      world_.after(Duration::zero(), nullptr, [done, status] { done(status); });
+    }));
+  });
+}
+
 void SimulatedNode::kill() {
   drop();
 }
@@ -158,6 +166,12 @@ std::string SimulatedNode::damage() {
 
 void SimulatedNode::undo_damage() {
   disk_.place(config_.data_dir, before_damage_);
+}
+
+void SimulatedNode::scrap() {
+  disk_.remove(config_.data_dir);
+  ++directories_;
+  id_.reset();
 }
 
 void SimulatedNode::restore(const storage::LossyDisk::Image& image) {

@@ -6,6 +6,8 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "server/node.h"
 #include "tests/simulation/machine.h"
@@ -54,6 +56,16 @@ class SimulatedNode {
   void undo_damage();  // REQUIRES: not running, and nothing has run since but in vain
   // Another directory, which holds this; another boot of the machine.
   void restore(const storage::LossyDisk::Image& image);
+  // Its disk is another, empty one: what starts here next is another node. REQUIRES: not running.
+  void scrap();
+  // Gives up membership; `done` in an event of the world, unless the process ends before.
+  void leave(Duration timeout, std::function<void(const absl::Status&)> done);
+  // Does something within the process, in an event of its own; not if that has ended before.
+  void as_the_process(std::function<void(server::Node&)> act) {
+    loop_->post([this, act = std::move(act)] { act(*node_); });
+  }
+  // Of the lives that begin from now on.
+  void set_seeds(std::vector<std::string> seeds) { config_.join = std::move(seeds); }
   // Its machine has another address from the next start on, which is not any other machine's.
   void move_to(const std::string& host);
 
