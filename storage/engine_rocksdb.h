@@ -54,7 +54,7 @@ inline constexpr const char* kDataFamily = "data";
 inline constexpr const char* kValuesFamily = "values";
 inline constexpr const char* kExpiryFamily = "expiry";
 inline constexpr const char* kMetaFamily = "meta";
-// The families "data" and "values" carry their generation in their names, from the first salvage on.
+// The families "data", "values" and "expiry" carry their generation in their names, from the first salvage on.
 std::string of_generation(const std::string& family, std::uint64_t generation);
 rocksdb::ColumnFamilyOptions options_of_family(const std::string& name, const StoreOptions& options,
                                                const std::shared_ptr<rocksdb::Cache>& cache);
@@ -218,7 +218,7 @@ class Engine {
   std::shared_ptr<rocksdb::DB>
       db_;  // shared with snapshots, which must be released before it closes
   Families families_;
-  std::uint64_t generation_ = 0;  // of the families of data and values
+  std::uint64_t generation_ = 0;  // of the families but "meta"
   model::ActorTable actors_;
   std::size_t actors_stored_ = 0;  // of them, from number 0 on
 };

@@ -69,7 +69,6 @@ class Walk {
     if (!open()) return report_;
     check_files();
     families_.meta = family(kMetaFamily);
-    families_.expiry = family(kExpiryFamily);
     if (families_.meta == nullptr) {
       find("database: the column family of the metadata is missing");
       return report_;
@@ -179,6 +178,7 @@ class Walk {
     }
     families_.data = family(of_generation(kDataFamily, generation));
     families_.values = family(of_generation(kValuesFamily, generation));
+    families_.expiry = family(of_generation(kExpiryFamily, generation));
     if (families_.data == nullptr) find("database: the column family of the data is missing");
   }
 
