@@ -62,6 +62,16 @@ void AntiEntropy::start(bool told_of_peers) {
 
 void AntiEntropy::members_changed() {
   closing_.members(cluster_.members().all(), loop_.now());
+  for (const auto& [id, member] : cluster_.members().records()) {
+    if (member.state == gossip::MemberState::kUp) continue;
+    scheduler_.forget(id);
+    differences_.erase(id);
+  }
+}
+
+bool AntiEntropy::is_member(NodeId peer) const {
+  const gossip::MemberRecord* const member = cluster_.members().find(peer);
+  return member != nullptr && member->state == gossip::MemberState::kUp;
 }
 
 void AntiEntropy::peer_up(NodeId peer) {
@@ -74,6 +84,7 @@ void AntiEntropy::peer_down(NodeId peer) {
 }
 
 void AntiEntropy::want(NodeId peer) {
+  if (!is_member(peer)) return;
   scheduler_.want(peer, loop_.now());
   alarm_.set(scheduler_.next_deadline());
 }
@@ -86,7 +97,7 @@ void AntiEntropy::tick() {
 }
 
 void AntiEntropy::on_states(NodeId peer, std::vector<gossip::PartitionState> theirs) {
-  if (!scheduler_.claim(peer)) return;
+  if (!is_member(peer) || !scheduler_.claim(peer)) return;
   begin(peer, std::move(theirs));
 }
 
@@ -213,6 +224,7 @@ void AntiEntropy::end(NodeId peer, const gossip::ExchangeReport& report) {
 }
 
 void AntiEntropy::judge_differences(NodeId peer, const gossip::ExchangeReport& report) {
+  if (!is_member(peer)) return;
   std::map<PartitionId, Difference>& known = differences_[peer];
   std::map<PartitionId, Difference> now;
   std::size_t standing = 0;
@@ -323,7 +335,7 @@ void AntiEntropy::close_actors() {
 }
 
 void AntiEntropy::proven_equal(NodeId peer) {
-  scheduler_.proven(peer, loop_.now());
+  if (is_member(peer)) scheduler_.proven(peer, loop_.now());
 }
 
 AntiEntropy::RepairReport AntiEntropy::repaired(Instant since,

@@ -83,6 +83,7 @@ class AntiEntropy {
   // `timeout` is over.
   kj::Promise<RepairReport> repair(Duration timeout);
 
+  bool idle() { return running_.empty() && tasks_.idle(); }  // no exchange of its own is under way
   const std::map<NodeId, gossip::Scheduler::Peer>& peers() const { return scheduler_.peers(); }
   const AntiEntropyCounters& counters() const { return counters_; }
 
@@ -107,6 +108,7 @@ class AntiEntropy {
                  const gossip::ExchangeRequest& request, gossip::ExchangeReply reply);
   kj::Promise<void> within_budget(const gossip::ExchangeRequest& request);
   void end(NodeId peer, const gossip::ExchangeReport& report);
+  bool is_member(NodeId peer) const;
   bool must_hear(NodeId peer, PartitionId partition) const;
   bool must_settle(NodeId peer, PartitionId partition) const;
   void trust_again();

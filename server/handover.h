@@ -37,6 +37,7 @@ class Handover {
   bool done() const;
   // Done when that is so, looked at every interval.
   kj::Promise<void> when_done();
+  bool idle() { return offering_.empty() && tasks_.idle(); }  // no offer is under way
 
  private:
   void tick();

@@ -82,6 +82,8 @@ class Node {
   StoreReplica& replica() { return *replica_; }
   storage::Store& store() { return *store_; }
   Backups& backups() { return *backups_; }
+  Handover& handover() { return *handover_; }
+  const PeerLinks& links() const { return *links_; }
   Events& events() { return events_; }
   const Config& config() const { return config_; }
   // What is listened on, from the start.

@@ -49,6 +49,7 @@ class PeerLinks {
   void drop(const std::string& address);
   // Whether there is a link to this address that has greeted.
   bool linked(const std::string& address) const;
+  std::size_t size() const { return links_.size() + ended_.size(); }
 
  private:
   struct Link {
