@@ -1,4 +1,4 @@
-// What run.cc, misfortunes.cc and comings_and_goings.cc share: one simulated cluster from its forming to its end.
+// What run.cc, misfortunes.cc, comings_and_goings.cc and crashes.cc share: one simulated cluster from its forming to its end.
 #pragma once
 
 #include <algorithm>
@@ -55,6 +55,9 @@ class Run {
   void fill_a_disk();
   void burst();
   void crowd();
+  void make_backup();
+  void crash_while_opening();
+  void crash_in_a_pull();
   void join();
   void leave();
   void bury();
@@ -70,13 +73,22 @@ class Run {
   void probe();
   void compare_two();
   void heal();
-  std::string not_idle_because() const;
+  std::string busy_because(const SimulatedNode& node) const;
   void await_idle();
   std::string not_equal_because() const;
   void say_contents(const SimulatedNode& node, PartitionId partition);
   void check_end();
   void broken(const std::string& what);
   bool is_over() const { return broken_.has_value(); }
+  // ---- crashes in the middle of something, and backups (crashes.cc) ----
+  void settle();
+  void stop_soon(SimulatedNode& node, const std::string& directory, std::uint64_t changes,
+                 const std::string& what, std::uint64_t& count);
+  void forget_doomed();
+  void crash(SimulatedNode& node, const std::string& what);
+  void on_backed_up(SimulatedNode& node, const absl::Status& status, bool trouble);
+  bool restore_own_backup();
+
   // ---- members (comings_and_goings.cc) ----
   bool is_member(const SimulatedNode& node) const {
     return std::find(members_.begin(), members_.end(), &node) != members_.end();
@@ -136,11 +148,21 @@ class Run {
     storage::LossyDisk::Image image;
   };
   std::vector<Backup> backups_;
+  struct Doomed {
+    SimulatedNode* node;
+    std::uint64_t life;  // that is to end in the middle of something
+    std::string what;
+    std::uint64_t* count;
+    Instant until;
+  };
+  std::optional<Doomed> doomed_;
+  std::optional<Instant> crash_in_a_pull_until_;
   bool faults_on_ = false;
   bool reads_fail_ = false;  // somewhere
   bool crowded_ = false;
   std::set<std::size_t> full_;  // disks
   bool mending_ = false;  // somewhere something was lost, and not all owners hold the same again
+  std::set<std::size_t> damaged_;  // once, and perhaps not found yet
   std::set<std::size_t> salvaging_;
   std::optional<std::string> broken_;
   Counts counts_;

@@ -46,6 +46,7 @@ void Run::become_member(SimulatedNode& node) {
 void Run::no_member_any_more(SimulatedNode& node) {
   std::erase(members_, &node);
   std::erase_if(backups_, [&](const Backup& backup) { return backup.node == node.index(); });
+  damaged_.erase(node.index());
 }
 
 void Run::join() {

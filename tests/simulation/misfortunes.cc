@@ -15,18 +15,19 @@ using std::chrono::seconds;
 
 const std::vector<Run::Fault>& Run::all_faults() {
   static const std::vector<Fault> faults{
-      {10, &Run::kill},          {10, &Run::lose_power},
-      {5, &Run::stop_and_start}, {8, &Run::freeze},
-      {8, &Run::cut_one_way},    {6, &Run::split},
-      {6, &Run::isolate},        {4, &Run::flap},
-      {6, &Run::worsen_network}, {5, &Run::slow_a_disk},
-      {3, &Run::jump_a_clock},   {5, &Run::back_up},
-      {3, &Run::restore},        {4, &Run::forget_dot_logs},
-      {4, &Run::fail_reads},     {4, &Run::damage},
-      {4, &Run::fill_a_disk},    {4, &Run::burst},
-      {1, &Run::crowd},          {4, &Run::join},
-      {4, &Run::leave},          {2, &Run::bury},
-      {2, &Run::replace},
+      {10, &Run::kill},           {10, &Run::lose_power},
+      {5, &Run::stop_and_start},  {8, &Run::freeze},
+      {8, &Run::cut_one_way},     {6, &Run::split},
+      {6, &Run::isolate},         {4, &Run::flap},
+      {6, &Run::worsen_network},  {5, &Run::slow_a_disk},
+      {3, &Run::jump_a_clock},    {5, &Run::back_up},
+      {8, &Run::restore},         {4, &Run::forget_dot_logs},
+      {4, &Run::fail_reads},      {4, &Run::damage},
+      {4, &Run::fill_a_disk},     {4, &Run::burst},
+      {1, &Run::crowd},           {6, &Run::join},
+      {5, &Run::leave},           {4, &Run::bury},
+      {4, &Run::replace},         {8, &Run::make_backup},
+      {4, &Run::crash_in_a_pull}, {4, &Run::crash_while_opening},
   };
   return faults;
 }
@@ -82,7 +83,13 @@ void Run::on_ended(SimulatedNode& node, const absl::Status& status, bool opening
     ++counts_.started_anew;
     return start_later(node, milliseconds(10));
   }
-  if (absl::IsDataLoss(status) && mending_) {
+  if (absl::IsDataLoss(status) && (mending_ || damaged_.contains(node.index()))) {
+    // It may be found long after: all were equal again, and nobody had read there.
+    if (!mending_) {
+      mending_ = true;
+      salvaging_.clear();
+      records_->disk_was_damaged(world_.now());
+    }
     // It starts anew by itself; where it is refused, an operator asks for what can be read.
     if (opening) {
       ++counts_.salvages;
@@ -264,13 +271,16 @@ void Run::forgive_what_it_alone_had(const SimulatedNode& node) {
 // One at a time: until all owners hold the same again, a second one could lose what quorums
 // acknowledged.
 void Run::restore() {
-  if (backups_.empty() || records_->went_back() || mending_ || reads_fail_) return;
+  if (records_->went_back() || mending_ || reads_fail_) return;
+  if ((backups_.empty() || random_.chance(0.7)) && restore_own_backup()) return;
+  if (backups_.empty()) return;
   const Backup& backup = backups_[random_.below(backups_.size())];
   SimulatedNode& node = *nodes_[backup.node];
   if (!is_member(node) || any_leaving() || node.stopping() || !all_others_serve(node)) return;
   world_.note(fmt::format("{} is restored from its copy", node.name()));
   ++counts_.restores;
   node.restore(backup.image);
+  damaged_.erase(node.index());
   records_->disks_went_back(world_.now());
   forgive_what_it_alone_had(node);
   start_later(node, draw(random_, milliseconds(10), seconds(5)));
@@ -286,6 +296,7 @@ void Run::damage() {
   if (!what.empty()) {
     ++counts_.damages;
     mending_ = true;
+    damaged_.insert(node->index());
     salvaging_.clear();
     records_->disk_was_damaged(world_.now());
     forgive_what_it_alone_had(*node);

@@ -48,7 +48,7 @@ Run::Run(const RunOptions& options)
   world_.keep_steps(options.steps);
   disk_.hold_background();
   storage::seed_rocksdb(static_cast<std::uint32_t>(world_.random().next()));
-  world_.settle_with([this] { disk_.await_idle(); });
+  world_.settle_with([this] { settle(); });
   if (options.faults.has_value()) {
     level_ = *options.faults;
   } else {
@@ -155,7 +155,7 @@ void Run::probe() {
       }
     }
   }
-  if ((records_->went_back() || mending_) && not_equal_because().empty()) {
+  if ((records_->went_back() || mending_) && !any_leaving() && not_equal_because().empty()) {
     records_->caught_up(world_.now());
     mending_ = false;
   }
@@ -228,6 +228,8 @@ std::string Run::not_equal_because() const {
 void Run::heal() {
   world_.note("everything heals");
   faults_on_ = false;
+  forget_doomed();
+  crash_in_a_pull_until_.reset();
   network_.heal_all();
   network_.set_quality({});
   disk_.heal_reads();
@@ -260,25 +262,40 @@ void Run::heal() {
   }
 }
 
-// Empty: nothing of what clients and nodes have asked of each other is kept anywhere.
-std::string Run::not_idle_because() const {
-  for (const SimulatedNode* const node : members_) {
-    server::Node& real = node->node();
-    if (const auto count = real.coordination().coordinator().under_way(); count > 0) {
-      return fmt::format("{} has {} requests, calls or waits under way", node->name(), count);
-    }
-    if (const auto count = real.views().size(); count > 0) {
-      return fmt::format("{} holds {} views", node->name(), count);
-    }
+// Empty: nothing of what clients and nodes have asked of each other is kept here.
+std::string Run::busy_because(const SimulatedNode& node) const {
+  server::Node& real = node.node();
+  if (const auto count = real.coordination().coordinator().under_way(); count > 0) {
+    return fmt::format("{} has {} requests, calls or waits under way", node.name(), count);
+  }
+  if (const auto count = real.views().size(); count > 0) {
+    return fmt::format("{} holds {} views", node.name(), count);
+  }
+  if (!real.store().all_durable()) return fmt::format("{} waits for its disk", node.name());
+  if (real.backups().under_way()) return fmt::format("{} makes a backup", node.name());
+  if (!real.anti_entropy().idle()) return fmt::format("{} is in an exchange", node.name());
+  if (!real.handover().idle()) return fmt::format("{} is handing over", node.name());
+  if (!real.cluster().idle()) return fmt::format("{} is telling members something", node.name());
+  for (const auto& [what, count] : {std::pair("links", real.links().size()),
+                                    std::pair("peers", real.anti_entropy().peers().size())}) {
+    if (count < members_.size()) continue;
+    return fmt::format("{} keeps {} {} in a cluster of {}", node.name(), count, what,
+                       members_.size());
   }
   return {};
 }
 
+// Every node comes to rest, though not all at the same moment: they go on asking after each other.
 void Run::await_idle() {
-  const auto idle = [&] { return is_over() || not_idle_because().empty(); };
-  if (!world_.run_until(world_.now() + kIdleTime, idle)) {
+  std::set<const SimulatedNode*> busy(members_.begin(), members_.end());
+  const auto all_rested = [&] {
+    std::erase_if(busy, [&](const auto* node) { return busy_because(*node).empty(); });
+    return is_over() || busy.empty();
+  };
+  if (!world_.run_until(world_.now() + kIdleTime, all_rested)) {
     broken(fmt::format("{:.0f} s after all was equal {}",
-                       std::chrono::duration<double>(kIdleTime).count(), not_idle_because()));
+                       std::chrono::duration<double>(kIdleTime).count(),
+                       busy_because(**busy.begin())));
   }
 }
 
@@ -382,6 +399,13 @@ constexpr std::pair<const char*, std::uint64_t Counts::*> kCounts[] = {
     {"slow disks", &Counts::slow_disks},
     {"clock jumps", &Counts::clock_jumps},
     {"restores", &Counts::restores},
+    {"backups", &Counts::backups},
+    {"backups failed", &Counts::backups_failed},
+    {"backups restored", &Counts::backups_restored},
+    {"crashes in a restore", &Counts::restore_crashes},
+    {"crashes in a backup", &Counts::backup_crashes},
+    {"crashes while opening", &Counts::opening_crashes},
+    {"crashes in a pull", &Counts::pull_crashes},
     {"forgotten logs", &Counts::forgotten_logs},
     {"joins", &Counts::joins},
     {"leaves", &Counts::leaves},

@@ -134,6 +134,7 @@ void SimulatedNode::lose_power() {
   network_.power_off(host_);
   if (running()) drop();
   disk_.lose_power(config_.data_dir, random_);
+  disk_.lose_power(backup_directory(), random_);
   ++boots_;
 }
 
@@ -170,8 +171,25 @@ void SimulatedNode::undo_damage() {
 
 void SimulatedNode::scrap() {
   disk_.remove(config_.data_dir);
+  disk_.remove(backup_directory());
   ++directories_;
   id_.reset();
+}
+
+absl::StatusOr<std::vector<storage::BackupInfo>> SimulatedNode::backups() const {
+  if (!id_.has_value()) return absl::NotFoundError("nothing has run here");
+  return storage::list_backups(backup_directory() + "/" + to_string(*id_), disk_.environment());
+}
+
+absl::Status SimulatedNode::restore_backup(std::uint32_t number) {
+  disk_.remove(config_.data_dir);
+  ++directories_;
+  storage::RestoreOptions options;
+  options.backup_directory = backup_directory() + "/" + to_string(id_.value());
+  options.number = number;
+  options.data_directory = config_.data_dir;
+  options.environment = disk_.environment();
+  return storage::restore_backup(options).status();
 }
 
 void SimulatedNode::restore(const storage::LossyDisk::Image& image) {

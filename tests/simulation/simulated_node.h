@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "server/node.h"
+#include "storage/backup.h"
 #include "tests/simulation/machine.h"
 #include "tests/simulation/network.h"
 #include "tests/simulation/world.h"
@@ -54,9 +55,15 @@ class SimulatedNode {
   // empty: there is none. REQUIRES: not running.
   std::string damage();
   void undo_damage();  // REQUIRES: not running, and nothing has run since but in vain
+  // Where the node puts its backups when told; on the same disk.
+  std::string backup_directory() const { return "/backups" + std::to_string(index_ + 1); }
+  // Those that are there. REQUIRES: none is being made.
+  absl::StatusOr<std::vector<storage::BackupInfo>> backups() const;
+  // `grapevine restore` into an emptied directory. REQUIRES: not running.
+  absl::Status restore_backup(std::uint32_t number);
   // Another directory, which holds this; another boot of the machine.
   void restore(const storage::LossyDisk::Image& image);
-  // Its disk is another, empty one: what starts here next is another node. REQUIRES: not running.
+  // Its disk is another, empty one, its backups are lost: what starts here next is another node. REQUIRES: not running.
   void scrap();
   // Gives up membership; `done` in an event of the world, unless the process ends before.
   void leave(Duration timeout, std::function<void(const absl::Status&)> done);
