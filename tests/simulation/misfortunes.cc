@@ -22,7 +22,7 @@ const std::vector<Run::Fault>& Run::all_faults() {
       {6, &Run::worsen_network},  {5, &Run::slow_a_disk},
       {3, &Run::jump_a_clock},    {5, &Run::back_up},
       {8, &Run::restore},         {4, &Run::forget_dot_logs},
-      {4, &Run::fail_reads},      {4, &Run::damage},
+      {6, &Run::fail_reads},      {4, &Run::damage},
       {4, &Run::fill_a_disk},     {4, &Run::burst},
       {1, &Run::crowd},           {6, &Run::join},
       {5, &Run::leave},           {4, &Run::bury},
