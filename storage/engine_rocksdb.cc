@@ -582,8 +582,9 @@ absl::Status Engine::sync() {
 
 // A log that failed to take a record must never get another one: RocksDB refuses (its Debian build
 // aborts), and what stood behind a torn record could not be read back. Resume() writes the
-// memtables out and begins a new log; but it keeps the old one when all memtables are empty. So
-// there is always something in one when a write may fail after another.
+// memtables out and begins a new log; but it keeps the old one when all memtables are empty, and to
+// leave that by a flush it would have to write to it. So there is always something in one when a write
+// may fail; should there be nothing, the next opening begins a new log.
 //
 // While the disk is still full Resume() must not even be tried: where it cannot create the new log,
 // RocksDB takes that for a fatal error. A file of our own shows it first.
@@ -605,8 +606,12 @@ absl::Status Engine::resume() {
       from_rocksdb(db_->Resume(), fmt::format("{}: writing again", directory_)));
   GRAPEVINE_RETURN_IF_ERROR(touch_memtable());
   if (failed_log_ != 0 && current_log() == failed_log_) {
-    GRAPEVINE_RETURN_IF_ERROR(from_rocksdb(db_->Flush({}, families_.meta),
-                                           fmt::format("{}: beginning a new log", directory_)));
+    const absl::Status begun = from_rocksdb(db_->Flush({}, families_.meta),
+                                            fmt::format("{}: beginning a new log", directory_));
+    if (!begun.ok() && !absl::IsResourceExhausted(begun)) {
+      return absl::AbortedError(std::string(text_of(begun)));
+    }
+    GRAPEVINE_RETURN_IF_ERROR(begun);
     GRAPEVINE_RETURN_IF_ERROR(touch_memtable());
   }
   failed_log_ = 0;
@@ -626,6 +631,7 @@ absl::Status Engine::probe_disk() {
 absl::Status Engine::touch_memtable() {
   rocksdb::WriteOptions unlogged;
   unlogged.disableWAL = true;
+  unlogged.no_slowdown = true;
   return from_rocksdb(db_->Put(unlogged, families_.meta, slice(kMetaTouched), rocksdb::Slice()),
                       fmt::format("{}: writing again", directory_));
 }

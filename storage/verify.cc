@@ -387,9 +387,9 @@ class Walk {
     if (!stopped_cleanly_) return;  // what stands there is of an earlier life
     for (std::uint32_t i = 0; i < partitions_.size(); ++i) {
       if (!partitions_[i].tree_bytes.has_value()) continue;
-      auto digests = decode_tree_checkpoint(
-          *partitions_[i].tree_bytes, partitioning_.range(PartitionId{i}),
-          model::Sketch::cells_of(partitioning_.count()), journal_sequence_);
+      auto digests =
+          decode_tree_checkpoint(*partitions_[i].tree_bytes, partitioning_.range(PartitionId{i}),
+                                 model::Sketch::cells_of(partitioning_.count()), journal_sequence_);
       partitions_[i].tree_bytes.reset();
       if (digests.ok()) {
         partitions_[i].digests = *std::move(digests);
