@@ -110,6 +110,7 @@ class AntiEntropy {
   void end(NodeId peer, const gossip::ExchangeReport& report);
   bool is_member(NodeId peer) const;
   bool must_hear(NodeId peer, PartitionId partition) const;
+  bool all_have_been_up() const;
   bool must_settle(NodeId peer, PartitionId partition) const;
   void trust_again();
   void judge_differences(NodeId peer, const gossip::ExchangeReport& report);
@@ -123,6 +124,7 @@ class AntiEntropy {
   Cluster& cluster_;
   PeerLinks& links_;
   gossip::Scheduler scheduler_;
+  const Duration settle_;
   gossip::ByteBudget budget_;
   gossip::Closing closing_;
   std::uint32_t close_next_ = 0;  // the partition whose turn it is
