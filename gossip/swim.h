@@ -156,6 +156,7 @@ class Swim {
   void stop(Instant now);
   // After change_self, leave or stop: whether it has been told on as often as it will be here.
   bool told() const;
+  std::size_t untold() const { return queue_.size(); }  // what is still to be told on
 
   Output take_output();
   Instant next_deadline() const;

@@ -8,6 +8,7 @@
 #include "gossip/states_codec.h"
 #include "rpc/errors.h"
 #include "server/wire.h"
+#include "storage/base/planted_flaws.h"
 #include "storage/model/entries_codec.h"
 
 namespace grapevine::server {
@@ -63,8 +64,9 @@ AntiEntropy::AntiEntropy(rpc::Loop& loop, StoreReplica& replica, Cluster& cluste
       cluster_(cluster),
       links_(links),
       scheduler_(options, random),
+      settle_(kSettleIntervals * options.interval),
       budget_(bytes_per_second, loop.now()),
-      closing_(cluster.self(), gossip::ClosingOptions{kSettleIntervals * options.interval}),
+      closing_(cluster.self(), gossip::ClosingOptions{settle_}),
       alarm_(loop, [this] { tick(); }) {}
 
 void AntiEntropy::start(bool told_of_peers) {
@@ -76,6 +78,16 @@ void AntiEntropy::start(bool told_of_peers) {
 
 void AntiEntropy::members_changed() {
   closing_.members(cluster_.members().all(), loop_.now());
+  for (const auto& [id, member] : cluster_.members().records()) {
+    if (member.state == gossip::MemberState::kUp) continue;
+    scheduler_.forget(id);
+    differences_.erase(id);
+  }
+}
+
+bool AntiEntropy::is_member(NodeId peer) const {
+  const gossip::MemberRecord* const member = cluster_.members().find(peer);
+  return member != nullptr && member->state == gossip::MemberState::kUp;
 }
 
 void AntiEntropy::peer_up(NodeId peer) {
@@ -88,6 +100,7 @@ void AntiEntropy::peer_down(NodeId peer) {
 }
 
 void AntiEntropy::want(NodeId peer) {
+  if (!is_member(peer)) return;
   scheduler_.want(peer, loop_.now());
   alarm_.set(scheduler_.next_deadline());
 }
@@ -101,7 +114,7 @@ void AntiEntropy::tick() {
 
 void AntiEntropy::on_states(NodeId peer, std::vector<gossip::PartitionState> theirs,
                             std::uint64_t slots) {
-  if (!scheduler_.claim(peer)) return;
+  if (!is_member(peer) || !scheduler_.claim(peer)) return;
   begin(peer, Told{std::move(theirs), slots});
 }
 
@@ -232,6 +245,7 @@ void AntiEntropy::end(NodeId peer, const gossip::ExchangeReport& report) {
 }
 
 void AntiEntropy::judge_differences(NodeId peer, const gossip::ExchangeReport& report) {
+  if (!is_member(peer)) return;
   std::map<PartitionId, Difference>& known = differences_[peer];
   std::map<PartitionId, Difference> now;
   std::size_t standing = 0;
@@ -290,6 +304,7 @@ bool AntiEntropy::must_hear_any(NodeId peer) const {
 }
 
 void AntiEntropy::on_summary(NodeId peer, const gossip::Summary& theirs) {
+  if (!is_member(peer)) return;
   const bool equal = theirs == gossip::summarize(replica_, cluster_.shared_with(peer));
   if (equal) {
     ++counters_.proven_equal;
@@ -330,8 +345,21 @@ void AntiEntropy::trust_again() {
   }
 }
 
+// Who owned a partition once may alone hold writes of an actor that has ended, and no exchange hears
+// it: it hands them over (handover.h) soon after it has come up. So nothing is closed while a member
+// is away, or was lately.
+bool AntiEntropy::all_have_been_up() const {
+  const auto& records = cluster_.members().records();
+  return std::all_of(records.begin(), records.end(), [this](const auto& it) {
+    const auto& [id, member] = it;
+    return member.state != gossip::MemberState::kUp || id == cluster_.self() ||
+           (cluster_.reachable(id) && cluster_.since(id) >= settle_);
+  });
+}
+
 // R8, where this node is to do it.
 void AntiEntropy::close_actors() {
+  if (!all_have_been_up() && !GRAPEVINE_FLAW(closes_without_hearing)) return;
   const std::uint32_t count = cluster_.partition_count();
   std::size_t closed = 0;
   for (std::uint32_t i = 0; i < count && closed < kClosesAtOnce; ++i) {
@@ -358,7 +386,7 @@ void AntiEntropy::close_actors() {
 }
 
 void AntiEntropy::proven_equal(NodeId peer) {
-  scheduler_.proven(peer, loop_.now());
+  if (is_member(peer)) scheduler_.proven(peer, loop_.now());
 }
 
 AntiEntropy::RepairReport AntiEntropy::repaired(Instant since,

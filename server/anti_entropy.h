@@ -87,6 +87,7 @@ class AntiEntropy {
   // `timeout` is over.
   kj::Promise<RepairReport> repair(Duration timeout);
 
+  bool idle() { return running_.empty() && tasks_.idle(); }  // no exchange of its own is under way
   const std::map<NodeId, gossip::Scheduler::Peer>& peers() const { return scheduler_.peers(); }
   const AntiEntropyCounters& counters() const { return counters_; }
 
@@ -115,8 +116,10 @@ class AntiEntropy {
                  const gossip::ExchangeRequest& request, gossip::ExchangeReply reply);
   kj::Promise<void> within_budget(const gossip::ExchangeRequest& request);
   void end(NodeId peer, const gossip::ExchangeReport& report);
+  bool is_member(NodeId peer) const;
   bool must_hear(NodeId peer, PartitionId partition) const;
   bool must_hear_any(NodeId peer) const;
+  bool all_have_been_up() const;
   bool must_settle(NodeId peer, PartitionId partition) const;
   void trust_again();
   void judge_differences(NodeId peer, const gossip::ExchangeReport& report);
@@ -130,6 +133,7 @@ class AntiEntropy {
   Cluster& cluster_;
   PeerLinks& links_;
   gossip::Scheduler scheduler_;
+  const Duration settle_;
   gossip::ByteBudget budget_;
   gossip::Closing closing_;
   std::uint32_t close_next_ = 0;  // the partition whose turn it is

@@ -105,6 +105,9 @@ class Cluster final : public Ring {
   void on_connection_lost(NodeId node);
   void change_epoch(std::uint64_t epoch);
 
+  // No call is under way, and nothing is to be told on.
+  bool idle() { return tasks_.idle() && swim_.untold() == 0; }
+
   struct Counters {
     std::uint64_t packets_sent = 0;
     std::uint64_t packets_received = 0;

@@ -232,6 +232,7 @@ void Node::assemble(gossip::MemberRecord self) {
   scheduling.interval = config_.gossip_interval;
   anti_entropy_ = std::make_unique<AntiEntropy>(loop_, *replica_, *cluster_, *links_, random_,
                                                 scheduling, config_.sync_rate_bytes);
+  handover_ = std::make_unique<Handover>(loop_, *replica_, *cluster_, *links_, scheduling.interval);
   const auto address = [this](NodeId node) { return cluster_->peer_address(node); };
   coordination_ = std::make_unique<Coordination>(
       loop_, *store_, *cluster_, *links_,
@@ -267,6 +268,7 @@ void Node::go() {
   begin_comparing();
   cluster_->start();
   anti_entropy_->start(told_of_peers());
+  handover_->start();
   upkeep_alarm_->set(loop_.now());
 }
 
@@ -373,10 +375,15 @@ kj::Promise<absl::Status> Node::leave(Duration timeout) {
   spdlog::info("leaving the cluster");
   leaving_ = true;
   coordination_->coordinator().refuse_writes("leaving the cluster");
-  return anti_entropy_->repair(timeout).then(
-      [this](AntiEntropy::RepairReport report) -> kj::Promise<absl::Status> {
+  const Instant deadline = loop_.now() + timeout;
+  return handover_->when_done()
+      .exclusiveJoin(loop_.after(timeout))
+      .then([this, deadline] {
+        return anti_entropy_->repair(std::max(deadline - loop_.now(), Duration::zero()));
+      })
+      .then([this](AntiEntropy::RepairReport report) -> kj::Promise<absl::Status> {
         absl::Status may = cluster_->may_leave();
-        if (may.ok() && !report.finished) {
+        if (may.ok() && !(report.finished && handover_->done())) {
           may = absl::UnavailableError(
               "the other nodes were not proven equal to this one in time, so it stays; try again, "
               "or give it more time with --wait");
@@ -504,6 +511,7 @@ kj::Promise<void> Node::close_when_idle() {
         compare_alarm_.reset();
         scanner_.reset();
         coordination_.reset();
+        handover_.reset();
         anti_entropy_.reset();
         cluster_.reset();
         links_.reset();

@@ -27,6 +27,7 @@
 #include "server/coordination.h"
 #include "server/disk.h"
 #include "server/events.h"
+#include "server/handover.h"
 #include "server/http_service.h"
 #include "server/machine.h"
 #include "server/opening.h"
@@ -81,6 +82,8 @@ class Node {
   StoreReplica& replica() { return *replica_; }
   storage::Store& store() { return *store_; }
   Backups& backups() { return *backups_; }
+  Handover& handover() { return *handover_; }
+  const PeerLinks& links() const { return *links_; }
   Events& events() { return events_; }
   const Config& config() const { return config_; }
   // What is listened on, from the start.
@@ -103,7 +106,7 @@ class Node {
   // Somebody has introduced itself, here or over there. The error says why it does not belong to
   // this cluster. Should it be another process under this node's id, the younger of the two ends.
   absl::Status greet(wire::Hello::Reader hello);
-  // Makes all others hold what this node holds, gives up membership and ends. The error says why it
+  // Makes all others hold what this node holds, of partitions that it owned once as well, gives up membership and ends. The error says why it
   // stays.
   kj::Promise<absl::Status> leave(Duration timeout);
   // Whether a peer that has once been greeted may still call.
@@ -173,6 +176,7 @@ class Node {
   std::unique_ptr<StoreReplica> replica_;
   std::unique_ptr<ViewTable> views_;
   std::unique_ptr<AntiEntropy> anti_entropy_;
+  std::unique_ptr<Handover> handover_;
   std::unique_ptr<Coordination> coordination_;
   std::unique_ptr<Scanner> scanner_;
   std::unique_ptr<Backups> backups_;

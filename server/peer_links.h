@@ -58,6 +58,7 @@ class PeerLinks {
   bool linked(const std::string& address) const;
   // Over the link to this address, greeted or not; 0: there is none.
   std::uint64_t bytes_received(const std::string& address) const;
+  std::size_t size() const { return links_.size() + ended_.size(); }
 
  private:
   struct Link {

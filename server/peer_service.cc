@@ -165,9 +165,11 @@ class PeerService final : public wire::Peer::Server {
     rpc::throw_if_error(theirs.status());
     request.states = *std::move(theirs);
     request.probes = view(context.getParams().getProbes());
-    std::erase_if(request.states, [this](const gossip::PartitionState& state) {
+    // In turn a node answers for what it has offered, though it owns it no more (handover.h).
+    request.in_turn = context.getParams().getInTurn();
+    std::erase_if(request.states, [&](const gossip::PartitionState& state) {
       return state.partition.value >= node_.store().partitioning().count() ||
-             !node_.cluster().owns(node_.cluster().self(), state.partition);
+             (!request.in_turn && !node_.cluster().owns(node_.cluster().self(), state.partition));
     });
     std::vector<PartitionId> partitions;
     for (const gossip::PartitionState& state : request.states)
@@ -176,7 +178,7 @@ class PeerService final : public wire::Peer::Server {
     auto results = context.getResults();
     results.setStates(bytes_of(gossip::encode_states(reply.states)));
     results.setSlots(reply.slots);
-    if (!context.getParams().getInTurn()) {
+    if (!request.in_turn) {
       node_.anti_entropy().on_states(caller_, std::move(request.states), reply.slots);
     }
     return kj::READY_NOW;

@@ -15,6 +15,7 @@ class Tasks final : private kj::TaskSet::ErrorHandler {
  public:
   ~Tasks() noexcept {}  // dropped promises cannot throw
   void spawn(kj::Promise<void> task) { tasks_.add(kj::mv(task)); }
+  bool idle() { return tasks_.isEmpty(); }
 
  private:
   void taskFailed(kj::Exception&& exception) override {

@@ -181,8 +181,8 @@ absl::StatusOr<std::unique_ptr<Engine>> Engine::open(const StoreOptions& options
       rocksdb::NewLRUCache(options.block_cache_bytes, shard_bits(options.block_cache_bytes));
   std::vector<std::string> names;
   const auto describe = [&] {
-    for (const char* const family : {kExpiryFamily, kMetaFamily}) {
-      if (std::find(names.begin(), names.end(), family) == names.end()) names.emplace_back(family);
+    if (std::find(names.begin(), names.end(), kMetaFamily) == names.end()) {
+      names.emplace_back(kMetaFamily);
     }
     std::vector<rocksdb::ColumnFamilyDescriptor> families;
     for (const std::string& name : names) {
@@ -197,7 +197,7 @@ absl::StatusOr<std::unique_ptr<Engine>> Engine::open(const StoreOptions& options
   if (const rocksdb::Status listed = list(); !listed.ok()) {
     if (exists && !options.salvage) return open_error(listed, options.directory);
     names = {rocksdb::kDefaultColumnFamilyName};
-    if (options.salvage) names.insert(names.end(), {kDataFamily, kValuesFamily});
+    if (options.salvage) names.insert(names.end(), {kDataFamily, kValuesFamily, kExpiryFamily});
   }
   if (options.salvage) {
     // Where the manifest is lost, tables name families that nobody can list, as data.1.
@@ -237,12 +237,11 @@ absl::Status Engine::take_families(const std::vector<rocksdb::ColumnFamilyHandle
     const auto found = std::find_if(handles.begin(), handles.end(), is_it);
     return found == handles.end() ? nullptr : *found;
   };
-  families_.expiry = find(kExpiryFamily);
   families_.meta = find(kMetaFamily);
   // No handle may be left when the database goes.
   const auto give_up = [&](absl::Status status) {
     for (rocksdb::ColumnFamilyHandle* family : handles) {
-      if (family == families_.expiry || family == families_.meta) continue;
+      if (family == families_.meta) continue;
       db_->DestroyColumnFamilyHandle(family);
     }
     return status;
@@ -258,6 +257,7 @@ absl::Status Engine::take_families(const std::vector<rocksdb::ColumnFamilyHandle
   }
   families_.data = find(of_generation(kDataFamily, generation_));
   families_.values = find(of_generation(kValuesFamily, generation_));
+  families_.expiry = find(of_generation(kExpiryFamily, generation_));
   for (rocksdb::ColumnFamilyHandle* family : handles) {
     if (family == families_.data || family == families_.values || family == families_.expiry ||
         family == families_.meta) {
@@ -270,7 +270,8 @@ absl::Status Engine::take_families(const std::vector<rocksdb::ColumnFamilyHandle
     }
   }
   for (auto [family, name] :
-       {std::pair(&families_.data, kDataFamily), std::pair(&families_.values, kValuesFamily)}) {
+       {std::pair(&families_.data, kDataFamily), std::pair(&families_.values, kValuesFamily),
+        std::pair(&families_.expiry, kExpiryFamily)}) {
     if (*family != nullptr) continue;
     const std::string full_name = of_generation(name, generation_);
     GRAPEVINE_RETURN_IF_ERROR(from_rocksdb(
@@ -463,11 +464,11 @@ absl::Status Engine::scan_expired(const VisitExpired& visit) const {
   const std::unique_ptr<rocksdb::Iterator> at(db_->NewIterator({}, families_.expiry));
   for (at->SeekToFirst(); at->Valid(); at->Next()) {
     const std::string_view note = view(at->key());
-    if (note.size() <= 16) return absl::DataLossError("stored expiry: malformed key");
+    if (note.size() <= 16) return noticed(absl::DataLossError("stored expiry: malformed key"));
     const WallTime expires{static_cast<std::int64_t>(model::ordered64(note))};
     if (!visit(expires, note, note.substr(16))) break;
   }
-  return from_rocksdb(at->status(), fmt::format("{}: scanning what expires", directory_));
+  return noticed(from_rocksdb(at->status(), fmt::format("{}: scanning what expires", directory_)));
 }
 
 void Engine::put_entry(rocksdb::WriteBatch& batch, model::Token token, std::string_view key,
@@ -581,8 +582,9 @@ absl::Status Engine::sync() {
 
 // A log that failed to take a record must never get another one: RocksDB refuses (its Debian build
 // aborts), and what stood behind a torn record could not be read back. Resume() writes the
-// memtables out and begins a new log; but it keeps the old one when all memtables are empty. So
-// there is always something in one when a write may fail after another.
+// memtables out and begins a new log; but it keeps the old one when all memtables are empty, and to
+// leave that by a flush it would have to write to it. So there is always something in one when a write
+// may fail; should there be nothing, the next opening begins a new log.
 //
 // While the disk is still full Resume() must not even be tried: where it cannot create the new log,
 // RocksDB takes that for a fatal error. A file of our own shows it first.
@@ -604,8 +606,12 @@ absl::Status Engine::resume() {
       from_rocksdb(db_->Resume(), fmt::format("{}: writing again", directory_)));
   GRAPEVINE_RETURN_IF_ERROR(touch_memtable());
   if (failed_log_ != 0 && current_log() == failed_log_) {
-    GRAPEVINE_RETURN_IF_ERROR(from_rocksdb(db_->Flush({}, families_.meta),
-                                           fmt::format("{}: beginning a new log", directory_)));
+    const absl::Status begun = from_rocksdb(db_->Flush({}, families_.meta),
+                                            fmt::format("{}: beginning a new log", directory_));
+    if (!begun.ok() && !absl::IsResourceExhausted(begun)) {
+      return absl::AbortedError(std::string(text_of(begun)));
+    }
+    GRAPEVINE_RETURN_IF_ERROR(begun);
     GRAPEVINE_RETURN_IF_ERROR(touch_memtable());
   }
   failed_log_ = 0;
@@ -625,6 +631,7 @@ absl::Status Engine::probe_disk() {
 absl::Status Engine::touch_memtable() {
   rocksdb::WriteOptions unlogged;
   unlogged.disableWAL = true;
+  unlogged.no_slowdown = true;
   return from_rocksdb(db_->Put(unlogged, families_.meta, slice(kMetaTouched), rocksdb::Slice()),
                       fmt::format("{}: writing again", directory_));
 }

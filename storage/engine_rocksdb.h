@@ -54,7 +54,7 @@ inline constexpr const char* kDataFamily = "data";
 inline constexpr const char* kValuesFamily = "values";
 inline constexpr const char* kExpiryFamily = "expiry";
 inline constexpr const char* kMetaFamily = "meta";
-// The families "data" and "values" carry their generation in their names, from the first salvage on.
+// The families "data", "values" and "expiry" carry their generation in their names, from the first salvage on.
 std::string of_generation(const std::string& family, std::uint64_t generation);
 rocksdb::ColumnFamilyOptions options_of_family(const std::string& name, const StoreOptions& options,
                                                const std::shared_ptr<rocksdb::Cache>& cache);
@@ -158,9 +158,13 @@ class Engine {
   absl::Status flush();
   // After a failed write: makes the database take writes again, in a new log. Everything that was
   // written before is durable when it returns OK. ResourceExhausted while the disk is still full;
-  // after any other error only opening anew may help. Blocks as long as writing one memtable out
+  // after any other error only opening anew may help, and
+  // does when it is Aborted. Blocks as long as writing one memtable out
   // takes.
   absl::Status resume();
+  // Puts something into a memtable, for resume(): to be called when all have been written out.
+  // ResourceExhausted where that would wait.
+  absl::Status touch_memtable();
 
   std::uint64_t disk_bytes() const;
   // For backups: RocksDB's own functions may be called on any thread.
@@ -205,7 +209,6 @@ class Engine {
   // The number of the write-ahead log that takes the records now.
   std::uint64_t current_log() const;
   absl::Status probe_disk();
-  absl::Status touch_memtable();
 
   const StoreOptions options_;
   const std::shared_ptr<rocksdb::Cache> cache_;
@@ -218,7 +221,7 @@ class Engine {
   std::shared_ptr<rocksdb::DB>
       db_;  // shared with snapshots, which must be released before it closes
   Families families_;
-  std::uint64_t generation_ = 0;  // of the families of data and values
+  std::uint64_t generation_ = 0;  // of the families but "meta"
   model::ActorTable actors_;
   std::size_t actors_stored_ = 0;  // of them, from number 0 on
 };

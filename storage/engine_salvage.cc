@@ -97,7 +97,9 @@ absl::StatusOr<std::vector<std::string>> Engine::salvage() {
     return from_rocksdb(status, fmt::format("{}: copying what can be read", directory_));
   };
   Families fresh = families_;
-  for (auto [family, name] : {std::pair(&fresh.data, "data"), std::pair(&fresh.values, "values")}) {
+  for (auto [family, name] :
+       {std::pair(&fresh.data, kDataFamily), std::pair(&fresh.values, kValuesFamily),
+        std::pair(&fresh.expiry, kExpiryFamily)}) {
     GRAPEVINE_RETURN_IF_ERROR(failed(db_->CreateColumnFamily(
         options_of_family(name, options_, cache_), of_generation(name, generation_ + 1), family)));
   }
@@ -113,6 +115,7 @@ absl::StatusOr<std::vector<std::string>> Engine::salvage() {
   GRAPEVINE_RETURN_IF_ERROR(sync());
   drop(std::exchange(families_.data, fresh.data));
   drop(std::exchange(families_.values, fresh.values));
+  drop(std::exchange(families_.expiry, fresh.expiry));
   ++generation_;
   const std::lock_guard lock(damage_mutex_);
   damage_.reset();

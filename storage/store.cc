@@ -285,6 +285,8 @@ void Store::back_up(BackupOptions options, Executor& executor,
       },
       [this, outcome, done = std::move(done)] {
         backing_up_ = false;
+        // The next write may fail: see Engine::resume().
+        if (!write_failed_) engine_->touch_memtable().IgnoreError();
         done(std::move(*outcome));
       });
 }
@@ -293,8 +295,9 @@ void Store::back_up(BackupOptions options, Executor& executor,
 absl::Status Store::write_trees() {
   rocksdb::WriteBatch writes;
   for (const auto& partition : partitions_) {
-    engine_->put_meta(writes, meta_key(kMetaTree, partition->id.value),
-                      encode_tree_checkpoint({partition->tree, partition->sketch}, journal_sequence_));
+    engine_->put_meta(
+        writes, meta_key(kMetaTree, partition->id.value),
+        encode_tree_checkpoint({partition->tree, partition->sketch}, journal_sequence_));
     if (writes.GetDataSize() < kTreeBytesAWrite) continue;
     GRAPEVINE_RETURN_IF_ERROR(write(writes));
     writes.Clear();

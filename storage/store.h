@@ -176,6 +176,8 @@ class Store {
   absl::Status put_note(std::string_view name, std::string_view bytes);
   absl::StatusOr<std::optional<std::string>> note(std::string_view name) const;
 
+  // Whether nobody waits for a commit to be durable.
+  bool all_durable() const { return waiters_.empty(); }
   StoreStatistics statistics() const;
 
   // Backs the store up while it goes on, see backup.h. The work is done by `executor`: not by the

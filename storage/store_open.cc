@@ -176,6 +176,9 @@ absl::Status Store::recover_entries(bool stopped_cleanly) {
   scanned_ = true;
   absl::Status read = rebuild_trees();
   if (read.ok() && met_damage) read = read_all_values();
+  if (read.ok() && met_damage) {
+    read = engine_->scan_expired([](WallTime, std::string_view, std::string_view) { return true; });
+  }
   if (absl::IsDataLoss(read)) {
     findings_.emplace_back(text_of(read));
     GRAPEVINE_ASSIGN_OR_RETURN(auto lost, engine_->salvage());

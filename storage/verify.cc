@@ -69,7 +69,6 @@ class Walk {
     if (!open()) return report_;
     check_files();
     families_.meta = family(kMetaFamily);
-    families_.expiry = family(kExpiryFamily);
     if (families_.meta == nullptr) {
       find("database: the column family of the metadata is missing");
       return report_;
@@ -179,6 +178,7 @@ class Walk {
     }
     families_.data = family(of_generation(kDataFamily, generation));
     families_.values = family(of_generation(kValuesFamily, generation));
+    families_.expiry = family(of_generation(kExpiryFamily, generation));
     if (families_.data == nullptr) find("database: the column family of the data is missing");
   }
 
@@ -387,9 +387,9 @@ class Walk {
     if (!stopped_cleanly_) return;  // what stands there is of an earlier life
     for (std::uint32_t i = 0; i < partitions_.size(); ++i) {
       if (!partitions_[i].tree_bytes.has_value()) continue;
-      auto digests = decode_tree_checkpoint(
-          *partitions_[i].tree_bytes, partitioning_.range(PartitionId{i}),
-          model::Sketch::cells_of(partitioning_.count()), journal_sequence_);
+      auto digests =
+          decode_tree_checkpoint(*partitions_[i].tree_bytes, partitioning_.range(PartitionId{i}),
+                                 model::Sketch::cells_of(partitioning_.count()), journal_sequence_);
       partitions_[i].tree_bytes.reset();
       if (digests.ok()) {
         partitions_[i].digests = *std::move(digests);

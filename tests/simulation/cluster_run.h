@@ -1,7 +1,9 @@
-// What run.cc and misfortunes.cc share: one simulated cluster from its forming to its end.
+// What run.cc, misfortunes.cc, comings_and_goings.cc and crashes.cc share: one simulated cluster from its forming to its end.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <set>
@@ -53,6 +55,13 @@ class Run {
   void fill_a_disk();
   void burst();
   void crowd();
+  void make_backup();
+  void crash_while_opening();
+  void crash_in_a_pull();
+  void join();
+  void leave();
+  void bury();
+  void replace();
 
   void make_nodes();
   void make_clients();
@@ -64,16 +73,49 @@ class Run {
   void probe();
   void compare_two();
   void heal();
-  std::string not_idle_because() const;
+  std::string busy_because(const SimulatedNode& node) const;
   void await_idle();
   std::string not_equal_because() const;
   void say_contents(const SimulatedNode& node, PartitionId partition);
   void check_end();
   void broken(const std::string& what);
   bool is_over() const { return broken_.has_value(); }
+  // ---- crashes in the middle of something, and backups (crashes.cc) ----
+  void settle();
+  void stop_soon(SimulatedNode& node, const std::string& directory, std::uint64_t changes,
+                 const std::string& what, std::uint64_t& count);
+  void forget_doomed();
+  void crash(SimulatedNode& node, const std::string& what);
+  void on_backed_up(SimulatedNode& node, const absl::Status& status, bool trouble);
+  bool restore_own_backup();
+
+  // ---- members (comings_and_goings.cc) ----
+  bool is_member(const SimulatedNode& node) const {
+    return std::find(members_.begin(), members_.end(), &node) != members_.end();
+  }
+  SimulatedNode* any_spare();
+  void become_member(SimulatedNode& node);
+  void no_member_any_more(SimulatedNode& node);
+  bool any_leaving();
+  void on_left(SimulatedNode& node);
+  struct Dead {
+    NodeId id;
+    std::string name;
+  };
+  void remove_if_unheard(const Dead& gone, SimulatedNode& node);
+  std::optional<Dead> die_for_good();
+  void remove_later(const Dead& dead, SimulatedNode* successor, Duration pause);
+  std::string not_acquainted_because() const;
+  std::string not_handed_over_because() const;
+
   SimulatedNode* any_running();
+  SimulatedNode& any_member() { return *members_[random_.below(members_.size())]; }
   static std::vector<PartitionId> owned_by_both(const SimulatedNode& a, const SimulatedNode& b) {
     return a.node().cluster().shared_with(b.node().store().node());
+  }
+  // Whether `node` owns the partition, as `by` has it.
+  static bool owns(const SimulatedNode& by, const SimulatedNode& node, PartitionId partition) {
+    return by.node().cluster().owns(node.node().store().node(), partition);
   }
   static const storage::View& live(const SimulatedNode& node, PartitionId partition) {
     return node.node().store().live(partition);
@@ -92,18 +134,35 @@ class Run {
   Faults level_ = Faults::kNormal;
   Duration fault_pause_{0};  // mean between two
   std::unique_ptr<Records> records_;
-  std::vector<std::unique_ptr<SimulatedNode>> nodes_;
+  std::vector<std::unique_ptr<SimulatedNode>> nodes_;  // of all machines
+  std::vector<SimulatedNode*> members_;                // up or not, by index
+  struct Leaving {
+    std::uint64_t life;
+    NodeId id;
+  };
+  std::map<std::size_t, Leaving> leaving_;  // by node
+  std::set<NodeId> dead_;                   // for good, but not removed yet
   std::vector<std::unique_ptr<SimulatedClient>> clients_;
   struct Backup {
     std::size_t node;
     storage::LossyDisk::Image image;
   };
   std::vector<Backup> backups_;
+  struct Doomed {
+    SimulatedNode* node;
+    std::uint64_t life;  // that is to end in the middle of something
+    std::string what;
+    std::uint64_t* count;
+    Instant until;
+  };
+  std::optional<Doomed> doomed_;
+  std::optional<Instant> crash_in_a_pull_until_;
   bool faults_on_ = false;
   bool reads_fail_ = false;  // somewhere
   bool crowded_ = false;
   std::set<std::size_t> full_;  // disks
   bool mending_ = false;  // somewhere something was lost, and not all owners hold the same again
+  std::set<std::size_t> damaged_;  // once, and perhaps not found yet
   std::set<std::size_t> salvaging_;
   std::optional<std::string> broken_;
   Counts counts_;

@@ -1,6 +1,8 @@
-// Many runs, in parallel processes: a run needs a thread's one KJ loop and the process's one logger.
+// Many runs, each in a process of its own: it needs a thread's one KJ loop and the process's one
+// logger, and one that crashes or hangs is told by its seed, as a failure.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <optional>
@@ -16,7 +18,10 @@ struct ManyOptions {
   std::uint64_t first_seed = 1;
   std::uint64_t runs_max = 1;
   std::optional<Duration> time;  // no run begins after that (real time)
-  unsigned processes = 1;
+  unsigned processes = 1;        // at once
+  // One run. Most take a second; where the machine is busy the second limit says little.
+  std::chrono::seconds processor_time{120};
+  std::chrono::seconds real_time{300};
   bool twice = false;  // each seed twice: they must be the same run
 };
 
@@ -28,7 +33,7 @@ struct ManyResult {
   Counts counts;
 };
 
-// `tell` gets a line for each run that fails, in whatever process it ran (one process: in this one).
+// `tell` gets a line for each run that fails. Forks: REQUIRES a process of one thread.
 ManyResult run_many(const ManyOptions& options,
                     const std::function<void(const std::string&)>& tell);
 

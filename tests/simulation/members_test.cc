@@ -231,6 +231,94 @@ TEST_P(SimulatedMembers, WhoLeavesEndsAndOwnsNothing) {
   }
 }
 
+// Node 0 is cut off from all others, and what it acknowledges then is at no other node; some of its
+// partitions go to two nodes that come meanwhile.
+class SimulatedFormerOwner : public SimulatedMembers {
+ protected:
+  void write_alone() {
+    make(5, 3);
+    for (std::size_t i = 0; i < 3; ++i) start(i);
+    meet();
+    // Its epoch is known in every partition.
+    write("all", server::Consistency::kAll);
+    for (std::size_t i = 1; i < 5; ++i) {
+      network_.cut(nodes_[0]->host(), nodes_[i]->host());
+      network_.cut(nodes_[i]->host(), nodes_[0]->host());
+    }
+    ASSERT_TRUE(run_until(
+        [&] { return !cluster(0).reachable(id(1)) && !cluster(0).reachable(id(2)); }, seconds(20)));
+    write("alone", server::Consistency::kOne);
+    start(3);
+    start(4);
+    world_.run_for(seconds(20));
+  }
+  void write(const std::string& prefix, server::Consistency consistency) {
+    std::vector<server::Operation> puts;
+    for (int i = 0; i < 64; ++i) {
+      server::Operation put;
+      put.kind = server::OperationKind::kPut;
+      put.consistency = consistency;
+      put.key = fmt::format("{}{}", prefix, i);
+      put.value = "value";
+      puts.push_back(std::move(put));
+    }
+    puts_.insert(puts_.end(), puts.begin(), puts.end());
+    std::size_t acknowledged = 0;
+    as(0, [&](server::Node& node) {
+      node.loop().spawn(
+          node.coordination().execute(puts, false, seconds(5)).then([&](auto answers) {
+            for (const auto& answer : answers) {
+              acknowledged += std::holds_alternative<server::WriteAnswer>(answer) ? 1U : 0U;
+            }
+          }));
+    });
+    ASSERT_TRUE(run_until([&] { return acknowledged == puts.size(); }, seconds(6)));
+  }
+  bool known_to_all_owners() {
+    if (!acquainted()) return false;
+    for (const server::Operation& put : puts_) {
+      const PartitionId partition = nodes_[1]->node().store().partitioning().of(put.key);
+      for (const auto& node : nodes_) {
+        server::Node& owner = node->node();
+        if (!cluster(1).owns(owner.store().node(), partition)) continue;
+        const auto entry = owner.store().load(put.key, model::Values::kWithout);
+        if (!entry.ok() || entry->versions.size() != 1) return false;
+      }
+    }
+    return true;
+  }
+
+  std::vector<server::Operation> puts_;
+};
+INSTANTIATE_TEST_SUITE_P(Seeds, SimulatedFormerOwner, testing::Range<std::uint64_t>(1, 6));
+
+TEST_P(SimulatedFormerOwner, HandsOverWhatItAloneHolds) {
+  write_alone();
+  network_.heal_all();
+  EXPECT_TRUE(run_until([&] { return known_to_all_owners(); }, seconds(60)));
+}
+
+// The others hear that its epoch has ended, and it is gone again before it has handed over: its writes
+// must not be closed as those that nobody has.
+TEST_P(SimulatedFormerOwner, HandsOverWhatItAloneHoldsThoughItsEpochHasEnded) {
+  write_alone();
+  world_.after(Duration::zero(), nullptr, [this] { nodes_[0]->lose_power(); });
+  world_.run_for(seconds(1));
+  start(0);
+  ASSERT_TRUE(run_until([this] { return nodes_[0]->ready(); }, seconds(10)));
+  network_.heal_all();
+  const auto all_have_heard = [this] {
+    return std::all_of(nodes_.begin() + 1, nodes_.end(), [this](const auto& node) {
+      return node->node().cluster().members().find(id(0))->epoch > 1;
+    });
+  };
+  ASSERT_TRUE(run_until(all_have_heard, seconds(20)));
+  kill(0);
+  world_.run_for(seconds(120));
+  start(0);
+  EXPECT_TRUE(run_until([&] { return known_to_all_owners(); }, seconds(60)));
+}
+
 TEST_P(SimulatedMembers, WhoWasRemovedWhileItWasAwayServesNobodyWhenItComesBack) {
   make(4, 2);
   start_all();

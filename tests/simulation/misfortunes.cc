@@ -15,16 +15,19 @@ using std::chrono::seconds;
 
 const std::vector<Run::Fault>& Run::all_faults() {
   static const std::vector<Fault> faults{
-      {10, &Run::kill},          {10, &Run::lose_power},
-      {5, &Run::stop_and_start}, {8, &Run::freeze},
-      {8, &Run::cut_one_way},    {6, &Run::split},
-      {6, &Run::isolate},        {4, &Run::flap},
-      {6, &Run::worsen_network}, {5, &Run::slow_a_disk},
-      {3, &Run::jump_a_clock},   {5, &Run::back_up},
-      {3, &Run::restore},        {4, &Run::forget_dot_logs},
-      {4, &Run::fail_reads},     {4, &Run::damage},
-      {4, &Run::fill_a_disk},    {4, &Run::burst},
-      {1, &Run::crowd},
+      {10, &Run::kill},           {10, &Run::lose_power},
+      {5, &Run::stop_and_start},  {8, &Run::freeze},
+      {8, &Run::cut_one_way},     {6, &Run::split},
+      {6, &Run::isolate},         {4, &Run::flap},
+      {6, &Run::worsen_network},  {5, &Run::slow_a_disk},
+      {3, &Run::jump_a_clock},    {5, &Run::back_up},
+      {8, &Run::restore},         {4, &Run::forget_dot_logs},
+      {6, &Run::fail_reads},      {4, &Run::damage},
+      {4, &Run::fill_a_disk},     {4, &Run::burst},
+      {1, &Run::crowd},           {6, &Run::join},
+      {5, &Run::leave},           {4, &Run::bury},
+      {4, &Run::replace},         {8, &Run::make_backup},
+      {4, &Run::crash_in_a_pull}, {4, &Run::crash_while_opening},
   };
   return faults;
 }
@@ -49,8 +52,8 @@ void Run::schedule_fault() {
 
 SimulatedNode* Run::any_running() {
   std::vector<SimulatedNode*> running;
-  for (const auto& node : nodes_) {
-    if (node->running() && !node->stopping()) running.push_back(node.get());
+  for (SimulatedNode* const node : members_) {
+    if (node->running() && !node->stopping()) running.push_back(node);
   }
   return running.empty() ? nullptr : running[random_.below(running.size())];
 }
@@ -58,13 +61,14 @@ SimulatedNode* Run::any_running() {
 void Run::start_later(SimulatedNode& node, Duration pause) {
   world_.after(pause, nullptr, [this, &node] {
     if (node.stopping() && node.running()) return start_later(node, seconds(1));
-    if (node.running()) return;
+    if (node.running() || !is_member(node)) return;
     world_.note(fmt::format("{} is started", node.name()));
     node.start();
   });
 }
 
 void Run::on_ended(SimulatedNode& node, const absl::Status& status, bool opening) {
+  if (status.ok()) return on_left(node);
   // Somebody starts it again, until the disk is well.
   if (reads_fail_ || full_.contains(node.index())) return start_later(node, seconds(1));
   if (absl::IsDataLoss(status) && salvaging_.contains(node.index())) {
@@ -79,7 +83,13 @@ void Run::on_ended(SimulatedNode& node, const absl::Status& status, bool opening
     ++counts_.started_anew;
     return start_later(node, milliseconds(10));
   }
-  if (absl::IsDataLoss(status) && mending_) {
+  if (absl::IsDataLoss(status) && (mending_ || damaged_.contains(node.index()))) {
+    // It may be found long after: all were equal again, and nobody had read there.
+    if (!mending_) {
+      mending_ = true;
+      salvaging_.clear();
+      records_->disk_was_damaged(world_.now());
+    }
     // It starts anew by itself; where it is refused, an operator asks for what can be read.
     if (opening) {
       ++counts_.salvages;
@@ -131,8 +141,8 @@ void Run::freeze() {
 }
 
 void Run::cut_one_way() {
-  const SimulatedNode& from = *nodes_[random_.below(nodes_.size())];
-  const SimulatedNode& to = *nodes_[random_.below(nodes_.size())];
+  const SimulatedNode& from = any_member();
+  const SimulatedNode& to = any_member();
   if (&from == &to) return;
   const bool both = random_.chance(0.5);
   world_.note(fmt::format("cut from {} to {}{}", from.name(), to.name(), both ? " and back" : ""));
@@ -172,7 +182,7 @@ void Run::split() {
 }
 
 void Run::isolate() {
-  const SimulatedNode& one = *nodes_[random_.below(nodes_.size())];
+  const SimulatedNode& one = any_member();
   world_.note(fmt::format("{} is alone", one.name()));
   ++counts_.partitions;
   for (const auto& node : nodes_) {
@@ -188,8 +198,8 @@ void Run::isolate() {
 }
 
 void Run::flap() {
-  const SimulatedNode& from = *nodes_[random_.below(nodes_.size())];
-  const SimulatedNode& to = *nodes_[random_.below(nodes_.size())];
+  const SimulatedNode& from = any_member();
+  const SimulatedNode& to = any_member();
   if (&from == &to) return;
   world_.note(fmt::format("the way from {} to {} flaps", from.name(), to.name()));
   ++counts_.cuts;
@@ -215,7 +225,7 @@ void Run::worsen_network() {
 }
 
 void Run::slow_a_disk() {
-  SimulatedNode& node = *nodes_[random_.below(nodes_.size())];
+  SimulatedNode& node = any_member();
   world_.note(fmt::format("the disk of {} is slow", node.name()));
   ++counts_.slow_disks;
   node.disk_speed() = {milliseconds(1), draw(random_, milliseconds(10), milliseconds(1'500))};
@@ -224,7 +234,7 @@ void Run::slow_a_disk() {
 }
 
 void Run::jump_a_clock() {
-  SimulatedNode& node = *nodes_[random_.below(nodes_.size())];
+  SimulatedNode& node = any_member();
   const Duration by =
       draw(random_, -seconds(3'600), seconds(3'600)) / (random_.chance(0.5) ? 1 : 500);
   world_.note(fmt::format("the clock of {} is wrong by {:.1f} s", node.name(),
@@ -242,14 +252,15 @@ void Run::back_up() {
 }
 
 bool Run::all_others_serve(const SimulatedNode& node) const {
-  return std::all_of(nodes_.begin(), nodes_.end(),
-                     [&](const auto& other) { return other.get() == &node || other->serving(); });
+  return std::all_of(members_.begin(), members_.end(), [&](const SimulatedNode* other) {
+    return other == &node || other->serving();
+  });
 }
 
 void Run::forgive_what_it_alone_had(const SimulatedNode& node) {
   records_->for_each_acknowledged([&](WriteRecord& record) {
-    for (const auto& other : nodes_) {
-      if (other.get() == &node) continue;
+    for (const SimulatedNode* const other : members_) {
+      if (other == &node) continue;
       const auto entry = other->node().store().load(record.key, model::Values::kWithout);
       if (entry.ok() && entry->vector.covers(*record.dot)) return;
     }
@@ -260,13 +271,16 @@ void Run::forgive_what_it_alone_had(const SimulatedNode& node) {
 // One at a time: until all owners hold the same again, a second one could lose what quorums
 // acknowledged.
 void Run::restore() {
-  if (backups_.empty() || records_->went_back() || mending_ || reads_fail_) return;
+  if (records_->went_back() || mending_ || reads_fail_) return;
+  if ((backups_.empty() || random_.chance(0.7)) && restore_own_backup()) return;
+  if (backups_.empty()) return;
   const Backup& backup = backups_[random_.below(backups_.size())];
   SimulatedNode& node = *nodes_[backup.node];
-  if (node.stopping() || !all_others_serve(node)) return;
+  if (!is_member(node) || any_leaving() || node.stopping() || !all_others_serve(node)) return;
   world_.note(fmt::format("{} is restored from its copy", node.name()));
   ++counts_.restores;
   node.restore(backup.image);
+  damaged_.erase(node.index());
   records_->disks_went_back(world_.now());
   forgive_what_it_alone_had(node);
   start_later(node, draw(random_, milliseconds(10), seconds(5)));
@@ -274,7 +288,7 @@ void Run::restore() {
 
 void Run::damage() {
   SimulatedNode* const node = any_running();
-  if (node == nullptr || records_->went_back() || mending_ || reads_fail_) return;
+  if (node == nullptr || records_->went_back() || mending_ || reads_fail_ || any_leaving()) return;
   if (!all_others_serve(*node)) return;
   node->kill();
   const std::string what = node->damage();
@@ -282,6 +296,7 @@ void Run::damage() {
   if (!what.empty()) {
     ++counts_.damages;
     mending_ = true;
+    damaged_.insert(node->index());
     salvaging_.clear();
     records_->disk_was_damaged(world_.now());
     forgive_what_it_alone_had(*node);

@@ -92,6 +92,10 @@ class Records {
     back_since_ = now;
     last_back_ = now;
   }
+  // Partitions get other owners; until these have caught up, the same.
+  void owners_change(Instant now) {
+    if (!back_since_.has_value()) back_since_ = now;
+  }
   // By how much the nodes' clocks have been wrong at most.
   void clocks_wrong_by(Duration error) { clock_error_ = std::max(clock_error_, error); }
   // An owner lost some of what it had, and knows it.

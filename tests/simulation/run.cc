@@ -48,7 +48,7 @@ Run::Run(const RunOptions& options)
   world_.keep_steps(options.steps);
   disk_.hold_background();
   storage::seed_rocksdb(static_cast<std::uint32_t>(world_.random().next()));
-  world_.settle_with([this] { disk_.await_idle(); });
+  world_.settle_with([this] { settle(); });
   if (options.faults.has_value()) {
     level_ = *options.faults;
   } else {
@@ -80,7 +80,8 @@ void Run::make_nodes() {
   workload_.timeout = milliseconds(500 + static_cast<int>(random_.below(4'500)));
   records_ = std::make_unique<Records>(config_.partitions, std::min(count, kOwners),
                                        workload_.timeout + kGreetTime);
-  for (std::size_t i = 0; i < count; ++i) {
+  const std::size_t spare = random_.chance(0.4) ? 0 : 1 + random_.below(2);
+  for (std::size_t i = 0; i < count + spare; ++i) {
     server::Config config = config_;
     for (std::size_t seed = 0; seed < std::min(count, kSeeds); ++seed) {
       if (seed != i)
@@ -91,6 +92,7 @@ void Run::make_nodes() {
         world_, network_, disk_, i, std::move(config), world_.random().next(),
         SimulatedNode::Report{[this](SimulatedNode& node, const absl::Status& status,
                                      bool opening) { on_ended(node, status, opening); }}));
+    if (i < count) members_.push_back(nodes_.back().get());
   }
 }
 
@@ -104,7 +106,10 @@ void Run::make_clients() {
   workload_.hot = 0.5 * random_.unit();
   workload_.large = random_.chance(0.3) ? 0.1 : 0;
   workload_.large_bytes = random_.chance(0.2) ? 300'000 : 6'000;
-  if (random_.chance(0.03)) workload_.large_bytes = std::size_t{4} << 20;
+  if (random_.chance(0.03)) {
+    workload_.large_bytes = std::size_t{4} << 20;
+    workload_.large = 0.02;
+  }
   if (random_.chance(0.25)) workload_.expiring = random_.unit();
   counts_.expiring = workload_.expiring > 0 ? 1 : 0;
   pause_ = workload_.pause;
@@ -129,28 +134,28 @@ void Run::broken(const std::string& what) {
 // ---- checks ----
 
 void Run::probe() {
-  for (std::size_t i = 0; i < nodes_.size(); ++i) {
-    for (std::size_t j = i + 1; j < nodes_.size(); ++j) {
-      if (!nodes_[i]->serving() || !nodes_[j]->serving()) continue;
-      for (const PartitionId id : owned_by_both(*nodes_[i], *nodes_[j])) {
-        const storage::View& mine = live(*nodes_[i], id);
-        const storage::View& theirs = live(*nodes_[j], id);
+  for (const SimulatedNode* const one : members_) {
+    for (const SimulatedNode* const other : members_) {
+      if (one->index() >= other->index() || !one->serving() || !other->serving()) continue;
+      for (const PartitionId id : owned_by_both(*one, *other)) {
+        const storage::View& mine = live(*one, id);
+        const storage::View& theirs = live(*other, id);
         // After damage this may be until an exchange settles it; and what expires each drops by its
         // own clock.
         if (counts_.damages == 0 && workload_.expiring == 0 && mine.clock() == theirs.clock() &&
             mine.tree().root().unquiet == 0 && theirs.tree().root().unquiet == 0 &&
             mine.tree().root().sum != theirs.tree().root().sum) {
-          say_contents(*nodes_[i], id);
-          say_contents(*nodes_[j], id);
+          say_contents(*one, id);
+          say_contents(*other, id);
           broken(
               fmt::format("{} and {} have equal clocks in partition {}, both quiet, and hold "
                           "different versions (I3)",
-                          nodes_[i]->name(), nodes_[j]->name(), id.value));
+                          one->name(), other->name(), id.value));
         }
       }
     }
   }
-  if ((records_->went_back() || mending_) && not_equal_because().empty()) {
+  if ((records_->went_back() || mending_) && !any_leaving() && not_equal_because().empty()) {
     records_->caught_up(world_.now());
     mending_ = false;
   }
@@ -160,8 +165,8 @@ void Run::probe() {
 
 // The divergence tool finds the keys that differ, as many as there are, whatever is going on.
 void Run::compare_two() {
-  const SimulatedNode& one = *nodes_[random_.below(nodes_.size())];
-  const SimulatedNode& other = *nodes_[random_.below(nodes_.size())];
+  const SimulatedNode& one = any_member();
+  const SimulatedNode& other = any_member();
   if (&one == &other || reads_fail_ || mending_ || !one.serving() || !other.serving()) return;
   const std::vector<PartitionId> shared = owned_by_both(one, other);
   if (shared.empty()) return;
@@ -195,17 +200,11 @@ void Run::say_contents(const SimulatedNode& node, PartitionId partition) {
 
 // Empty: all owners hold the same, and every entry is quiet.
 std::string Run::not_equal_because() const {
-  for (const auto& node : nodes_) {
-    if (!node->ready()) return fmt::format("{} is not ready", node->name());
-  }
-  for (const auto& a : nodes_) {
-    for (const auto& b : nodes_) {
-      if (a.get() == b.get()) continue;
-      const auto shared = owned_by_both(*a, *b);
-      if (shared.empty() && nodes_.size() <= kOwners) {
-        return fmt::format("{} does not know {}", a->name(), b->name());
-      }
-      for (const PartitionId id : shared) {
+  if (std::string because = not_acquainted_because(); !because.empty()) return because;
+  for (const SimulatedNode* const a : members_) {
+    for (const SimulatedNode* const b : members_) {
+      if (a == b) continue;
+      for (const PartitionId id : owned_by_both(*a, *b)) {
         const storage::View& mine = live(*a, id);
         const storage::View& theirs = live(*b, id);
         if (mine.clock() != theirs.clock()) {
@@ -223,12 +222,14 @@ std::string Run::not_equal_because() const {
       }
     }
   }
-  return {};
+  return not_handed_over_because();
 }
 
 void Run::heal() {
   world_.note("everything heals");
   faults_on_ = false;
+  forget_doomed();
+  crash_in_a_pull_until_.reset();
   network_.heal_all();
   network_.set_quality({});
   disk_.heal_reads();
@@ -248,37 +249,59 @@ void Run::heal() {
             not_equal_because().empty());
   };
   if (!world_.run_until(begun + kHealTime, quiet)) {
+    if (world_.traces()) {
+      for (const SimulatedNode* const node : members_) {
+        for (std::uint32_t id = 0; node->serving() && id < config_.partitions; ++id) {
+          say_contents(*node, {id});
+        }
+      }
+    }
     broken(fmt::format(
         "{:.0f} s after everything healed {}", std::chrono::duration<double>(kHealTime).count(),
         not_equal_because().empty() ? "calls are still outstanding" : not_equal_because()));
   }
 }
 
-// Empty: nothing of what clients and nodes have asked of each other is kept anywhere.
-std::string Run::not_idle_because() const {
-  for (const auto& node : nodes_) {
-    server::Node& real = node->node();
-    if (const auto count = real.coordination().coordinator().under_way(); count > 0) {
-      return fmt::format("{} has {} requests, calls or waits under way", node->name(), count);
-    }
-    if (const auto count = real.views().size(); count > 0) {
-      return fmt::format("{} holds {} views", node->name(), count);
-    }
+// Empty: nothing of what clients and nodes have asked of each other is kept here.
+std::string Run::busy_because(const SimulatedNode& node) const {
+  server::Node& real = node.node();
+  if (const auto count = real.coordination().coordinator().under_way(); count > 0) {
+    return fmt::format("{} has {} requests, calls or waits under way", node.name(), count);
+  }
+  if (const auto count = real.views().size(); count > 0) {
+    return fmt::format("{} holds {} views", node.name(), count);
+  }
+  if (!real.store().all_durable()) return fmt::format("{} waits for its disk", node.name());
+  if (real.backups().under_way()) return fmt::format("{} makes a backup", node.name());
+  if (!real.anti_entropy().idle()) return fmt::format("{} is in an exchange", node.name());
+  if (!real.handover().idle()) return fmt::format("{} is handing over", node.name());
+  if (!real.cluster().idle()) return fmt::format("{} is telling members something", node.name());
+  for (const auto& [what, count] : {std::pair("links", real.links().size()),
+                                    std::pair("peers", real.anti_entropy().peers().size())}) {
+    if (count < members_.size()) continue;
+    return fmt::format("{} keeps {} {} in a cluster of {}", node.name(), count, what,
+                       members_.size());
   }
   return {};
 }
 
+// Every node comes to rest, though not all at the same moment: they go on asking after each other.
 void Run::await_idle() {
-  const auto idle = [&] { return is_over() || not_idle_because().empty(); };
-  if (!world_.run_until(world_.now() + kIdleTime, idle)) {
+  std::set<const SimulatedNode*> busy(members_.begin(), members_.end());
+  const auto all_rested = [&] {
+    std::erase_if(busy, [&](const auto* node) { return busy_because(*node).empty(); });
+    return is_over() || busy.empty();
+  };
+  if (!world_.run_until(world_.now() + kIdleTime, all_rested)) {
     broken(fmt::format("{:.0f} s after all was equal {}",
-                       std::chrono::duration<double>(kIdleTime).count(), not_idle_because()));
+                       std::chrono::duration<double>(kIdleTime).count(),
+                       busy_because(**busy.begin())));
   }
 }
 
 void Run::check_end() {
   for (const auto& [key, writes] : records_->keys()) {
-    for (const auto& node : nodes_) {
+    for (const SimulatedNode* const node : members_) {
       server::Node& real = node->node();
       const PartitionId partition = real.store().partitioning().of(key);
       if (!real.cluster().owns(real.store().node(), partition)) continue;
@@ -294,8 +317,9 @@ void Run::check_end() {
       }
     }
   }
-  for (const auto& node : nodes_) {
+  for (const SimulatedNode* const node : members_) {
     for (std::uint32_t id = 0; id < config_.partitions; ++id) {
+      if (!owns(*node, *node, {id})) continue;
       const storage::View& view = live(*node, {id});
       const auto status =
           view.scan(view.range(), std::nullopt, model::Values::kWithout,
@@ -312,12 +336,10 @@ void Run::check_end() {
 }
 
 RunResult Run::go() {
-  for (const auto& node : nodes_) start_later(*node, draw(random_, Duration::zero(), seconds(1)));
-  const auto formed = [&] {
-    return std::all_of(nodes_.begin(), nodes_.end(), [&](const auto& node) {
-      return node->ready() && node->node().cluster().members().size() == nodes_.size();
-    });
-  };
+  for (SimulatedNode* const node : members_) {
+    start_later(*node, draw(random_, Duration::zero(), seconds(1)));
+  }
+  const auto formed = [&] { return not_acquainted_because().empty(); };
   RunResult result;
   if (!world_.run_until(world_.now() + kFormTime, [&] { return is_over() || formed(); })) {
     broken("the cluster does not form");
@@ -341,7 +363,7 @@ RunResult Run::go() {
     counts_.failed_calls += client->failures();
     if (client->siblings_max() >= 200) counts_.crowded = 1;
   }
-  for (const auto& node : nodes_) {
+  for (const SimulatedNode* const node : members_) {
     if (node->ready())
       counts_.settled += node->node().anti_entropy().counters().differences_settled;
   }
@@ -377,7 +399,20 @@ constexpr std::pair<const char*, std::uint64_t Counts::*> kCounts[] = {
     {"slow disks", &Counts::slow_disks},
     {"clock jumps", &Counts::clock_jumps},
     {"restores", &Counts::restores},
+    {"backups", &Counts::backups},
+    {"backups failed", &Counts::backups_failed},
+    {"backups restored", &Counts::backups_restored},
+    {"crashes in a restore", &Counts::restore_crashes},
+    {"crashes in a backup", &Counts::backup_crashes},
+    {"crashes while opening", &Counts::opening_crashes},
+    {"crashes in a pull", &Counts::pull_crashes},
     {"forgotten logs", &Counts::forgotten_logs},
+    {"joins", &Counts::joins},
+    {"leaves", &Counts::leaves},
+    {"left", &Counts::left},
+    {"left unheard", &Counts::unheard},
+    {"removals", &Counts::removals},
+    {"replacements", &Counts::replacements},
     {"bad reads", &Counts::bad_reads},
     {"damages", &Counts::damages},
     {"salvages", &Counts::salvages},

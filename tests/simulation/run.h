@@ -47,6 +47,13 @@ struct Counts {
   std::uint64_t slow_disks = 0;
   std::uint64_t clock_jumps = 0;
   std::uint64_t restores = 0;
+  std::uint64_t backups = 0;           // made by nodes
+  std::uint64_t backups_failed = 0;    // for a reason that is allowed
+  std::uint64_t backups_restored = 0;  // of those
+  std::uint64_t restore_crashes = 0;   // and done again
+  std::uint64_t backup_crashes = 0;
+  std::uint64_t opening_crashes = 0;
+  std::uint64_t pull_crashes = 0;
   std::uint64_t forgotten_logs = 0;
   std::uint64_t full_disks = 0;
   std::uint64_t refused_appends = 0;
@@ -57,6 +64,12 @@ struct Counts {
   std::uint64_t expiring = 0;  // runs with times to live
   std::uint64_t compared = 0;  // pairs of replicas, by the divergence tool's descent and key by key
   std::uint64_t differed = 0;  // of those
+  std::uint64_t joins = 0;
+  std::uint64_t leaves = 0;
+  std::uint64_t left = 0;     // and gone
+  std::uint64_t unheard = 0;  // of those, by the others
+  std::uint64_t removals = 0;
+  std::uint64_t replacements = 0;
   std::uint64_t bad_reads = 0;
   std::uint64_t damages = 0;
   std::uint64_t salvages = 0;

@@ -118,6 +118,14 @@ void SimulatedNode::stop() {
   });
 }
 
+void SimulatedNode::leave(Duration timeout, std::function<void(const absl::Status&)> done) {
+  loop_->post([this, timeout, done = std::move(done)]() mutable {
+    loop_->spawn(node_->leave(timeout).then([this, done](const absl::Status& status) {
+      world_.after(Duration::zero(), nullptr, [done, status] { done(status); });
+    }));
+  });
+}
+
 void SimulatedNode::kill() {
   drop();
 }
@@ -126,6 +134,7 @@ void SimulatedNode::lose_power() {
   network_.power_off(host_);
   if (running()) drop();
   disk_.lose_power(config_.data_dir, random_);
+  disk_.lose_power(backup_directory(), random_);
   ++boots_;
 }
 
@@ -158,6 +167,29 @@ std::string SimulatedNode::damage() {
 
 void SimulatedNode::undo_damage() {
   disk_.place(config_.data_dir, before_damage_);
+}
+
+void SimulatedNode::scrap() {
+  disk_.remove(config_.data_dir);
+  disk_.remove(backup_directory());
+  ++directories_;
+  id_.reset();
+}
+
+absl::StatusOr<std::vector<storage::BackupInfo>> SimulatedNode::backups() const {
+  if (!id_.has_value()) return absl::NotFoundError("nothing has run here");
+  return storage::list_backups(backup_directory() + "/" + to_string(*id_), disk_.environment());
+}
+
+absl::Status SimulatedNode::restore_backup(std::uint32_t number) {
+  disk_.remove(config_.data_dir);
+  ++directories_;
+  storage::RestoreOptions options;
+  options.backup_directory = backup_directory() + "/" + to_string(id_.value());
+  options.number = number;
+  options.data_directory = config_.data_dir;
+  options.environment = disk_.environment();
+  return storage::restore_backup(options).status();
 }
 
 void SimulatedNode::restore(const storage::LossyDisk::Image& image) {

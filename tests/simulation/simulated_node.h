@@ -6,8 +6,11 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "server/node.h"
+#include "storage/backup.h"
 #include "tests/simulation/machine.h"
 #include "tests/simulation/network.h"
 #include "tests/simulation/world.h"
@@ -52,8 +55,24 @@ class SimulatedNode {
   // empty: there is none. REQUIRES: not running.
   std::string damage();
   void undo_damage();  // REQUIRES: not running, and nothing has run since but in vain
+  // Where the node puts its backups when told; on the same disk.
+  std::string backup_directory() const { return "/backups" + std::to_string(index_ + 1); }
+  // Those that are there. REQUIRES: none is being made.
+  absl::StatusOr<std::vector<storage::BackupInfo>> backups() const;
+  // `grapevine restore` into an emptied directory. REQUIRES: not running.
+  absl::Status restore_backup(std::uint32_t number);
   // Another directory, which holds this; another boot of the machine.
   void restore(const storage::LossyDisk::Image& image);
+  // Its disk is another, empty one, its backups are lost: what starts here next is another node. REQUIRES: not running.
+  void scrap();
+  // Gives up membership; `done` in an event of the world, unless the process ends before.
+  void leave(Duration timeout, std::function<void(const absl::Status&)> done);
+  // Does something within the process, in an event of its own; not if that has ended before.
+  void as_the_process(std::function<void(server::Node&)> act) {
+    loop_->post([this, act = std::move(act)] { act(*node_); });
+  }
+  // Of the lives that begin from now on.
+  void set_seeds(std::vector<std::string> seeds) { config_.join = std::move(seeds); }
   // Its machine has another address from the next start on, which is not any other machine's.
   void move_to(const std::string& host);
 

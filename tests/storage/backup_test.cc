@@ -305,6 +305,21 @@ TEST_F(BackupTest, OnAFullDiskLeavesNothingAndTheOnesBeforeAreGood) {
   EXPECT_EQ(scene_.values("key 7"), std::vector<std::string>{"new"}) << "the store did not mind";
 }
 
+// A backup leaves all memtables empty, and then RocksDB cannot leave a log that has failed.
+TEST_F(BackupTest, AfterItADiskThatWasFullTakesWritesAgain) {
+  scene_.put("k", "old");
+  ASSERT_TRUE(ok(back_up()));
+  disk_.fail_log_appends(rocksdb::IOStatus::NoSpace("full"));
+  auto batch = scene_.store().begin();
+  ASSERT_TRUE(ok(batch));
+  ASSERT_TRUE(ok((*batch)->write(write_of("k", "refused"))));
+  EXPECT_TRUE(absl::IsResourceExhausted(scene_.store().commit(*std::move(batch)).status()));
+  disk_.fail_log_appends(rocksdb::IOStatus::OK());
+  scene_.put("k", "new");
+  EXPECT_EQ(scene_.values("k"), std::vector<std::string>{"new"});
+  EXPECT_TRUE(scene_.fatal.empty());
+}
+
 TEST_F(BackupTest, ThatIsStoppedLeavesNothing) {
   fill(3000, 300);
   BackupOptions options;

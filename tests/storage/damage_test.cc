@@ -416,6 +416,38 @@ TEST_F(DamageTest, AReadThatMeetsDamageStopsTheStoreWithANote) {
   scene_.disk.fail_reads_after(0, rocksdb::IOStatus::OK());
 }
 
+TEST_F(DamageTest, DamageInTheNotesOfWhatExpiresIsNoticedAndMendedFromTheEntries) {
+  fill();
+  WriteRequest request = write_of("mayfly", "short-lived");
+  request.expires = WallTime{1000};
+  scene_.commit(request);
+  reopen();
+  std::string notes;
+  for (const std::string& file : files(".sst")) {
+    const std::string bytes = read(file);
+    if (bytes.find("mayfly") != bytes.npos && bytes.find("short-lived") == bytes.npos) notes = file;
+  }
+  ASSERT_NE(notes, "");
+  scene_.crash();
+  std::string bytes = read(notes);
+  bytes[bytes.find("mayfly")] ^= 1;
+  replace(notes, bytes);
+  ASSERT_TRUE(ok(scene_.open()));
+  EXPECT_TRUE(absl::IsDataLoss(scene_.store().upkeep(10).status()));
+  EXPECT_FALSE(scene_.store().upkeep(10).ok());
+  ASSERT_EQ(scene_.fatal.size(), 1U);
+  EXPECT_TRUE(absl::IsDataLoss(scene_.fatal.front())) << scene_.fatal.front();
+
+  scene_.crash();
+  ASSERT_TRUE(ok(scene_.open()));
+  EXPECT_FALSE(scene_.store().findings().empty());
+  EXPECT_FALSE(scene_.store().any_suspect()) << "no entry is lost";
+  EXPECT_EQ(scene_.values("mayfly").size(), 1U);
+  scene_.time.advance(std::chrono::seconds(1));
+  scene_.upkeep();
+  EXPECT_TRUE(scene_.values("mayfly").empty());
+}
+
 TEST_F(DamageTest, TheScrubChecksAsManyEntriesAsItIsAskedForWhateverPartitionTheyAreIn) {
   fill();
   scene_.store().scrub(kKeys);

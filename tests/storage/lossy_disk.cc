@@ -54,9 +54,14 @@ struct Place {
   std::string name;
 };
 
+std::string folder_of(std::string path) {
+  while (path.size() > 1 && path.back() == '/') path.pop_back();
+  return path;
+}
+
 Place place_of(const std::string& path) {
   const std::size_t slash = path.rfind('/');
-  return {path.substr(0, slash), path.substr(slash + 1)};
+  return {folder_of(path.substr(0, slash)), path.substr(slash + 1)};
 }
 
 // The number of a write-ahead log; 0 for any other file.
@@ -65,6 +70,11 @@ std::uint64_t log_number(std::string_view name) {
   std::uint64_t number = 0;
   const auto parsed = std::from_chars(name.data(), name.data() + name.size() - 4, number);
   return parsed.ptr == name.data() + name.size() - 4 ? number : 0;
+}
+
+bool is_within(std::string_view directory, std::string_view path) {
+  return directory.starts_with(path) &&
+         (directory.size() == path.size() || directory[path.size()] == '/');
 }
 
 bool is_table(std::string_view name) {
@@ -96,27 +106,34 @@ class LossyDisk::Files final : public rocksdb::FileSystem {
 
   IOStatus FileExists(const std::string& path, const IOOptions&, IODebugContext*) override {
     const std::lock_guard lock(mutex);
-    return directories.contains(path) || find(path) != nullptr ? IOStatus::OK()
-                                                               : IOStatus::NotFound(path);
+    return directories.contains(folder_of(path)) || find(path) != nullptr
+               ? IOStatus::OK()
+               : IOStatus::NotFound(path);
   }
   IOStatus GetChildren(const std::string& path, const IOOptions&, std::vector<std::string>* names,
                        IODebugContext*) override {
     const std::lock_guard lock(mutex);
     names->clear();
-    for (const auto& [name, file] : directories[path].files) names->push_back(name);
+    const auto directory = directories.find(folder_of(path));
+    if (directory == directories.end()) return not_found(path);
+    for (const auto& [name, file] : directory->second.files) names->push_back(name);
+    for (const auto& [folder, contents] : directories) {
+      const auto [parent, name] = place_of(folder);
+      if (parent == directory->first) names->push_back(name);
+    }
     return IOStatus::OK();
   }
   IOStatus DeleteFile(const std::string& path, const IOOptions&, IODebugContext*) override {
     const std::lock_guard lock(mutex);
     const auto [folder, name] = place_of(path);
-    if (directories[folder].frozen) return IOStatus::OK();
     if (find(path) == nullptr) return not_found(path);
+    if (!takes_a_change(folder)) return IOStatus::OK();
     change(folder, {{name, nullptr}});
     return IOStatus::OK();
   }
   IOStatus CreateDir(const std::string& path, const IOOptions&, IODebugContext*) override {
     const std::lock_guard lock(mutex);
-    directories[path];
+    directories[folder_of(path)];
     return IOStatus::OK();
   }
   IOStatus CreateDirIfMissing(const std::string& path, const IOOptions& options,
@@ -125,16 +142,23 @@ class LossyDisk::Files final : public rocksdb::FileSystem {
   }
   IOStatus DeleteDir(const std::string& path, const IOOptions&, IODebugContext*) override {
     const std::lock_guard lock(mutex);
-    directories.erase(path);
+    const auto folder = directories.find(folder_of(path));
+    if (folder == directories.end()) return not_found(path);
+    for (const auto& [other, contents] : directories) {
+      const bool holds =
+          other == folder->first ? !contents.files.empty() : is_within(other, folder->first);
+      if (holds) return IOStatus::IOError(path, "is not empty");
+    }
+    if (takes_a_change(folder->first)) directories.erase(folder);
     return IOStatus::OK();
   }
   IOStatus GetFileSize(const std::string& path, const IOOptions&, std::uint64_t* size,
                        IODebugContext*) override {
     const std::lock_guard lock(mutex);
     const FilePointer file = find(path);
-    if (file == nullptr) return not_found(path);
-    *size = file->bytes.size();
-    return IOStatus::OK();
+    *size = file == nullptr ? 0 : file->bytes.size();
+    return file != nullptr || directories.contains(folder_of(path)) ? IOStatus::OK()
+                                                                    : not_found(path);
   }
   IOStatus GetFileModificationTime(const std::string&, const IOOptions&, std::uint64_t* time,
                                    IODebugContext*) override {
@@ -148,7 +172,7 @@ class LossyDisk::Files final : public rocksdb::FileSystem {
     if (file == nullptr) return not_found(from);
     const auto [old_folder, old_name] = place_of(from);
     const auto [folder, name] = place_of(to);
-    if (directories[old_folder].frozen) return IOStatus::OK();
+    if (!takes_a_change(old_folder)) return IOStatus::OK();
     if (folder == old_folder) {
       change(folder, {{old_name, nullptr}, {name, file}});
     } else {
@@ -182,11 +206,19 @@ class LossyDisk::Files final : public rocksdb::FileSystem {
   IOStatus IsDirectory(const std::string& path, const IOOptions&, bool* is_directory,
                        IODebugContext*) override {
     const std::lock_guard lock(mutex);
-    *is_directory = directories.contains(path);
+    *is_directory = directories.contains(folder_of(path));
     return IOStatus::OK();
   }
 
   // REQUIRES for all that follows: the mutex is held.
+  // Whether the next change in the directory is done; to be asked once for each.
+  bool takes_a_change(const std::string& folder) {
+    if (directories[folder].frozen) return false;
+    if (stop_path.empty() || !is_within(folder, stop_path)) return true;
+    if (changes_left == 0) return false;
+    --changes_left;
+    return true;
+  }
   FilePointer find(const std::string& path) {
     const auto [folder, name] = place_of(path);
     const auto directory = directories.find(folder);
@@ -224,6 +256,10 @@ class LossyDisk::Files final : public rocksdb::FileSystem {
   std::mutex mutex;
   std::map<std::string, Directory> directories;
   std::set<std::string> locks;
+
+  // Of stop_after().
+  std::string stop_path;  // empty: none
+  std::uint64_t changes_left = 0;
 
   // Bad reads.
   std::string bad_directory;  // empty: none
@@ -306,8 +342,8 @@ class WritableFile final : public rocksdb::FSWritableFile {
   using FSWritableFile::Append;
   IOStatus Append(const rocksdb::Slice& bytes, const IOOptions&, IODebugContext*) override {
     const std::lock_guard lock(files_.mutex);
+    if (!files_.takes_a_change(directory_)) return IOStatus::OK();
     Directory& directory = files_.directories[directory_];
-    if (directory.frozen) return IOStatus::OK();
     const std::size_t taken = std::min(bytes.size(), directory.room.value_or(bytes.size()));
     file_->bytes.append(bytes.data(), taken);
     if (directory.room.has_value()) *directory.room -= taken;
@@ -321,7 +357,7 @@ class WritableFile final : public rocksdb::FSWritableFile {
   }
   IOStatus Truncate(std::uint64_t size, const IOOptions&, IODebugContext*) override {
     const std::lock_guard lock(files_.mutex);
-    if (frozen()) return IOStatus::OK();
+    if (!files_.takes_a_change(directory_)) return IOStatus::OK();
     file_->bytes.resize(size);
     file_->synced = std::min<std::size_t>(file_->synced, size);
     return IOStatus::OK();
@@ -330,7 +366,7 @@ class WritableFile final : public rocksdb::FSWritableFile {
   IOStatus Flush(const IOOptions&, IODebugContext*) override { return IOStatus::OK(); }
   IOStatus Sync(const IOOptions&, IODebugContext*) override {
     const std::lock_guard lock(files_.mutex);
-    if (!frozen()) file_->synced = file_->bytes.size();
+    if (files_.takes_a_change(directory_)) file_->synced = file_->bytes.size();
     return IOStatus::OK();
   }
   bool IsSyncThreadSafe() const override { return true; }
@@ -340,8 +376,6 @@ class WritableFile final : public rocksdb::FSWritableFile {
   }
 
  private:
-  bool frozen() const { return files_.directories[directory_].frozen; }
-
   LossyDisk::Files& files_;
   const FilePointer file_;
   const std::string directory_;
@@ -353,8 +387,7 @@ class OpenDirectory final : public rocksdb::FSDirectory {
       : files_(files), path_(std::move(path)) {}
   IOStatus Fsync(const IOOptions&, IODebugContext*) override {
     const std::lock_guard lock(files_.mutex);
-    Directory& directory = files_.directories[path_];
-    if (!directory.frozen) directory.unsynced.clear();
+    if (files_.takes_a_change(path_)) files_.directories[path_].unsynced.clear();
     return IOStatus::OK();
   }
   IOStatus Close(const IOOptions&, IODebugContext*) override { return IOStatus::OK(); }
@@ -393,7 +426,7 @@ IOStatus LossyDisk::Files::NewWritableFile(const std::string& path, const rocksd
   const auto [folder, name] = place_of(path);
   if (name.starts_with("OPTIONS") || name == "LOG") return IOStatus::NotSupported("not kept");
   auto file = std::make_shared<File>();
-  if (!directories[folder].frozen) change(folder, {{name, file}});
+  if (takes_a_change(folder)) change(folder, {{name, file}});
   *result = std::make_unique<WritableFile>(*this, std::move(file), folder);
   return IOStatus::OK();
 }
@@ -401,7 +434,7 @@ IOStatus LossyDisk::Files::NewWritableFile(const std::string& path, const rocksd
 IOStatus LossyDisk::Files::NewDirectory(const std::string& path, const IOOptions&,
                                         std::unique_ptr<rocksdb::FSDirectory>* result,
                                         IODebugContext*) {
-  *result = std::make_unique<OpenDirectory>(*this, path);
+  *result = std::make_unique<OpenDirectory>(*this, folder_of(path));
   return IOStatus::OK();
 }
 
@@ -600,18 +633,38 @@ void LossyDisk::thaw(const std::string& directory) {
 void LossyDisk::lose_power(const std::string& path, Random& random) {
   background_->await_idle();
   const std::lock_guard lock(files_->mutex);
-  Directory& directory = files_->directories[path];
-  const std::size_t kept = random.below(directory.unsynced.size() + 1);
-  while (directory.unsynced.size() > kept) {
-    Files::take_back(directory, directory.unsynced.back());
-    directory.unsynced.pop_back();
+  for (auto& [folder, directory] : files_->directories) {
+    if (!is_within(folder, path)) continue;
+    const std::size_t kept = random.below(directory.unsynced.size() + 1);
+    while (directory.unsynced.size() > kept) {
+      Files::take_back(directory, directory.unsynced.back());
+      directory.unsynced.pop_back();
+    }
+    directory.unsynced.clear();
+    for (const auto& [name, file] : directory.files) {
+      const std::size_t unsynced = file->bytes.size() - file->synced;
+      if (unsynced > 0) file->bytes.resize(file->synced + random.below(unsynced + 1));
+      file->synced = file->bytes.size();
+    }
   }
-  directory.unsynced.clear();
-  for (const auto& [name, file] : directory.files) {
-    const std::size_t unsynced = file->bytes.size() - file->synced;
-    if (unsynced > 0) file->bytes.resize(file->synced + random.below(unsynced + 1));
-    file->synced = file->bytes.size();
-  }
+}
+
+void LossyDisk::stop_after(const std::string& directory, std::uint64_t changes) {
+  background_->await_idle();
+  const std::lock_guard lock(files_->mutex);
+  files_->stop_path = directory;
+  files_->changes_left = changes;
+}
+
+bool LossyDisk::stopped() const {
+  const std::lock_guard lock(files_->mutex);
+  return !files_->stop_path.empty() && files_->changes_left == 0;
+}
+
+void LossyDisk::go_on() {
+  background_->await_idle();
+  const std::lock_guard lock(files_->mutex);
+  files_->stop_path.clear();
 }
 
 LossyDisk::Image LossyDisk::copy(const std::string& directory) const {

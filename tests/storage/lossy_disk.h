@@ -8,12 +8,14 @@
 //                 an ordered journal, the first few stay
 //   a copy        of a directory at one moment; made while a process writes, it may miss the ends
 //                 of files (never what was synced before the copy began)
+//   a crash in    of whatever writes there: after so many more changes nothing changes any more
+//   the middle
 //   bad reads     of tables, by the thread that asked for it: an error, or a byte turned over
 //   a full disk   appends fail, the first one after a part of it was written; all else is done. Where
 //                 RocksDB's background work meets it, it has room when that tries again
 //
 // Not modelled: blocks of one file that reach the disk out of order, files longer than what was
-// written to them, torn synced data, hard links.
+// written to them, torn synced data, hard links; a folder that was made stays.
 #pragma once
 
 #include <cstddef>
@@ -28,8 +30,9 @@
 
 namespace grapevine::storage {
 
-// Resource. Directories are apart from each other, each the data directory of one store, one level
-// deep; what RocksDB's repair sets aside goes below it, and is in no copy. RocksDB's options files and its LOG are refused: it goes on without them, and writing them is
+// Resource. Directories are apart from each other: each the data directory of one store, or one of
+// backups. What stands in folders below (backups; what a restore or RocksDB's repair sets aside) is in
+// no copy. RocksDB's options files and its LOG are refused: it goes on without them, and writing them is
 // most of what opening costs. One thread of its own for RocksDB's background work; every call but
 // environment() first waits until that is idle, so that nothing depends on when it ran. Calls are
 // for the thread that uses the stores. All stores must be gone before the disk goes.
@@ -67,14 +70,19 @@ class LossyDisk {
   // would do while its objects are taken apart, a killed one does not.
   void freeze(const std::string& directory);
   void thaw(const std::string& directory);
-  // REQUIRES: no store is open there.
+  // In the directory and below. REQUIRES: no store is open there.
   void lose_power(const std::string& directory, Random& random);
+  // So many more appends, syncs and changes of names are done in the directory and below; then it is
+  // as frozen, and stopped() is true, until go_on(). One directory at a time.
+  void stop_after(const std::string& directory, std::uint64_t changes);
+  bool stopped() const;
+  void go_on();
 
   Image copy(const std::string& directory) const;
   // A copy by a tool that reads file by file while the process appends.
   Image copy_while_running(const std::string& directory, Random& random) const;
-  // Makes the directory hold exactly these files and nothing below it, all of them synced. REQUIRES: no store is open
-  // there.
+  // Makes the directory hold exactly these files and nothing below it, all of them synced. REQUIRES:
+  // no store is open there.
   void place(const std::string& directory, const Image& image);
   void remove(const std::string& directory) { place(directory, {}); }
 

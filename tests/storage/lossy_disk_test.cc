@@ -3,6 +3,7 @@
 #include <memory>
 #include <set>
 #include <string>
+#include <vector>
 
 #include <gtest/gtest.h>
 
@@ -107,6 +108,35 @@ TEST_F(LossyDiskTest, BadReadsAreThoseOfTablesInOneDirectory) {
   EXPECT_NE(read("1.sst"), "abc");
   disk_.heal_reads();
   EXPECT_EQ(read("1.sst"), "abc");
+}
+
+TEST_F(LossyDiskTest, AfterSoManyChangesNothingChangesAnyMore) {
+  disk_.remove("/d");
+  disk_.stop_after("/d", 4);
+  write("f", "0123456789", 4);  // makes, appends, syncs, appends
+  EXPECT_TRUE(disk_.stopped());
+  write("g", "late", 4);
+  ASSERT_TRUE(env()->RenameFile("/d/f", "/d/h").ok());
+  EXPECT_EQ(disk_.copy("/d"), (LossyDisk::Image{{"f", "0123456789"}}));
+  disk_.go_on();
+  EXPECT_FALSE(disk_.stopped());
+  write("g", "now", 3);
+  EXPECT_EQ(disk_.copy("/d").count("g"), 1U);
+}
+
+TEST_F(LossyDiskTest, AFolderIsAChildAndGoesOnlyWhenItIsEmpty) {
+  disk_.remove("/d");
+  ASSERT_TRUE(env()->CreateDir("/d").ok());
+  ASSERT_TRUE(env()->CreateDir("/d/below/").ok());
+  write("below/f", "bytes", 5);
+  std::vector<std::string> children;
+  ASSERT_TRUE(env()->GetChildren("/d/", &children).ok());
+  EXPECT_EQ(children, std::vector<std::string>{"below"});
+  EXPECT_FALSE(env()->DeleteDir("/d/below").ok());
+  ASSERT_TRUE(env()->RenameFile("/d/below/f", "/d/f").ok());
+  EXPECT_TRUE(env()->DeleteDir("/d/below").ok());
+  EXPECT_TRUE(env()->FileExists("/d/below").IsNotFound());
+  EXPECT_EQ(disk_.copy("/d").at("f"), "bytes");
 }
 
 }  // namespace
