@@ -302,6 +302,18 @@ void Cluster::check_a_link() {
   drain();
 }
 
+void Cluster::set_load(const gossip::Load& load) {
+  swim_.set_load(load);
+  alarm_.set(swim_.next_deadline());
+}
+
+std::uint32_t Cluster::busy(NodeId node) const {
+  constexpr std::uint32_t kQueueStep = 64;
+  constexpr std::uint32_t kCpuStep = 30;
+  const gossip::Load* const load = swim_.load(node);
+  return load == nullptr ? 0 : load->queue_depth / kQueueStep + load->cpu_percent / kCpuStep;
+}
+
 // ---- placement ----
 
 void Cluster::recompute_owners() {

@@ -91,6 +91,7 @@ class Cluster final : public Ring {
     return owners_[partition.value];
   }
   bool reachable(NodeId node) const override { return swim_.up(node); }
+  std::uint32_t busy(NodeId node) const override;
   // The partitions that this node and `peer` both own, sorted.
   std::vector<PartitionId> shared_with(NodeId peer) const;
   bool owns(NodeId node, PartitionId partition) const;
@@ -103,6 +104,8 @@ class Cluster final : public Ring {
   // A peer's push-pull: takes what it says, answers what it lacks.
   gossip::PushPull on_push_pull(const gossip::PushPull& call);
   void on_connection_lost(NodeId node);
+  // How busy this node is: the others are told.
+  void set_load(const gossip::Load& load);
   void change_epoch(std::uint64_t epoch);
 
   // No call is under way, and nothing is to be told on.

@@ -176,9 +176,15 @@ void Coordinator::forward(Request& request, const std::vector<std::size_t>& indi
   absl::btree_map<NodeId, std::vector<std::size_t>> by_owner;
   for (const std::size_t index : indices) {
     const OperationState& state = request.states[index];
-    const auto owner = std::find_if(state.owners.begin(), state.owners.end(), [&](NodeId node) {
+    const auto may_be_asked = [&](NodeId node) {
       return node != ring_.self() && ring_.reachable(node);
-    });
+    };
+    auto owner = std::find_if(state.owners.begin(), state.owners.end(), may_be_asked);
+    // The less busy of two: among all, everybody would choose the same one.
+    if (owner != state.owners.end()) {
+      const auto other = std::find_if(std::next(owner), state.owners.end(), may_be_asked);
+      if (other != state.owners.end() && ring_.busy(*other) < ring_.busy(*owner)) owner = other;
+    }
     if (!request.may_forward || owner == state.owners.end()) {
       resolve(request, index,
               absl::UnavailableError(fmt::format(

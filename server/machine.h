@@ -23,6 +23,13 @@ struct Machine {
   storage::StoreOptions store;
   // Makes the directory of the node's data if it does not exist; which life of it begins.
   std::function<absl::StatusOr<storage::Life>(const std::string& directory)> begin_life;
+  // How busy the machine is, and what is free where `directory` lies; empty: not known. Reads what
+  // the kernel holds in memory.
+  struct Load {
+    std::uint32_t cpu_percent = 0;  // of all cores, since the last call
+    std::uint64_t disk_free_mib = 0;
+  };
+  std::function<Load(const std::string& directory)> measure;
   // A disk for one store, or for its backups.
   std::function<std::unique_ptr<Disk>(rpc::Loop& loop)> make_disk;
   // The node cannot go on in this process: what was written may be lost, or, when it is DataLoss,
@@ -34,6 +41,10 @@ struct Machine {
 // `start_anew` replaces the process by one that starts the same node; without it damage ends the
 // process.
 Machine real_machine(std::function<void()> start_anew = {});
+
+// Of /proc/stat's first line, `before` and now: the share of time that was not idle, in percent; 0 for
+// lines that are not such.
+std::uint32_t cpu_percent(const std::string& before, const std::string& now);
 
 // Which machine this is, which boot of it, and which directory: what rule R7 compares. Makes
 // `directory` if it does not exist. FailedPrecondition when it cannot be made or is no directory.

@@ -242,6 +242,7 @@ void Node::assemble(gossip::MemberRecord self) {
   backups_ = std::make_unique<Backups>(loop_, *store_, machine_.make_disk(loop_));
   tasks_ = std::make_unique<Tasks>();
   upkeep_alarm_ = std::make_unique<Alarm>(loop_, [this] { upkeep(); });
+  load_alarm_ = std::make_unique<Alarm>(loop_, [this] { tell_load(); });
 }
 
 void Node::listen() {
@@ -270,6 +271,23 @@ void Node::go() {
   anti_entropy_->start(told_of_peers());
   handover_->start();
   upkeep_alarm_->set(loop_.now());
+  load_alarm_->set(loop_.now());
+}
+
+// The others forward what they do not own rather to who is less busy. In steps: what hardly changes
+// is not told again and again.
+void Node::tell_load() {
+  const auto in_steps = [](std::uint64_t value, std::uint64_t step) { return value / step * step; };
+  gossip::Load load;
+  load.queue_depth =
+      static_cast<std::uint32_t>(in_steps(coordination_->coordinator().under_way(), 32));
+  if (machine_.measure) {
+    const Machine::Load measured = machine_.measure(config_.data_dir);
+    load.cpu_percent = static_cast<std::uint32_t>(in_steps(measured.cpu_percent, 15));
+    load.disk_free_mib = in_steps(measured.disk_free_mib, 1024);
+  }
+  cluster_->set_load(load);
+  load_alarm_->set(loop_.now() + std::chrono::seconds(1));
 }
 
 // R7: nobody else can hold dots of a node that never had company. An actor that has just begun is
@@ -508,6 +526,7 @@ kj::Promise<void> Node::close_when_idle() {
         if (!disk_->idle()) return close_when_idle();
         tasks_.reset();
         upkeep_alarm_.reset();
+        load_alarm_.reset();
         compare_alarm_.reset();
         scanner_.reset();
         coordination_.reset();

@@ -133,6 +133,7 @@ class Node {
   void compare_with(NodeId peer);
   void ready();
   absl::Status renew_actor();
+  void tell_load();
   void upkeep();
   void scrub();
   kj::Promise<void> close_when_idle();
@@ -183,6 +184,7 @@ class Node {
   std::unique_ptr<Alarm> opening_alarm_;
   std::unique_ptr<Alarm> compare_alarm_;
   std::unique_ptr<Alarm> upkeep_alarm_;
+  std::unique_ptr<Alarm> load_alarm_;
   std::unique_ptr<Tasks> tasks_;
   std::unique_ptr<rpc::RpcServer> client_server_;
   std::unique_ptr<rpc::RpcServer> peer_server_;

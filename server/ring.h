@@ -1,6 +1,7 @@
 // Port: who owns what, and who answers, as the coordinator sees it.
 #pragma once
 
+#include <cstdint>
 #include <vector>
 
 #include "storage/base/ids.h"
@@ -15,6 +16,9 @@ class Ring {
   virtual const std::vector<NodeId>& owners(PartitionId partition) const = 0;
   // True for self.
   virtual bool reachable(NodeId node) const = 0;
+  // How busy a node says it is, in rough steps, so that what hardly differs is the same; 0: idle, or
+  // it has not said.
+  virtual std::uint32_t busy(NodeId node) const = 0;
 };
 
 }  // namespace grapevine::server

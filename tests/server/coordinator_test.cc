@@ -99,6 +99,16 @@ TEST_F(CoordinatorTest, AKeyOfOthersIsForwardedToTheFirstThatCanBeReached) {
   EXPECT_TRUE(store_.values("k").empty());
 }
 
+TEST_F(CoordinatorTest, OfTwoOwnersTheLessBusyOneIsAsked) {
+  own_nothing();
+  ring_.busy_nodes = {{kB, 3}, {kC, 2}};
+  begin({get("k")});
+  take(kC);
+  ring_.busy_nodes = {{kB, 3}, {kC, 3}};
+  begin({get("k")});
+  take(kB);
+}
+
 TEST_F(CoordinatorTest, WhatWasForwardedIsNotForwardedAgain) {
   own_nothing();
   const RequestId id = begin({put("k", "v"), get("k")}, /*may_forward=*/false);

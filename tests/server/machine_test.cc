@@ -76,5 +76,21 @@ TEST_F(MachineLifeTest, ALinkToNowhereIsRefused) {
   expect_refused("link");
 }
 
+TEST(CpuPercent, IsTheShareOfTimeThatWasNotIdle) {
+  EXPECT_EQ(cpu_percent("cpu  100 0 100 700 100 0 0", "cpu  150 0 125 775 150 0 0"), 37U);
+  EXPECT_EQ(cpu_percent("cpu  1 1 1 1 1", "cpu  2 2 2 1 1"), 100U);
+  for (const char* const line : {"", "cpu", "nonsense 1 2", "cpu  1 1 1 1 1"}) {
+    EXPECT_EQ(cpu_percent("cpu  1 1 1 1 1", line), 0U) << line;
+  }
+}
+
+TEST(MachineMeasure, SaysWhatIsFreeAndIsZeroWhereThereIsNothing) {
+  Machine machine = real_machine();
+  const Machine::Load load = machine.measure("/");
+  EXPECT_LE(load.cpu_percent, 100U);
+  EXPECT_GT(load.disk_free_mib, 0U);
+  EXPECT_EQ(machine.measure("/no/such/directory").disk_free_mib, 0U);
+}
+
 }  // namespace
 }  // namespace grapevine::server

@@ -141,10 +141,15 @@ class HandRing final : public Ring {
     return apart == owners_of.end() ? owners_of_all : apart->second;
   }
   bool reachable(NodeId node) const override { return !unreachable.contains(node); }
+  std::uint32_t busy(NodeId node) const override {
+    const auto known = busy_nodes.find(node);
+    return known == busy_nodes.end() ? 0 : known->second;
+  }
 
   std::vector<NodeId> owners_of_all;
   std::map<PartitionId, std::vector<NodeId>> owners_of;
   std::set<NodeId> unreachable;
+  std::map<NodeId, std::uint32_t> busy_nodes;
 
  private:
   NodeId self_;
