@@ -41,8 +41,8 @@ struct PartitionState {
   PartitionId partition;
   model::Clock clock;
   model::DigestShare root;
-  // In a StatesReply: the sender's log names all that the request's clock lacks. In a request: it
-  // names something, perhaps all.
+  // In a StatesReply: the sender's log most likely names all that the request's clock lacks. In a
+  // request: it names something, perhaps all.
   bool log_reaches = true;
 
   bool has_root_of(const PartitionState& other) const { return root.sum.low == other.root.sum.low; }

@@ -66,8 +66,8 @@ class Replica {
   };
   virtual NamedDots name_dots(PartitionId partition, const std::vector<model::DotRange>& dots,
                               bool with_young, std::size_t limit) const = 0;
-  // Whether it could name all of them, young ones included.
-  virtual bool names_all(PartitionId partition, const std::vector<model::DotRange>& dots) const = 0;
+  // Whether it could most likely name all of them, young ones included.
+  virtual bool reaches(PartitionId partition, const std::vector<model::DotRange>& dots) const = 0;
 
   // Whether it knows no dot at all.
   virtual bool names_none(PartitionId partition) const = 0;

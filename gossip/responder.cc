@@ -152,7 +152,7 @@ StatesReply answer(const Replica& replica, const std::vector<PartitionId>& parti
   for (const PartitionState& theirs : request.states) {
     if (!std::binary_search(partitions.begin(), partitions.end(), theirs.partition)) continue;
     PartitionState mine = state_of(replica, theirs.partition);
-    mine.log_reaches = replica.names_all(theirs.partition, mine.clock.minus(theirs.clock));
+    mine.log_reaches = replica.reaches(theirs.partition, mine.clock.minus(theirs.clock));
     reply.states.push_back(std::move(mine));
     told.push_back(theirs.partition);
   }

@@ -68,15 +68,10 @@ DotLog::Ages DotLog::ages(const std::vector<model::DotRange>& dots, Instant sett
   return ages;
 }
 
-bool DotLog::names_all(const std::vector<model::DotRange>& dots) const {
-  if (model::count_dots(dots) > records_.size()) return false;
+bool DotLog::reaches(const std::vector<model::DotRange>& dots) const {
   return std::all_of(dots.begin(), dots.end(), [this](const model::DotRange& range) {
-    auto record = records_.lower_bound(model::Dot{range.actor, range.first});
-    for (std::uint64_t counter = range.first; counter <= range.last; ++counter, ++record) {
-      if (record == records_.end() || record->first != model::Dot{range.actor, counter})
-        return false;
-    }
-    return true;
+    return records_.contains({range.actor, range.first}) &&
+           records_.contains({range.actor, range.last});
   });
 }
 

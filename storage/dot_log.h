@@ -51,8 +51,9 @@ class DotLog {
     bool complete = true;           // all are
   };
   Ages ages(const std::vector<model::DotRange>& dots, Instant settled_before) const;
-  // Whether it knows every one of `dots`, young ones included. O(dots named).
-  bool names_all(const std::vector<model::DotRange>& dots) const;
+  // Whether it knows the first and the last dot of every range, young ones included: then most likely
+  // all of them, since the oldest go first. O(ranges log n).
+  bool reaches(const std::vector<model::DotRange>& dots) const;
 
   std::size_t size() const { return records_.size(); }
   std::size_t bytes() const { return bytes_; }

@@ -129,9 +129,9 @@ class Store {
   // For reads of frozen views, and View::scan_stored.
   Executor& executor() const { return executor_; }
   // From the dot log; young dots are counted as in flight unless `with_young`.
-  // Whether the dot log knows every one of `dots`, young ones included.
-  bool names_all(PartitionId partition, const std::vector<model::DotRange>& dots) const {
-    return partitions_[partition.value]->log.names_all(dots);
+  // Whether the dot log most likely knows all of `dots` (DotLog::reaches).
+  bool reaches(PartitionId partition, const std::vector<model::DotRange>& dots) const {
+    return partitions_[partition.value]->log.reaches(dots);
   }
   DotLog::Ages ages(PartitionId partition, const std::vector<model::DotRange>& dots) const {
     return partitions_[partition.value]->log.ages(dots, time_.now() - options_.in_flight_grace);

@@ -100,7 +100,7 @@ Replica::NamedDots FakeReplica::name_dots(PartitionId partition,
   return answer;
 }
 
-bool FakeReplica::names_all(PartitionId partition, const std::vector<model::DotRange>& dots) const {
+bool FakeReplica::reaches(PartitionId partition, const std::vector<model::DotRange>& dots) const {
   const FakePartition& mine = partitions_.at(partition.value);
   for (const model::DotRange& range : dots) {
     if (range.closes()) return false;

@@ -92,7 +92,7 @@ class FakeReplica final : public GhostlyReplica {
   std::unique_ptr<PartitionView> freeze(PartitionId partition) const override;
   NamedDots name_dots(PartitionId partition, const std::vector<model::DotRange>& dots,
                       bool with_young, std::size_t limit) const override;
-  bool names_all(PartitionId partition, const std::vector<model::DotRange>& dots) const override;
+  bool reaches(PartitionId partition, const std::vector<model::DotRange>& dots) const override;
   bool names_none(PartitionId id) const override { return partition(id).log.empty(); }
   std::uint64_t digest(std::string_view key, const model::Entry& entry) const override;
   absl::Status merge(PartitionId partition, std::vector<KeyedEntry> entries) override;

@@ -39,8 +39,8 @@ class StoredReplica final : public gossip::GhostlyReplica {
   std::unique_ptr<gossip::PartitionView> freeze(PartitionId partition) const override;
   NamedDots name_dots(PartitionId partition, const std::vector<model::DotRange>& dots,
                       bool with_young, std::size_t limit) const override;
-  bool names_all(PartitionId partition, const std::vector<model::DotRange>& dots) const override {
-    return replica_->names_all(partition, dots);
+  bool reaches(PartitionId partition, const std::vector<model::DotRange>& dots) const override {
+    return replica_->reaches(partition, dots);
   }
   bool names_none(PartitionId partition) const override { return replica_->names_none(partition); }
   std::uint64_t digest(std::string_view key, const model::Entry& entry) const override {

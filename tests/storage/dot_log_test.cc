@@ -44,11 +44,12 @@ TEST_F(DotLogTest, NamesEveryDotOfTheRangesInOrder) {
   EXPECT_EQ(answer.named[0].dot, (Dot{actor(1), 2}));
 }
 
-TEST_F(DotLogTest, SaysWhetherItKnowsAllAndHowOldTheyAre) {
-  EXPECT_TRUE(log_.names_all({{actor(1), 2, 4}, {actor(2), 7, 7}}));
-  EXPECT_TRUE(log_.names_all({}));
-  EXPECT_FALSE(log_.names_all({{actor(1), 5, 6}}));
-  EXPECT_FALSE(log_.names_all({{actor(1), 1, model::kClosed}}));
+TEST_F(DotLogTest, SaysHowFarItReachesAndHowOldDotsAre) {
+  EXPECT_TRUE(log_.reaches({{actor(1), 2, 4}, {actor(2), 7, 7}}));
+  EXPECT_TRUE(log_.reaches({}));
+  EXPECT_FALSE(log_.reaches({{actor(1), 5, 6}}));
+  EXPECT_FALSE(log_.reaches({{actor(1), 1, model::kClosed}}));
+  EXPECT_FALSE(log_.reaches({{actor(1), 2, 4}, {actor(1), 0, 1}}));
   const auto ages = log_.ages({{actor(1), 2, 4}, {actor(2), 7, 7}}, at_ms(15));
   EXPECT_TRUE(ages.complete);
   EXPECT_EQ(ages.in_flight, 1U);
