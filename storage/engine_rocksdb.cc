@@ -181,8 +181,9 @@ absl::StatusOr<std::unique_ptr<Engine>> Engine::open(const StoreOptions& options
       rocksdb::NewLRUCache(options.block_cache_bytes, shard_bits(options.block_cache_bytes));
   std::vector<std::string> names;
   const auto describe = [&] {
-    if (std::find(names.begin(), names.end(), kMetaFamily) == names.end()) {
-      names.emplace_back(kMetaFamily);
+    for (const char* const family : {kExpiryFamily, kMetaFamily}) {
+      const auto is_it = [&](const std::string& name) { return name.starts_with(family); };
+      if (std::none_of(names.begin(), names.end(), is_it)) names.emplace_back(family);
     }
     std::vector<rocksdb::ColumnFamilyDescriptor> families;
     for (const std::string& name : names) {

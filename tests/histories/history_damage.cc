@@ -39,6 +39,7 @@ void History::open_damaged(std::size_t at) {
     replica.refill();
     return replica.open();
   };
+  bool noticed = false;
   for (bool again = true; again;) {
     bool salvaged = false;
     const absl::Status opened = open_somehow(salvaged);
@@ -59,7 +60,11 @@ void History::open_damaged(std::size_t at) {
     started(at);
     again = !replica.scrub_all();
     if (again) replica.kill();
+    noticed |= found || again;
   }
+  // In what nobody reads any more (metadata that was replaced): a compaction would meet it some day,
+  // and the process would end at whatever it does then.
+  if (!noticed && replica.turn_back()) open(at);
 }
 
 Reached History::live_of(const std::string& key, const Reached& reached) const {

@@ -237,6 +237,7 @@ std::string StoredReplica::damage(Random& random) {
   }
   const double how = random.unit();
   std::string done;
+  turned_ = {};
   if (how < 0.08 && !manifest.empty()) {
     if (how < 0.05) image.erase(manifest);
     if (how >= 0.03) image.erase("CURRENT");
@@ -250,11 +251,22 @@ std::string StoredReplica::damage(Random& random) {
     done = "loses table " + table;
   } else {
     std::string& bytes = image[table];
+    turned_ = {table, bytes};
     bytes[random.below(bytes.size())] ^= static_cast<char>(1U << random.below(8));
     done = "has a byte of table " + table + " turned over";
   }
   disk_.place(options_.directory, image);
   return done;
+}
+
+bool StoredReplica::turn_back() {
+  if (turned_.table.empty()) return false;
+  kill();
+  LossyDisk::Image image = disk_.copy(options_.directory);
+  const auto table = image.find(turned_.table);
+  if (table != image.end()) table->second = turned_.bytes;
+  disk_.place(options_.directory, image);
+  return true;
 }
 
 void StoredReplica::refill() {

@@ -100,6 +100,9 @@ class StoredReplica final : public gossip::GhostlyReplica {
   // Lasting damage: a file is gone, or a byte of it is another. What was done; empty: there was
   // nothing to be damaged. REQUIRES: it is closed.
   std::string damage(Random& random);
+  // It is killed, and the byte that damage() turned over last is turned back, if its table is still
+  // there. False, and nothing done: it was no byte.
+  bool turn_back();
   // It begins anew in an empty directory.
   void refill();
   // Reads everything that is stored, as the scrub and readers do in the end: false when that met
@@ -132,6 +135,10 @@ class StoredReplica final : public gossip::GhostlyReplica {
   std::unique_ptr<server::StoreReplica> replica_;
   std::vector<absl::Status> fatal_;
   std::uint64_t renewals_ = 0;
+  struct {
+    std::string table;
+    std::string bytes;  // as they were
+  } turned_;
 
   ReachedByKey reached_;
   std::vector<Point> points_;     // of this life; the first: what it began with, durable

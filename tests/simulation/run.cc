@@ -244,7 +244,8 @@ void Run::heal() {
   const Instant begun = world_.now();
   const auto quiet = [&] {
     return is_over() ||
-           (std::all_of(clients_.begin(), clients_.end(),
+           (!any_leaving() &&
+            std::all_of(clients_.begin(), clients_.end(),
                         [](const auto& client) { return client->outstanding() == 0; }) &&
             not_equal_because().empty());
   };
@@ -264,6 +265,8 @@ void Run::heal() {
 
 // Empty: nothing of what clients and nodes have asked of each other is kept here.
 std::string Run::busy_because(const SimulatedNode& node) const {
+  // It may have found damage only now.
+  if (!node.ready()) return fmt::format("{} is not ready", node.name());
   server::Node& real = node.node();
   if (const auto count = real.coordination().coordinator().under_way(); count > 0) {
     return fmt::format("{} has {} requests, calls or waits under way", node.name(), count);
@@ -289,13 +292,14 @@ std::string Run::busy_because(const SimulatedNode& node) const {
 void Run::await_idle() {
   std::set<const SimulatedNode*> busy(members_.begin(), members_.end());
   const auto all_rested = [&] {
-    std::erase_if(busy, [&](const auto* node) { return busy_because(*node).empty(); });
-    return is_over() || busy.empty();
+    std::erase_if(
+        busy, [&](const auto* node) { return !is_member(*node) || busy_because(*node).empty(); });
+    return is_over() || (busy.empty() && not_equal_because().empty());
   };
   if (!world_.run_until(world_.now() + kIdleTime, all_rested)) {
     broken(fmt::format("{:.0f} s after all was equal {}",
                        std::chrono::duration<double>(kIdleTime).count(),
-                       busy_because(**busy.begin())));
+                       busy.empty() ? not_equal_because() : busy_because(**busy.begin())));
   }
 }
 
