@@ -44,7 +44,8 @@ class BadInputTest : public ::testing::Test {
   }
   // Runs grapevined, on ports of its own unless told otherwise; what it says when it refuses is one line, and its exit code.
   Finished refused(std::vector<std::string> flags, std::string client_endpoint = {}) {
-    const std::string host = cluster_.host(7);
+    const std::string of_node = cluster_.host(0);
+    const std::string host = of_node.substr(0, of_node.rfind('.')) + ".8";
     if (client_endpoint.empty()) client_endpoint = host + ":4740";
     std::vector<std::string> command{GRAPEVINED,      "--client-listen", client_endpoint,
                                      "--peer-listen", host + ":4741",    "--http-listen",

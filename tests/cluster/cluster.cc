@@ -73,7 +73,7 @@ Cluster::~Cluster() {
 }
 
 std::string Cluster::host(std::size_t node) const {
-  return places_[node].host;
+  return places_.at(node).host;
 }
 std::string Cluster::endpoint(std::size_t node) const {
   return host(node) + ":4740";
