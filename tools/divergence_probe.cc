@@ -40,8 +40,10 @@ class Pass {
   absl::Status compare(PartitionId partition, const Views& views);
   absl::Status list_keys(const ComparedPartition& compared, const Views& views);
   void note_proven(const Member& member, const std::vector<SeenPeer>& peers);
-  absl::Status ask_for_ages();
-  absl::Status ask_for_ages(PairDivergence& pair, std::size_t has, std::size_t lacks);
+  void note_ages(PairDivergence& pair);
+  absl::Status ask_for_ages(const std::vector<PartitionId>& partitions);
+  absl::Status ask_for_ages(const std::vector<PartitionId>& partitions, std::size_t has,
+                            std::size_t lacks);
   // The error, with the member that gave it noted as unreachable if it stopped answering.
   absl::Status blame(std::size_t node, const absl::Status& status);
 
@@ -54,6 +56,7 @@ class Pass {
   std::map<PartitionId, ComparedPartition> partitions_;
   std::map<PartitionId, std::set<NodeId>> owners_;  // by whoever was reached
   std::map<std::pair<NodeId, NodeId>, milliseconds> proven_;
+  std::map<std::pair<std::size_t, std::size_t>, std::vector<DotAges>> ages_;  // smaller place first
   bool begin_again_ = false;
   Divergence divergence_;
 };
@@ -67,6 +70,15 @@ absl::StatusOr<std::optional<Divergence>> Pass::run() {
     }
   }
   const std::vector<PartitionId> differing = differing_partitions();
+  std::vector<PartitionId> alike;
+  for (const auto& [partition, compared] : partitions_) {
+    if (!std::binary_search(differing.begin(), differing.end(), partition)) {
+      alike.push_back(partition);
+    }
+  }
+  const absl::Status aged = ask_for_ages(alike);
+  if (begin_again_) return std::nullopt;
+  GRAPEVINE_RETURN_IF_ERROR(aged);
   for (std::size_t begin = 0; begin < differing.size(); begin += kPartitionsAtOnce) {
     const std::size_t end = std::min(begin + kPartitionsAtOnce, differing.size());
     const absl::Status status = descend({differing.begin() + static_cast<std::ptrdiff_t>(begin),
@@ -84,30 +96,27 @@ absl::StatusOr<std::optional<Divergence>> Pass::run() {
     const NodeId right = nodes_[pair.right]->record.id;
     const auto proven = proven_.find(std::minmax(left, right));
     if (proven != proven_.end()) pair.proven_equal_ago = proven->second;
+    note_ages(pair);
   }
-  const absl::Status aged = ask_for_ages();
-  if (begin_again_) return std::nullopt;
-  GRAPEVINE_RETURN_IF_ERROR(aged);
   return std::move(divergence_);
 }
 
-absl::Status Pass::ask_for_ages() {
-  for (PairDivergence& pair : divergence_.pairs) {
-    if (pair.missing_left > 0) {
-      GRAPEVINE_RETURN_IF_ERROR(ask_for_ages(pair, pair.right, pair.left));
-    }
-    if (pair.missing_right > 0) {
-      GRAPEVINE_RETURN_IF_ERROR(ask_for_ages(pair, pair.left, pair.right));
+// At once when the clocks were told: a moment later nothing would be on its way any more.
+absl::Status Pass::ask_for_ages(const std::vector<PartitionId>& partitions) {
+  for (std::size_t has = 0; has < nodes_.size(); ++has) {
+    for (std::size_t lacks = 0; lacks < nodes_.size(); ++lacks) {
+      GRAPEVINE_RETURN_IF_ERROR(ask_for_ages(partitions, has, lacks));
     }
   }
   return absl::OkStatus();
 }
 
 // When what the one lacks came to the other.
-absl::Status Pass::ask_for_ages(PairDivergence& pair, std::size_t has, std::size_t lacks) {
+absl::Status Pass::ask_for_ages(const std::vector<PartitionId>& partitions, std::size_t has,
+                                std::size_t lacks) {
   std::vector<PartitionDots> missing;
-  for (const auto& [partition, compared] : partitions_) {
-    const auto& states = compared.states;
+  for (const PartitionId partition : partitions) {
+    const auto& states = partitions_[partition].states;
     if (!states.contains(has) || !states.contains(lacks)) continue;
     auto dots = states.at(has).clock.minus(states.at(lacks).clock);
     // A marker has no age.
@@ -117,7 +126,13 @@ absl::Status Pass::ask_for_ages(PairDivergence& pair, std::size_t has, std::size
   if (missing.empty()) return absl::OkStatus();
   const auto ages = nodes_[has]->node->ages(missing);
   if (!ages.ok()) return blame(has, ages.status());
-  for (const DotAges& age : *ages) {
+  std::vector<DotAges>& known = ages_[std::minmax(has, lacks)];
+  known.insert(known.end(), ages->begin(), ages->end());
+  return absl::OkStatus();
+}
+
+void Pass::note_ages(PairDivergence& pair) {
+  for (const DotAges& age : ages_[{pair.left, pair.right}]) {
     pair.in_flight += age.in_flight;
     pair.older_than_log = pair.older_than_log || !age.oldest.has_value();
     if (age.oldest.has_value()) {
@@ -125,7 +140,6 @@ absl::Status Pass::ask_for_ages(PairDivergence& pair, std::size_t has, std::size
     }
   }
   if (pair.older_than_log) pair.oldest_missing.reset();
-  return absl::OkStatus();
 }
 
 bool Pass::ask_for_states(Member& member) {
@@ -194,6 +208,12 @@ std::vector<PartitionId> Pass::differing_partitions() const {
 absl::Status Pass::descend(const std::vector<PartitionId>& partitions) {
   GRAPEVINE_ASSIGN_OR_RETURN(auto views, open_views(partitions));
   for (const PartitionId partition : partitions) {
+    for (const auto& [place, view] : views[partition]) {
+      partitions_[partition].states[place] = view->state();
+    }
+  }
+  GRAPEVINE_RETURN_IF_ERROR(ask_for_ages(partitions));
+  for (const PartitionId partition : partitions) {
     GRAPEVINE_RETURN_IF_ERROR(compare(partition, views[partition]));
     views.erase(partition);
   }
@@ -217,7 +237,6 @@ absl::StatusOr<std::map<PartitionId, Pass::Views>> Pass::open_views(
 
 absl::Status Pass::compare(PartitionId partition, const Views& views) {
   ComparedPartition& compared = partitions_[partition];
-  for (const auto& [place, view] : views) compared.states[place] = view->state();
   for (auto left = views.begin(); left != views.end(); ++left) {
     for (auto right = std::next(left); right != views.end(); ++right) {
       auto keys = differing_keys(partitioning_.range(partition), *left->second, *right->second);
