@@ -12,9 +12,18 @@
 namespace grapevine::model {
 namespace {
 
-constexpr std::uint8_t kFormat = 1;
+constexpr std::uint8_t kFormat = 2;
 constexpr std::size_t kHashesBytes = 16;
-enum Flag : std::uint8_t { kHasValue = 1, kHasWriteId = 2, kExpires = 4, kAllFlags = 7 };
+// Of a version; those of an entry's only version stand in its head.
+enum Flag : std::uint8_t { kHasValue = 1, kHasWriteId = 2, kExpires = 4, kVersionFlags = 7 };
+// Of an entry.
+enum Head : std::uint8_t { kSingle = 8, kSameVector = 16, kEventsAreDots = 32, kAllFlags = 63 };
+
+std::uint8_t flags_of(const Version& version) {
+  return static_cast<std::uint8_t>((version.has_value ? kHasValue : 0) |
+                                   (version.write_id != 0 ? kHasWriteId : 0) |
+                                   (version.expires.unix_ms != 0 ? kExpires : 0));
+}
 
 std::uint64_t zigzag(std::int64_t number) {
   const auto bits = static_cast<std::uint64_t>(number);
@@ -34,15 +43,15 @@ std::int64_t sum(std::int64_t a, std::int64_t b) {
 class Encoder {
  public:
   explicit Encoder(const std::vector<KeyedEntry>& entries) {
-    if (!entries.empty()) base_ = entries.front().entry.vector;
+    if (!entries.empty()) before_ = entries.front().entry.vector;
     for (const KeyedEntry& keyed : entries) {
       if (keyed.entry.versions.empty()) continue;
       time_ = keyed.entry.versions.front().written.unix_ms;
       break;
     }
     put_varint(body_, zigzag(time_));
-    put_varint(body_, base_.items().size());
-    for (const auto& [actor, counter] : base_.items()) put(Dot{actor, counter});
+    put_varint(body_, before_.items().size());
+    for (const auto& [actor, counter] : before_.items()) put(Dot{actor, counter});
     put_varint(body_, entries.size());
     for (const KeyedEntry& keyed : entries) put(keyed);
   }
@@ -65,25 +74,37 @@ class Encoder {
   }
 
   void put(const KeyedEntry& keyed) {
-    put_bytes(body_, keyed.key);
-    put_changes(keyed.entry.vector);
-    put_varint(body_, keyed.entry.versions.size());
-    for (const Version& version : keyed.entry.versions) put(version);
+    const auto& versions = keyed.entry.versions;
+    const std::vector<Dot> changes = changes_of(keyed.entry.vector);
     const auto is_of = [](Dot event, const Version& version) { return event == version.dot; };
-    if (std::equal(keyed.events.begin(), keyed.events.end(), keyed.entry.versions.begin(),
-                   keyed.entry.versions.end(), is_of)) {
-      put_varint(body_, 0);
-      return;
+    const bool events_are_dots = std::equal(keyed.events.begin(), keyed.events.end(),
+                                            versions.begin(), versions.end(), is_of);
+    const bool single = versions.size() == 1;
+    body_ += static_cast<char>((single ? kSingle | flags_of(versions.front()) : 0) |
+                               (changes.empty() ? kSameVector : 0) |
+                               (events_are_dots ? kEventsAreDots : 0));
+    put_bytes(body_, keyed.key);
+    if (!changes.empty()) put_dots(changes);
+    if (!single) put_varint(body_, versions.size());
+    for (const Version& version : versions) {
+      if (!single) body_ += static_cast<char>(flags_of(version));
+      put(version);
     }
-    put_varint(body_, keyed.events.size() + 1);
-    for (const Dot event : keyed.events) put(event);
+    if (!events_are_dots) put_dots({keyed.events.begin(), keyed.events.end()});
+    before_ = keyed.entry.vector;
+  }
+
+  void put_dots(const std::vector<Dot>& dots) {
+    put_varint(body_, dots.size());
+    for (const Dot dot : dots) put(dot);
   }
 
   // Of the items as they stand there: a marker implies what it closes, and is no item of it.
-  void put_changes(const VersionVector& vector) {
-    const auto& mine = vector.items();
-    const auto& common = base_.items();
+  std::vector<Dot> changes_of(const VersionVector& vector) const {
     std::vector<Dot> changes;
+    const auto& mine = vector.items();
+    const auto& common = before_.items();
+    if (mine == common) return changes;
     for (const auto& item : mine) {
       if (std::find(common.begin(), common.end(), item) == common.end()) {
         changes.push_back({item.first, item.second});
@@ -93,19 +114,14 @@ class Encoder {
       const auto is_of = [of = actor](const auto& item) { return item.first == of; };
       if (std::none_of(mine.begin(), mine.end(), is_of)) changes.push_back({actor, 0});
     }
-    put_varint(body_, changes.size());
-    for (const Dot change : changes) put(change);
+    return changes;
   }
 
   void put(const Version& version) {
     put(version.dot);
     put_varint(body_, zigzag(difference(version.written.unix_ms, time_)));
-    const bool expires = version.expires.unix_ms != 0;
-    body_ +=
-        static_cast<char>((version.has_value ? kHasValue : 0) |
-                          (version.write_id != 0 ? kHasWriteId : 0) | (expires ? kExpires : 0));
     if (version.write_id != 0) put_fixed32(body_, version.write_id);
-    if (expires) {
+    if (version.expires.unix_ms != 0) {
       put_varint(body_, zigzag(difference(version.expires.unix_ms, version.written.unix_ms)));
     }
     if (version.has_value) return put_bytes(body_, version.value);
@@ -113,7 +129,7 @@ class Encoder {
     put_varint(body_, version.value_bytes);
   }
 
-  VersionVector base_;
+  VersionVector before_;  // of the entry before
   std::int64_t time_ = 0;
   std::vector<ActorId> actors_;
   absl::btree_map<ActorId, std::size_t> places_;
@@ -133,7 +149,7 @@ class Decoder {
     for (std::uint64_t left = in_.varint(); left > 0 && in_.ok(); --left) {
       const Dot top = dot();
       if (top.counter == 0 || top.counter > kClosed) in_.fail();
-      base_.raise(top);
+      before_.raise(top);
     }
     std::vector<KeyedEntry> entries;
     for (std::uint64_t left = in_.varint(); left > 0 && in_.ok(); --left) {
@@ -157,33 +173,38 @@ class Decoder {
   }
 
   absl::Status read_entry(KeyedEntry& keyed) {
+    const std::uint8_t head = in_.byte();
+    const bool single = (head & kSingle) != 0;
+    if (head > kAllFlags || (!single && (head & kVersionFlags) != 0)) in_.fail();
     keyed.key = in_.bytes();
     if (in_.ok() && (keyed.key.empty() || keyed.key.size() > kKeyBytesMax)) {
       return wrong(fmt::format("key of {} bytes", keyed.key.size()));
     }
-    GRAPEVINE_RETURN_IF_ERROR(read_vector(keyed.entry.vector));
-    for (std::uint64_t left = in_.varint(); left > 0 && in_.ok(); --left) {
+    if ((head & kSameVector) == 0) GRAPEVINE_RETURN_IF_ERROR(read_changes());
+    keyed.entry.vector = before_;
+    for (std::uint64_t left = single ? 1 : in_.varint(); left > 0 && in_.ok(); --left) {
       Version version;
-      GRAPEVINE_RETURN_IF_ERROR(read_version(version));
+      GRAPEVINE_RETURN_IF_ERROR(read_version(single ? head & kVersionFlags : in_.byte(), version));
       if (!in_.ok()) break;
       if (keyed.entry.find(version.dot) != nullptr || !keyed.entry.vector.covers(version.dot)) {
         return wrong("a version twice, or not covered by its entry's vector");
       }
       keyed.entry.insert(std::move(version));
     }
-    const std::uint64_t events = in_.varint();
-    if (events == 0) {
+    if ((head & kEventsAreDots) != 0) {
       for (const Version& version : keyed.entry.versions) keyed.events.push_back(version.dot);
       return absl::OkStatus();
     }
-    for (std::uint64_t left = events - 1; left > 0 && in_.ok(); --left) {
+    for (std::uint64_t left = in_.varint(); left > 0 && in_.ok(); --left) {
       keyed.events.push_back(dot());
       GRAPEVINE_RETURN_IF_ERROR(check(keyed.events.back()));
     }
     return absl::OkStatus();
   }
 
-  absl::Status read_vector(VersionVector& vector) {
+  // Of the vector of the entry before.
+  absl::Status read_changes() {
+    VersionVector vector;
     std::vector<Dot> changes;
     for (std::uint64_t left = in_.varint(); left > 0 && in_.ok(); --left) {
       changes.push_back(dot());
@@ -193,21 +214,21 @@ class Decoder {
       return std::none_of(changes.begin(), changes.end(),
                           [&](Dot change) { return change.actor == actor; });
     };
-    for (const auto& [actor, counter] : base_.items()) {
+    for (const auto& [actor, counter] : before_.items()) {
       if (unchanged(actor)) vector.raise(actor, counter);
     }
     for (const Dot change : changes) {
       if (change.counter > 0) vector.raise(change);
     }
+    before_ = std::move(vector);
     return absl::OkStatus();
   }
 
-  absl::Status read_version(Version& version) {
+  absl::Status read_version(unsigned flags, Version& version) {
     version.dot = dot();
     GRAPEVINE_RETURN_IF_ERROR(check(version.dot));
     version.written.unix_ms = sum(time_, unzigzag(in_.varint()));
-    const std::uint8_t flags = in_.byte();
-    if (flags > kAllFlags) in_.fail();
+    if (flags > kVersionFlags) in_.fail();
     if ((flags & kHasWriteId) != 0) version.write_id = in_.fixed32();
     if ((flags & kExpires) != 0) {
       version.expires.unix_ms = sum(version.written.unix_ms, unzigzag(in_.varint()));
@@ -234,7 +255,7 @@ class Decoder {
   ByteReader in_;
   std::vector<ActorId> actors_;
   std::int64_t time_ = 0;
-  VersionVector base_;
+  VersionVector before_;
 };
 
 }  // namespace

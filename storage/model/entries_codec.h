@@ -1,22 +1,25 @@
 // Entries on their way from one replica to another, as bytes: what they share is said once.
 //
-//   byte       format, 1
+//   byte       format, 2
 //   varint n   actors, 8 bytes each; below named by their place
 //   signed     a time, in milliseconds since 1970
 //   vector     that of the first entry: varint n, then n times actor and counter
 //   varint n   entries, each:
+//     byte     head: 8 has one version, whose flags are the lowest three bits; 16 has the vector of the
+//              entry before; 32 its events are the dots of its versions
 //     bytes    key
-//     varint n changes of the vector, each an actor and its counter there, 0 for none
-//     varint n versions, each:
+//     varint n changes against the vector of the entry before (unless 16), each an actor and its
+//              counter here, 0 for none
+//     varint n versions (unless 8), each:
+//       byte   flags (unless 8): 1 has its value, 2 has a write id, 4 expires
 //       actor, counter, signed: written, beside the time above
-//       byte   1: has its value, 2: has a write id, 4: expires
 //       4 bytes write id, signed: expires, beside written (where there are such)
 //       bytes  the value; or, without: 8 bytes checksum, varint size
-//     varint   0: its events are the dots of its versions; else n + 1, and n dots
+//     varint n events (unless 32), each a dot
 //   8 bytes    xxh3-64 of all that stands before
 //
 // varint and bytes as in bytes.h; signed: a varint of twice the number, or for a negative one of twice
-// its size less one. The usual entry, one version under the vector that the others have, takes 8 to 15
+// its size less one. The usual entry, one version under the vector that the others have, takes 5 to 12
 // bytes beside key and value, and 4 for a write id.
 #pragma once
 
