@@ -81,7 +81,7 @@ class Exchange {
                               std::uint64_t slots, const ExchangeOptions& options);
 
   struct RequestNumber {
-    // Of the partition whose pull asks; nullopt: the exchange itself asks. Views belong to it.
+    // Of the (first) partition whose pull asks; nullopt: the exchange itself asks. Views belong to it.
     std::optional<PartitionId> partition;
     std::uint64_t number = 0;
     friend auto operator<=>(const RequestNumber&, const RequestNumber&) = default;

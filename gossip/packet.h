@@ -96,9 +96,8 @@ struct Rumour {
 using Message = std::variant<Ping, Ack, PingRequest, Nack, MemberRecord, Suspect, Down, LoadReport,
                              Rumour, Summary>;
 
-// What the sender holds of what it shares with the receiver: beside an Ack, so that a pair that is
-// equal is proven so by the probes that there are anyway.
-// (gossip::Summary)
+// Of the kinds of Message the Summary stands beside an Ack: what the sender holds of what it shares
+// with the receiver, so that a pair that is equal is proven so by the probes that there are anyway.
 
 struct Packet {
   NodeId from;
