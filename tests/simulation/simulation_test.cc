@@ -16,7 +16,7 @@ namespace grapevine::simulation {
 namespace {
 
 constexpr std::uint64_t kFixedSeeds = 150;
-// Once in some thousand runs a seed breaks whose cause is not mended yet (README.md, Known): no longer.
+// Once in some thousand runs a seed breaks whose cause is not mended yet (README.md): no longer.
 constexpr std::uint64_t kFreshSeconds = 30;
 
 std::uint64_t number_of_environment(const char* name, std::uint64_t otherwise) {
