@@ -26,11 +26,7 @@ void SketchPull::ask() {
   request.partitions = partitions();
   request.states_hash = hash_states(theirs());
   request.cells = model::first_cells(sketches_of(replica_, request.partitions), cells_);
-  for (Part& part : parts_) {
-    const PartitionView& live = replica_.live(part.theirs.partition);
-    part.clock = live.clock();
-    part.root = live.share(live.range())->sum.low;
-  }
+  remember_own();
   send(std::move(request));
 }
 
@@ -44,6 +40,14 @@ void SketchPull::on_decoded(SketchReply reply) {
   request.states_hash = hash_states(theirs());
   request.slots = std::move(reply.left);
   send(std::move(request));
+}
+
+void SketchPull::remember_own() {
+  for (Part& part : parts_) {
+    const PartitionView& live = replica_.live(part.theirs.partition);
+    part.clock = live.clock();
+    part.root = live.share(live.range())->sum.low;
+  }
 }
 
 // Where something else has changed this replica, the digests do not show any more whether all was
@@ -115,11 +119,7 @@ bool SketchPull::merge(SketchReply& reply) {
     finish(std::move(status));
     return false;
   }
-  for (Part& part : parts_) {
-    const PartitionView& live = replica_.live(part.theirs.partition);
-    part.clock = live.clock();
-    part.root = live.share(live.range())->sum.low;
-  }
+  remember_own();
   return true;
 }
 

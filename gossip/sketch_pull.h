@@ -75,6 +75,7 @@ class SketchPull {
   bool merge(SketchReply& reply);
   absl::Status add_slot(model::Slot slot, const std::vector<const KeyedEntry*>& theirs,
                         std::vector<KeyedEntry>& gone);
+  void remember_own();
   void note_changes();
   void adopt();
 
