@@ -8,13 +8,13 @@ namespace grapevine::gossip {
 
 void Closing::members(const std::vector<MemberRecord>& records, Instant now) {
   for (const MemberRecord& record : records) {
-    if (record.epoch > ActorId::kEpochMax) continue;
-    Life& life = lives_[record.id];
     const bool removed = record.state == MemberState::kRemoved;
-    const std::uint64_t first_open = record.epoch + (removed ? 1 : 0);
-    if (first_open != life.first_open) last_end_ = now;
-    if (first_open < life.first_open) life.limit = std::min(life.limit, first_open);
-    life.first_open = first_open;
+    std::uint64_t& first_open = first_open_.try_emplace(record.id, 1).first->second;
+    const std::uint64_t now_open = record.epoch + (removed ? 1 : 0);
+    if (now_open > first_open) {
+      first_open = now_open;
+      last_end_ = now;
+    }
     if (record.state == MemberState::kUp) continue;
     told_.erase(record.id);
     for (auto& [partition, marks] : heard_) marks.erase(record.id);
@@ -39,8 +39,8 @@ void Closing::heard(NodeId peer, Instant mark, const std::vector<PartitionId>& p
 }
 
 std::uint64_t Closing::first_open(NodeId node) const {
-  const auto found = lives_.find(node);
-  return found == lives_.end() ? 0 : std::min(found->second.first_open, found->second.limit);
+  const auto found = first_open_.find(node);
+  return found == first_open_.end() ? 0 : found->second;
 }
 
 // Of each node with an ended epoch that is open: the last ended one. The owners' are closed though
@@ -58,7 +58,9 @@ std::vector<ActorId> Closing::unclosed(const std::vector<NodeId>& owners, const 
   for (const auto& [actor, counters] : clock.actors()) {
     if (ended(actor)) end(actor.node());
   }
-  for (auto life = lives_.begin(); unquiet && life != lives_.end(); ++life) end(life->first);
+  for (auto node = first_open_.begin(); unquiet && node != first_open_.end(); ++node) {
+    end(node->first);
+  }
   std::sort(ends.begin(), ends.end());
   ends.erase(std::unique(ends.begin(), ends.end()), ends.end());
   return ends;

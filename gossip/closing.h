@@ -19,10 +19,9 @@
 // the entries.
 //
 // An epoch ends when the node's member record carries a higher one, or says that the node was
-// removed. A record may go back: a copied or restored directory makes two lives of one node, each
-// of which refutes the other, and a removed node may turn up again. Epochs that have come back so
-// are not closed by this process, nor later ones; `settle` is the time that such a thing has to
-// show itself.
+// removed; a record never goes back (member.h). Where a copied directory makes two lives of one
+// node, each takes an epoch beyond the other's as soon as it hears of it, and until then counts as
+// an owner that was not told of the end.
 //
 // A machine, all in memory: after a restart it hears everybody again. Bounds: an instant for each
 // partition and each other owner of it.
@@ -72,10 +71,6 @@ class Closing {
                            const model::Clock& clock, bool unquiet, Instant now) const;
 
  private:
-  struct Life {
-    std::uint64_t first_open = 1;                  // lower epochs have ended
-    std::uint64_t limit = ActorId::kEpochMax + 1;  // none from here on is taken for ended
-  };
   std::uint64_t first_open(NodeId node) const;
   std::vector<ActorId> unclosed(const std::vector<NodeId>& owners, const model::Clock& clock,
                                 bool unquiet) const;
@@ -84,7 +79,7 @@ class Closing {
 
   NodeId self_;
   ClosingOptions options_;
-  std::map<NodeId, Life> lives_;
+  std::map<NodeId, std::uint64_t> first_open_;  // the node's lower epochs have ended
   Instant last_end_;
   std::map<NodeId, Instant> told_;
   std::map<PartitionId, std::map<NodeId, Instant>> heard_;  // the mark of the last exchange

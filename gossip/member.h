@@ -24,8 +24,9 @@ struct ProtocolRange {
   friend bool operator==(const ProtocolRange&, const ProtocolRange&) = default;
 };
 
-// Value. Of two records of one id the one with the higher incarnation is true, at equal incarnations
-// the one with the higher state; but if either says removed, the node is removed (member_list.h).
+// Value. Of two records of one id the one with the later epoch is true, then that with the higher
+// incarnation, then that with the higher state; but if either says removed, the node is removed
+// (member_list.h). So a node's epoch never goes back.
 struct MemberRecord {
   NodeId id;
   std::uint64_t epoch = 0;  // of its current actor: lower ones have ended

@@ -11,7 +11,8 @@ bool possible(const MemberRecord& record) {
                                       &record.client_address, &record.http_address,
                                       &record.zone,           &record.version};
   const bool placed = record.place.value == 0 || record.place.valid();
-  return record.id.valid() && placed && record.incarnation <= kIncarnationMax &&
+  return record.id.valid() && placed && record.epoch <= ActorId::kEpochMax &&
+         record.incarnation <= kIncarnationMax &&
          std::all_of(std::begin(texts), std::end(texts),
                      [](const auto* text) { return text->size() <= kRecordTextBytesMax; });
 }

@@ -14,9 +14,10 @@ constexpr std::uint64_t kFormat = 2;
 
 // Joins what another record of the node says; true when that changed something.
 bool join(MemberRecord& known, const MemberRecord& record) {
-  MemberRecord joined =
-      std::tie(record.incarnation, record.state) > std::tie(known.incarnation, known.state) ? record
-                                                                                            : known;
+  const auto age = [](const MemberRecord& of) {
+    return std::tie(of.epoch, of.incarnation, of.state);
+  };
+  MemberRecord joined = age(record) > age(known) ? record : known;
   if (known.state == MemberState::kRemoved || record.state == MemberState::kRemoved) {
     joined.state = MemberState::kRemoved;
   }

@@ -13,11 +13,11 @@ namespace grapevine::gossip {
 
 // Value. Invariant: the own record is in it, and nobody's word about this node beats its own: a
 // record of it that is newer than its own, or another one of the same age, makes it raise its
-// incarnation above that (refutation). With one exception: removal is final. Once any record of a
-// node has said removed, it is, whatever the incarnation; what else is true of it (its epoch, say)
-// still is what the highest incarnation says. A node that learns that it was removed takes it over.
-// (Otherwise one that comes back would talk itself into the cluster again, with data that the
-// others have long deleted and closed.)
+// incarnation above that (refutation). With two exceptions. One of a later epoch speaks for a life
+// that this one does not remember: it is true until the node has an epoch beyond it (Roster::News).
+// And removal is final: once any record of a node has said removed, it is, whatever else is true of
+// it. A node that learns that it was removed takes it over. (Otherwise one that comes back would talk
+// itself into the cluster again, with data that the others have long deleted and closed.)
 class MemberList {
  public:
   static constexpr std::size_t kMembersMax = 10'000;

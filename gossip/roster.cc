@@ -42,9 +42,11 @@ Roster::Roster(MemberRecord self, const std::vector<MemberRecord>& known,
 // ---- what is heard ----
 
 bool Roster::take(const MemberRecord& record, Instant now) {
-  const bool refutes = record.id == self().id && record.state != MemberState::kRemoved &&
-                       record.incarnation >= self().incarnation && record != self();
-  if (refutes && record.peer_address != self().peer_address) {
+  const bool own = record.id == self().id && record.state != MemberState::kRemoved;
+  const bool later_life = own && possible(record) && record.epoch > self().epoch;
+  const bool refutes = own && record.incarnation >= self().incarnation && record != self();
+  if (later_life) news_.later_epoch = std::max(news_.later_epoch, record.epoch);
+  if ((later_life || refutes) && record.peer_address != self().peer_address) {
     news_.elsewhere.push_back(record.peer_address);
   }
   if (refutes && !may_refute(now)) return false;

@@ -53,6 +53,7 @@ class Roster {
     std::vector<NodeId> came_up;
     std::vector<NodeId> went_down;
     std::uint32_t refutations = 0;
+    std::uint64_t later_epoch = 0;       // see Swim::Output; 0: none
     std::vector<std::string> elsewhere;  // see Swim::Output
   };
 

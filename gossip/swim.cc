@@ -207,6 +207,7 @@ void Swim::absorb_news(Instant now) {
   append(output_.changed, news.changed);
   append(output_.came_up, news.came_up);
   append(output_.went_down, news.went_down);
+  output_.later_epoch = std::max(output_.later_epoch, news.later_epoch);
   output_.elsewhere.insert(output_.elsewhere.end(), news.elsewhere.begin(), news.elsewhere.end());
 }
 

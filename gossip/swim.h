@@ -18,6 +18,9 @@
 //     Seal::open (rpc/seal.h) accepts to on_packet, with its sender as text HOST:PORT.
 //   - After every call of a method that is not const, and before the next one, carry out
 //     take_output(), in this order:
+//       later_epoch  another life of this node has come so far, which this one does not remember (it
+//                  was restored from an older copy, or copied): take an epoch beyond it, and
+//                  change_self, before anything else is written
 //       changed    keep members().encode() in the store, compute who owns what. When self().state
 //                  is kRemoved, this node was removed: serve nobody any more, and say so.
 //       came_up, went_down   who answers from now on, and who does not
@@ -113,6 +116,7 @@ class Swim {
     std::vector<NodeId> loads;
     std::vector<Told> told;
     std::vector<std::pair<NodeId, Summary>> summaries;
+    std::uint64_t later_epoch = 0;       // 0: none is known
     std::vector<std::string> elsewhere;  // where this node is said to live by newer records
     std::vector<Datagram> packets;
     std::vector<Call> calls;

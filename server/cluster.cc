@@ -159,6 +159,7 @@ void Cluster::on_packet(const rpc::Address& from, std::string_view bytes) {
 
 void Cluster::drain() {
   gossip::Swim::Output output = swim_.take_output();
+  if (output.later_epoch > members().self().epoch) handlers_.on_later_epoch(output.later_epoch);
   if (!output.changed.empty()) {
     recompute_owners();
     const absl::Status kept = store_.put_note(kMembersNote, members().encode());

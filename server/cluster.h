@@ -44,6 +44,8 @@ class Cluster final : public Ring {
     // then.
     std::function<void(NodeId, Instant begun)> on_told;
     std::function<void()> on_removed;  // this node; once
+    // Others know of a life of this node in that epoch, which is later than its own.
+    std::function<void(std::uint64_t epoch)> on_later_epoch;
     // Newer records say that this node lives there: whoever does is to be greeted.
     std::function<void(const std::string& address)> on_elsewhere;
     std::function<void(gossip::Rumour)> on_rumour;  // once each; its own as well

@@ -213,6 +213,10 @@ void Node::assemble(gossip::MemberRecord self) {
           [this] { anti_entropy_->members_changed(); },
           [this](NodeId node, Instant begun) { anti_entropy_->peer_told(node, begun); },
           [this] { on_removed(); },
+          [this](std::uint64_t epoch) {
+            store_->outlive(epoch);
+            static_cast<void>(renew_actor());
+          },
           [this](const std::string& address) {
             tasks_->spawn(links_->reach(address, std::nullopt)
                               .then([](wire::Peer::Client) {}, [](kj::Exception&&) {}));

@@ -111,6 +111,11 @@ absl::StatusOr<WriteOutcome> Batch::write(WriteRequest request) {
   if (partition.clock.closed(store_->actor_)) {
     return forgotten("this node's clock", model::kClosed, store_->actor_);
   }
+  if (store_->actor_.epoch() <= store_->outlived_) {
+    return absl::FailedPreconditionError(fmt::format(
+        "other members know this node in epoch {}, it writes as {}: it goes on under a later epoch",
+        store_->outlived_, to_string(store_->actor_)));
+  }
   model::Entry entry = pending->entry;
   model::fill(entry, partition.clock);
   const bool is_delete = !request.value.has_value();

@@ -1,6 +1,7 @@
 // A node's partitions on its disk: the storage engine.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <deque>
 #include <functional>
@@ -93,6 +94,9 @@ class Store {
   // R7: from now on a new actor. Durable when it returns. FailedPrecondition when the node has no
   // epoch left.
   absl::Status renew_actor();
+  // R7: others know of a life of this node in that epoch: nothing is written until an actor beyond it
+  // has begun, by renew_actor.
+  void outlive(std::uint64_t epoch) { outlived_ = std::max(outlived_, epoch); }
   // The highest counter of the current actor in each partition.
   std::vector<std::uint64_t> tops(ActorId actor) const;
 
@@ -240,6 +244,7 @@ class Store {
   const TimeSource& time_;
   std::function<void(absl::Status)> on_fatal_;
   ActorId actor_;
+  std::uint64_t outlived_ = 0;
   bool kept_actor_ = false;
   bool from_elsewhere_ = false;
   bool scanned_ = false;

@@ -104,7 +104,8 @@ absl::StatusOr<Store::Past> Store::recover_identity(Random& random) {
 }
 
 absl::Status Store::renew_actor() {
-  GRAPEVINE_ASSIGN_OR_RETURN(const ActorId next, later_actor(actor_, 1));
+  const std::uint64_t behind = std::max(outlived_, actor_.epoch()) - actor_.epoch();
+  GRAPEVINE_ASSIGN_OR_RETURN(const ActorId next, later_actor(actor_, behind + 1));
   kept_actor_ = false;
   return write_identity(next, /*stopped_cleanly=*/false);
 }

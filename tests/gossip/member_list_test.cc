@@ -40,6 +40,15 @@ TEST(MemberList, TheHigherIncarnationIsTrueWhateverTheState) {
   EXPECT_EQ(list.find(NodeId{1})->state, MemberState::kUp);
 }
 
+TEST(MemberList, TheLaterEpochIsTrueWhateverTheIncarnation) {
+  MemberRecord later = member(1, 2);
+  later.epoch = 7;
+  MemberRecord earlier = member(1, 9);
+  earlier.epoch = 6;
+  EXPECT_EQ(list_of({earlier, later}).find(NodeId{1})->epoch, 7U);
+  EXPECT_EQ(list_of({later, earlier}).find(NodeId{1})->incarnation, 2U);
+}
+
 TEST(MemberList, NoIncarnationComesBackFromRemoval) {
   MemberList list = list_of({member(1, 9)});
   EXPECT_EQ(list.merge({member(1, 3, MemberState::kRemoved)}), std::vector{NodeId{1}});
@@ -47,7 +56,7 @@ TEST(MemberList, NoIncarnationComesBackFromRemoval) {
   EXPECT_EQ(list.find(NodeId{1})->state, MemberState::kRemoved);
 }
 
-TEST(MemberList, WhatElseIsTrueOfARemovedNodeIsWhatItsHighestIncarnationSays) {
+TEST(MemberList, WhatElseIsTrueOfARemovedNodeIsWhatItsLatestRecordSays) {
   MemberRecord later = member(1, 9);
   later.epoch = 7;
   const MemberRecord removed = member(1, 3, MemberState::kRemoved);
@@ -148,7 +157,9 @@ RC_GTEST_PROP(MemberList, ItsWordAboutItselfWinsAtWhoeverHeardTheOther, ()) {
     record.id = NodeId{kSelf};
     return record;
   });
-  MemberList about(member(kSelf, *rc::gen::inRange<std::uint64_t>(0, 5)));
+  MemberRecord self = member(kSelf, *rc::gen::inRange<std::uint64_t>(0, 5));
+  self.epoch = *rc::gen::inRange<std::uint64_t>(claim.epoch, 4);
+  MemberList about(self);
   about.merge({claim});
   MemberList other(member(1));
   other.merge({claim});

@@ -140,6 +140,23 @@ TEST_F(RosterTest, RefutesATwinNoFasterThanItsRate) {
   EXPECT_EQ(twin(kNow + Roster::kRefutationInterval), 1U);
 }
 
+TEST_F(RosterTest, ALaterEpochOfItselfIsReportedHoweverOldTheRecord) {
+  MemberRecord later = member(1, 3);
+  later.epoch = roster_.self().epoch + 4;
+  later.peer_address = "elsewhere:4741";
+  roster_.hear(later, kNow);
+  Roster::News news = roster_.take_news();
+  EXPECT_EQ(news.later_epoch, later.epoch);
+  EXPECT_THAT(news.elsewhere, ElementsAre("elsewhere:4741"));
+  later.epoch = ActorId::kEpochMax + 1;
+  roster_.hear(later, kNow);
+  later.epoch = roster_.self().epoch;
+  roster_.hear(later, kNow);
+  news = roster_.take_news();
+  EXPECT_EQ(news.later_epoch, 0U);
+  EXPECT_THAT(news.elsewhere, IsEmpty());
+}
+
 TEST_F(RosterTest, DoesNotRefuteOnceItHasLeft) {
   roster_.change_self(member(1, 0, MemberState::kLeft));
   roster_.take_news();

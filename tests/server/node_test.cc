@@ -588,6 +588,21 @@ TEST_F(TwoNodesTest, AGapThatAForgottenWriteLeavesIsClosed) {
   EXPECT_EQ(values_of(client_of(*first_).execute(get(key))), Strings{"w"});
 }
 
+// As after a second restore from one backup: the epochs of the first one are later.
+TEST_F(TwoNodesTest, AnEpochOfItsOwnThatOthersKnowIsOutlived) {
+  const gossip::MemberRecord* const known =
+      first_->cluster().members().find(second_->store().node());
+  gossip::PushPull news{first_->store().node(), 0, 0, false, {}, {}};
+  news.members.push_back({*known, gossip::Belief::kUp, known->incarnation});
+  news.members.back().record.epoch += 700;
+  const std::uint64_t beyond = known->epoch + 701;
+  second_->cluster().on_push_pull(news);
+  EXPECT_EQ(second_->store().actor().epoch(), beyond);
+  EXPECT_EQ(code_of(client_of(*second_).execute(put("k", "v"))), absl::StatusCode::kOk);
+  run_while_not([&] { return record(*second_).epoch == known->epoch; });
+  EXPECT_EQ(known->epoch, beyond);
+}
+
 TEST_F(TwoNodesTest, WhatAnEndedEpochReplicatesLateIsNotTaken) {
   const ActorId ended = second_->store().actor();
   ASSERT_TRUE(ok(second_->store().renew_actor()));

@@ -113,6 +113,23 @@ TEST_F(StoreTest, ARenewedActorIsRememberedThroughACrash) {
   EXPECT_EQ(self(), renewed);
 }
 
+TEST_F(StoreTest, AnActorThatWasOutlivedWritesNothingUntilOneBeyondItHasBegun) {
+  scene_.store().outlive(self().epoch());
+  auto batch = scene_.store().begin();
+  ASSERT_TRUE(ok(batch.status()));
+  const auto refused = (*batch)->write(write_of("k", "1"));
+  EXPECT_TRUE(absl::IsFailedPrecondition(refused.status())) << refused.status();
+  batch->reset();
+  scene_.store().outlive(self().epoch() + 40);
+  scene_.store().outlive(self().epoch() + 3);
+  const std::uint64_t beyond = self().epoch() + 41;
+  ASSERT_TRUE(ok(scene_.store().renew_actor()));
+  EXPECT_EQ(self().epoch(), beyond);
+  scene_.put("k", "1");
+  reopen_after_crash();
+  EXPECT_EQ(self().epoch(), beyond);
+}
+
 TEST_F(StoreTest, TopsAreThoseOfTheActorAskedFor) {
   scene_.put("k", "1");
   scene_.put("l", "1");
