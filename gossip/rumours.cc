@@ -51,7 +51,7 @@ bool Rumours::hear(const Rumour& rumour, Instant now) {
   if (forgotten != forgotten_.end() && rumour.id.sequence <= forgotten->second) return false;
   if (forgotten == forgotten_.end() && forgotten_.size() >= kOriginsMax) return false;
   hold(rumour, now - age);
-  return rumour.id.origin != self_;
+  return true;
 }
 
 void Rumours::hold(const Rumour& rumour, Instant told) {

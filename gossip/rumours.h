@@ -4,7 +4,8 @@
 // is new here, and push-pull brings what was missed.
 //
 // Promised: a rumour is delivered at most once in one life of a node; every member that is reached
-// within kAgeMax and has room for it delivers it, in no particular order.
+// within kAgeMax and has room for it delivers it, in no particular order; a node that restarted
+// also what it told itself in an earlier life.
 // Not promised: delivery to members that are away for longer; that a node that restarts is not told
 // again what the others still hold (so a rumour should say what is true, not what to add).
 //

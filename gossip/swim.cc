@@ -10,6 +10,7 @@ namespace grapevine::gossip {
 namespace {
 
 constexpr int kUnchangedLoadPeriods = 10;
+constexpr std::size_t kFarewellCalls = 3;
 
 template <typename T>
 constexpr bool kIsOfAProbe =
@@ -350,6 +351,16 @@ void Swim::leave(Instant now) {
   MemberRecord record = self();
   record.state = MemberState::kLeft;
   change_self(record, now);
+  // Packets are not answered; whoever answers a call has heard it, and tells it on.
+  const std::vector<NodeId>& others = roster_.reachable();
+  for (std::size_t i = 0; i < std::min(others.size(), kFarewellCalls); ++i) {
+    PushPull all = hashes(false);
+    all.members = roster_.views();
+    Calling calling;
+    calling.tells_all = true;
+    call(others[i], members().find(others[i])->peer_address, std::move(all), std::move(calling),
+         now);
+  }
 }
 
 void Swim::stop(Instant now) {

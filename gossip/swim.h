@@ -154,7 +154,8 @@ class Swim {
   absl::StatusOr<RumourId> tell(std::string name, std::string payload, Instant now);
   // By an operator, of another node, for good. NotFound; InvalidArgument: itself.
   absl::Status remove(NodeId node, Instant now);
-  // Gives up membership: it owns nothing any more. It may come back, as one that joins.
+  // Gives up membership: it owns nothing any more. It may come back, as one that joins. Who has heard
+  // it by a call shows in the output (told).
   void leave(Instant now);
   // Says that it goes down, so that nobody need find out. It answers no more probes.
   void stop(Instant now);

@@ -70,23 +70,24 @@ void Cluster::start() {
 
 kj::Promise<void> Cluster::stop() {
   swim_.stop(loop_.now());
-  return until_told();
+  return until_told(kFarewellTime);
 }
 
 void Cluster::stop_silently() {
   datagrams_->stop();
 }
 
-kj::Promise<void> Cluster::leave() {
-  swim_.leave(loop_.now());
-  return until_told();
+kj::Promise<bool> Cluster::leave() {
+  left_ = loop_.now();
+  swim_.leave(*left_);
+  return until_told(kLeaveTime).then([this] { return heard_leaving_; });
 }
 
-kj::Promise<void> Cluster::until_told() {
+kj::Promise<void> Cluster::until_told(Duration timeout) {
   auto told = kj::newPromiseAndFulfiller<void>();
   wants_told_ = kj::mv(told.fulfiller);
   drain();
-  return told.promise.exclusiveJoin(loop_.after(kFarewellTime));
+  return told.promise.exclusiveJoin(loop_.after(timeout));
 }
 
 // ---- coming and going ----
@@ -185,7 +186,10 @@ void Cluster::drain() {
       handlers_.on_elsewhere(address);
     }
   }
-  for (const gossip::Swim::Told& told : output.told) handlers_.on_told(told.node, told.begun);
+  for (const gossip::Swim::Told& told : output.told) {
+    handlers_.on_told(told.node, told.begun);
+    if (left_.has_value() && told.begun >= *left_) heard_leaving_ = true;
+  }
   for (const auto& [node, summary] : output.summaries) {
     if (neighbours_.contains(node)) handlers_.on_summary(node, summary);
   }
@@ -196,7 +200,7 @@ void Cluster::drain() {
   for (gossip::Swim::Call& call : output.calls) make(std::move(call));
   if (removed(self()) && !std::exchange(told_removed_, true)) handlers_.on_removed();
   KJ_IF_MAYBE (wanting, wants_told_) {
-    if (swim_.told()) (*wanting)->fulfill();
+    if (left_.has_value() ? heard_leaving_ : swim_.told()) (*wanting)->fulfill();
   }
   alarm_.set(swim_.next_deadline());
 }

@@ -56,6 +56,7 @@ class Cluster final : public Ring {
   };
   static constexpr Duration kSyncTime = std::chrono::seconds(3);      // for a push-pull
   static constexpr Duration kFarewellTime = std::chrono::seconds(1);  // for telling that it stops
+  static constexpr Duration kLeaveTime = std::chrono::seconds(5);     // that it leaves for good
 
   // What a cluster is made of. Resource, of one use.
   struct Parts {
@@ -76,8 +77,9 @@ class Cluster final : public Ring {
   kj::Promise<void> stop();
   // The same, when it is not to tell: another process goes on under this node's id.
   void stop_silently();
-  // Gives up membership; done when the others have been told, or after kFarewellTime.
-  kj::Promise<void> leave();
+  // Gives up membership; true when another member has answered that it heard that, false when none
+  // has within kLeaveTime.
+  kj::Promise<bool> leave();
   // OK when each partition of this node has another owner that can be reached.
   absl::Status may_leave() const;
   // Declares another node gone for good. NotFound; FailedPrecondition: it answers; InvalidArgument:
@@ -135,7 +137,7 @@ class Cluster final : public Ring {
   };
   void failed(const Made& made, const kj::Exception& exception);
   void check_a_link();
-  kj::Promise<void> until_told();
+  kj::Promise<void> until_told(Duration timeout);
   void say_up(NodeId node) const;
   void say_down(NodeId node) const;
   void recompute_owners();
@@ -156,6 +158,8 @@ class Cluster final : public Ring {
   bool told_removed_ = false;
   Counters counters_;
   Complaints complaints_;
+  std::optional<Instant> left_;  // when this node gave up membership
+  bool heard_leaving_ = false;   // by another member, as its answer showed
   kj::Maybe<kj::Own<kj::PromiseFulfiller<void>>> wants_told_;  // of until_told
   Alarm alarm_;
   Alarm check_alarm_;

@@ -416,11 +416,19 @@ kj::Promise<absl::Status> Node::leave(Duration timeout) {
           spdlog::warn("does not leave the cluster: {}", text_of(may));
           return may;
         }
-        return cluster_->leave().then([this] {
+        return cluster_->leave().then([this](bool heard) {
+          absl::Status status;
+          if (!heard) {
+            status = absl::UnavailableError(fmt::format(
+                "the node has left and ends, but no other member has answered that it heard so; "
+                "where grapevine status still shows it: grapevine node remove {}",
+                config_.name));
+            spdlog::warn("{}", text_of(status));
+          }
           spdlog::info("has left the cluster");
           not_ready_because_ = "this node has left its cluster";
           end(absl::OkStatus());
-          return absl::OkStatus();
+          return status;
         });
       });
 }

@@ -70,10 +70,14 @@ TEST(Rumours, OfAnOriginAreLimitedInSizeAndRate) {
   EXPECT_FALSE(rumours.tell("n", "p", kNow + Rumours::kTellInterval).ok());
 }
 
-TEST(Rumours, OfAnEarlierLifeAreHeldAndGoneBeyond) {
+TEST(Rumours, OfItsOwnEarlierLivesAreDeliveredAsAnyAndGoneBeyond) {
   Rumours rumours(kSelf, 0);
-  EXPECT_FALSE(rumours.hear({RumourId{kSelf, 70}, 0, "n", "p"}, kNow)) << "the teller is not told";
-  EXPECT_EQ(rumours.tell("n", "p", kNow)->id.sequence, 71U);
+  const Rumour earlier{RumourId{kSelf, 70}, 0, "n", "p"};
+  EXPECT_TRUE(rumours.hear(earlier, kNow));
+  EXPECT_FALSE(rumours.hear(earlier, kNow));
+  const auto told = rumours.tell("n", "p", kNow);
+  EXPECT_EQ(told->id.sequence, 71U);
+  EXPECT_FALSE(rumours.hear(*told, kNow)) << "whoever tells is not told";
   EXPECT_EQ(rumours.size(), 2U);
 }
 

@@ -1,4 +1,5 @@
-// What run.cc, misfortunes.cc, comings_and_goings.cc and crashes.cc share: one simulated cluster from its forming to its end.
+// What run.cc, misfortunes.cc, comings_and_goings.cc, crashes.cc and events.cc share: one simulated
+// cluster from its forming to its end.
 #pragma once
 
 #include <algorithm>
@@ -78,8 +79,14 @@ class Run {
   std::string not_equal_because() const;
   void say_contents(const SimulatedNode& node, PartitionId partition);
   void check_end();
+  std::size_t heap_at_rest();
   void broken(const std::string& what);
   bool is_over() const { return broken_.has_value(); }
+  // ---- events that are told to everybody (events.cc) ----
+  void tell_events();
+  void tell_an_event();
+  std::string not_told_because() const;
+
   // ---- crashes in the middle of something, and backups (crashes.cc) ----
   void settle();
   void stop_soon(SimulatedNode& node, const std::string& directory, std::uint64_t changes,
@@ -156,6 +163,13 @@ class Run {
     Instant until;
   };
   std::optional<Doomed> doomed_;
+  struct Told {
+    const SimulatedNode* by;
+    std::uint64_t life;
+    std::string name;
+  };
+  std::vector<Told> told_;
+  std::uint64_t events_told_ = 0;
   std::optional<Instant> crash_in_a_pull_until_;
   bool faults_on_ = false;
   bool reads_fail_ = false;  // somewhere

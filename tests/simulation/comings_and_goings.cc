@@ -73,8 +73,10 @@ void Run::leave() {
   leaving_[node->index()] = {node->lives(), node->node().store().node()};
   records_->owners_change(world_.now());
   node->leave(kLeaveTime, [this, node](const absl::Status& status) {
-    world_.note(fmt::format("{} {}", node->name(), status.ok() ? "has left" : "does not leave"));
-    if (!status.ok()) leaving_.erase(node->index());
+    const bool stays = node->node().cluster().members().self().state == gossip::MemberState::kUp;
+    world_.note(fmt::format("{} {}", node->name(), stays ? "does not leave" : "has left"));
+    if (!stays && !status.ok()) world_.say(text_of(status));
+    if (stays) leaving_.erase(node->index());
   });
 }
 

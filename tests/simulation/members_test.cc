@@ -231,6 +231,27 @@ TEST_P(SimulatedMembers, WhoLeavesEndsAndOwnsNothing) {
   }
 }
 
+TEST_P(SimulatedMembers, WhoCannotTellThatItLeavesSaysSo) {
+  make(4, 2);
+  start_all();
+  meet();
+  std::optional<absl::Status> left;
+  as(3, [&](server::Node& node) {
+    node.loop().spawn(
+        node.leave(seconds(30)).then([&](const absl::Status& status) { left = status; }));
+  });
+  // It has given up membership, and nothing of that has got out.
+  ASSERT_TRUE(world_.run_until(world_.now() + seconds(30), [this] {
+    return cluster(3).members().self().state == gossip::MemberState::kLeft;
+  }));
+  for (std::size_t i = 0; i < 3; ++i) network_.cut(nodes_[3]->host(), nodes_[i]->host());
+  ASSERT_TRUE(run_until([&] { return !ends_.empty(); }, seconds(30)));
+  ASSERT_TRUE(left.has_value());
+  EXPECT_TRUE(absl::IsUnavailable(*left)) << *left;
+  EXPECT_THAT(std::string(text_of(*left)), testing::HasSubstr("grapevine node remove node4"));
+  EXPECT_TRUE(ends_[0].second.ok()) << ends_[0].second;
+}
+
 // Node 0 is cut off from all others, and what it acknowledges then is at no other node; some of its
 // partitions go to two nodes that come meanwhile.
 class SimulatedFormerOwner : public SimulatedMembers {

@@ -1,5 +1,7 @@
 #include "tests/simulation/run.h"
 
+#include <malloc.h>
+
 #include <algorithm>
 #include <utility>
 
@@ -22,6 +24,7 @@ constexpr Duration kHealTime = seconds(180);
 // Views that an exchange left behind are closed by then, and calls have run into their time-outs.
 constexpr Duration kIdleTime = server::ViewTable::kIdleTime + seconds(30);
 constexpr std::size_t kOwners = 3;
+constexpr std::size_t kHeapMax = std::size_t{8} << 20;
 constexpr std::size_t kSeeds = 3;
 // By how much a node may underrate how late a request is.
 constexpr Duration kGreetTime = server::PeerLinks::kGreetTime;
@@ -222,6 +225,7 @@ std::string Run::not_equal_because() const {
       }
     }
   }
+  if (std::string because = not_told_because(); !because.empty()) return because;
   return not_handed_over_because();
 }
 
@@ -339,6 +343,24 @@ void Run::check_end() {
   }
 }
 
+// At rest a node keeps no more memory than its caches, its memtables and its tables of what it holds
+// come to, however much has gone through it. Ends the nodes: what that frees was theirs.
+std::size_t Run::heap_at_rest() {
+  const auto in_use = [] {
+    const auto info = ::mallinfo2();
+    return info.uordblks + info.hblkhd;
+  };
+  clients_.clear();
+  const std::size_t with_nodes = in_use();
+  const std::size_t count = members_.size();
+  nodes_.clear();
+  const std::size_t without = in_use();
+  const std::size_t each = (with_nodes - std::min(with_nodes, without)) / count;
+  world_.say(fmt::format("a node at rest holds {} KiB", each / 1024));
+  if (each > kHeapMax) broken(fmt::format("a node at rest holds {} KiB of memory", each / 1024));
+  return each;
+}
+
 RunResult Run::go() {
   for (SimulatedNode* const node : members_) {
     start_later(*node, draw(random_, Duration::zero(), seconds(1)));
@@ -353,6 +375,7 @@ RunResult Run::go() {
     probe();
     for (auto& client : clients_) client->start();
     schedule_fault();
+    tell_events();
     world_.run_until(world_.now() + options_.duration, [&] { return is_over(); });
   }
   if (!is_over()) {
@@ -371,6 +394,8 @@ RunResult Run::go() {
     if (node->ready())
       counts_.settled += node->node().anti_entropy().counters().differences_settled;
   }
+  counts_.events_told = told_.size();
+  if (!is_over()) result.heap_at_rest = heap_at_rest();
   counts_.refused_appends = disk_.refused_appends();
   counts_.writes_acknowledged = records_->acknowledged();
   counts_.reads = records_->reads();
@@ -393,6 +418,7 @@ constexpr std::pair<const char*, std::uint64_t Counts::*> kCounts[] = {
     {"acknowledged writes", &Counts::writes_acknowledged},
     {"reads", &Counts::reads},
     {"reads with siblings", &Counts::reads_with_siblings},
+    {"events told", &Counts::events_told},
     {"kills", &Counts::kills},
     {"power losses", &Counts::power_losses},
     {"stops", &Counts::stops},

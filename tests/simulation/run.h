@@ -37,6 +37,7 @@ struct Counts {
   std::uint64_t writes_acknowledged = 0;
   std::uint64_t reads = 0;
   std::uint64_t reads_with_siblings = 0;
+  std::uint64_t events_told = 0;
   std::uint64_t kills = 0;
   std::uint64_t power_losses = 0;
   std::uint64_t stops = 0;
@@ -87,6 +88,7 @@ struct RunResult {
   std::uint64_t events = 0;
   Duration virtual_time{0};
   Duration healed_in{0};
+  std::size_t heap_at_rest = 0;  // bytes, of a node; 0 when something broke before
   Counts counts;
   std::vector<std::string> trace;
   std::vector<World::Step> steps;

@@ -72,6 +72,22 @@ TEST(Simulation, ARunThatDoesNotEndIsToldByItsSeed) {
   EXPECT_EQ(told, "seed 7: its process was not done after 1 s of processor time");
 }
 
+TEST(Simulation, ANodeAtRestHoldsNoMoreForHavingRunLonger) {
+  RunOptions options;
+  options.faults = Faults::kNormal;
+  const auto heap_after = [&](Duration duration) {
+    options.duration = duration;
+    const RunResult result = run(options);
+    EXPECT_EQ(result.broken, std::nullopt);
+    return result.heap_at_rest;
+  };
+  const std::size_t short_run = heap_after(std::chrono::minutes(1));
+  const std::size_t long_run = heap_after(std::chrono::minutes(10));
+  std::cout << short_run << " bytes after a minute, " << long_run << " after ten\n";
+  EXPECT_GT(short_run, 0U);
+  EXPECT_LT(long_run, short_run + short_run / 2);
+}
+
 TEST(Simulation, OneSeedGivesOneRun) {
   ManyOptions options;
   options.runs_max = 6;
