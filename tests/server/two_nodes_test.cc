@@ -1,0 +1,198 @@
+// Goal: two nodes hold the same whatever befalls one of them, and neither takes from the other what
+// its rules forbid (R7, R8). Method: node_scene.h; what a misfortune leaves is put into the stores.
+#include "server/node.h"
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include <gmock/gmock.h>
+
+#include "tests/server/node_scene.h"
+
+namespace grapevine::server::test {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+
+class TwoNodesTest : public NodeTest {
+ protected:
+  TwoNodesTest() {
+    first_ = start(config("first"), 1);
+    second_ = start(joining("second"), 2);
+    wait_until_up();
+  }
+  ~TwoNodesTest() override {
+    if (second_ != nullptr) stop(second_);
+    if (first_ != nullptr) stop(first_);
+  }
+
+  Config joining(const std::string& name) {
+    Config config = this->config(name);
+    config.join = {record(*first_).peer_address};
+    return config;
+  }
+  void wait_until_up() {
+    run_while_not([&] {
+      return first_->cluster().reachable(second_->store().node()) &&
+             second_->cluster().reachable(first_->store().node());
+    });
+    wait_until_ready(*first_);
+    wait_until_ready(*second_);
+  }
+  Client client_of(Node& node) { return Client(loop_, record(node).client_address); }
+
+  std::unique_ptr<Node> first_;
+  std::unique_ptr<Node> second_;
+};
+
+TEST_F(TwoNodesTest, WhatOneAcknowledgesTheOtherHas) {
+  EXPECT_EQ(code_of(client_of(*first_).execute(put("k", "v"))), absl::StatusCode::kOk);
+  const auto held = second_->store().load("k", model::Values::kWith);
+  ASSERT_TRUE(ok(held.status()));
+  EXPECT_EQ(held->versions.at(0).value, "v");
+  EXPECT_EQ(values_of(client_of(*second_).execute(get("k"))), Strings{"v"});
+}
+
+TEST_F(TwoNodesTest, ARestartedNodeComparesClocksBeforeItWritesAndKeepsItsActor) {
+  dot_of(client_of(*second_).execute(put("k", "v")));
+  const ActorId actor = second_->store().actor();
+  stop(second_);
+  second_ = start(joining("second"), 3);
+  EXPECT_NE(second_->not_ready_because(), "");
+  const auto early = loop_.run_until(second_->coordination().execute(
+      {put("k", "w", Consistency::kOne), get("k", Consistency::kOne)}, true,
+      std::chrono::seconds(1)));
+  EXPECT_EQ(code_of(early.at(0)), absl::StatusCode::kUnavailable);
+  EXPECT_THAT(text_of_answer(early.at(0)), HasSubstr("comparing clocks"));
+  EXPECT_EQ(values_of(early.at(1)), Strings{"v"});
+  wait_until_up();
+  EXPECT_EQ(second_->store().actor(), actor);
+  EXPECT_EQ(code_of(client_of(*second_).execute(put("k", "x"))), absl::StatusCode::kOk);
+}
+
+TEST_F(TwoNodesTest, ARestoredNodeComparesClocksThoughItIsANewActor) {
+  dot_of(client_of(*second_).execute(put("k", "old")));
+  const std::string backups = (root_ / "backups").string();
+  const auto made = loop_.run_until(second_->backups().make(backups, 0, 0));
+  ASSERT_TRUE(ok(made.status()));
+  const model::Dot lost = dot_of(client_of(*second_).execute(put("k", "new")));
+  stop(second_);
+  std::filesystem::remove_all(root_ / "second");
+  storage::RestoreOptions restore;
+  restore.backup_directory = made->directory;
+  restore.data_directory = (root_ / "second").string();
+  ASSERT_TRUE(ok(storage::restore_backup(restore).status()));
+  second_ = start(joining("second"), 3);
+  EXPECT_EQ(second_->store().node(), lost.actor.node());
+  EXPECT_GE(second_->store().actor().epoch(), lost.actor.epoch() + storage::kEpochJump);
+  EXPECT_THAT(second_->not_ready_because(), HasSubstr("comparing clocks"));
+  wait_until_up();
+  // What it had written after the backup is with the other, and comes back.
+  run_while_not([&] {
+    const auto entry = second_->store().load("k", model::Values::kWith);
+    return entry.ok() && !entry->versions.empty() && entry->versions[0].value == "new";
+  });
+  EXPECT_EQ(second_->store().load("k", model::Values::kWith)->versions[0].dot, lost);
+}
+
+// What a power loss leaves: a delete reached the other node, its predecessor nobody, and the node
+// that made both remembers neither.
+TEST_F(TwoNodesTest, AGapThatAForgottenWriteLeavesIsClosed) {
+  const std::string key = "k";
+  const model::Dot kept = dot_of(client_of(*second_).execute(put(key, "v")));
+  const model::Dot above_gap{kept.actor, kept.counter + 2};
+  model::KeyedEntry deleted{"{k}other", entry_of({}, {above_gap}), {above_gap}};
+  ASSERT_TRUE(ok(first_->replica().receive({deleted}, storage::Reach::kDisk).status()));
+  const PartitionId partition = first_->store().partitioning().of(key);
+  run_while_not([&] {
+    return second_->store().actor().epoch() > kept.actor.epoch() &&
+           first_->store().live(partition).clock().closed(kept.actor) &&
+           second_->store().live(partition).clock().closed(kept.actor) &&
+           first_->store().statistics().unquiet == 0 && second_->store().statistics().unquiet == 0;
+  });
+  EXPECT_GE(first_->anti_entropy().counters().actors_closed +
+                second_->anti_entropy().counters().actors_closed,
+            1U);
+  EXPECT_EQ(first_->store().live(partition).clock(), second_->store().live(partition).clock());
+  EXPECT_EQ(first_->store().statistics().keys, 1U);
+  EXPECT_EQ(second_->store().statistics().keys, 1U);
+  EXPECT_EQ(values_of(client_of(*first_).execute(get(key))), Strings{"v"});
+  EXPECT_EQ(code_of(client_of(*second_).execute(put(key, "w"))), absl::StatusCode::kOk);
+  EXPECT_EQ(values_of(client_of(*first_).execute(get(key))), Strings{"w"});
+}
+
+// As after a second restore from one backup: the epochs of the first one are later.
+TEST_F(TwoNodesTest, AnEpochOfItsOwnThatOthersKnowIsOutlived) {
+  const gossip::MemberRecord* const known =
+      first_->cluster().members().find(second_->store().node());
+  gossip::PushPull news{first_->store().node(), 0, 0, false, {}, {}};
+  news.members.push_back({*known, gossip::Belief::kUp, known->incarnation});
+  news.members.back().record.epoch += 700;
+  const std::uint64_t beyond = known->epoch + 701;
+  second_->cluster().on_push_pull(news);
+  EXPECT_EQ(second_->store().actor().epoch(), beyond);
+  EXPECT_EQ(code_of(client_of(*second_).execute(put("k", "v"))), absl::StatusCode::kOk);
+  run_while_not([&] { return record(*second_).epoch == known->epoch; });
+  EXPECT_EQ(known->epoch, beyond);
+}
+
+TEST_F(TwoNodesTest, WhatAnEndedEpochReplicatesLateIsNotTaken) {
+  const ActorId ended = second_->store().actor();
+  ASSERT_TRUE(ok(second_->store().renew_actor()));
+  run_while_not([&] { return first_->anti_entropy().ended(ended); });
+  EXPECT_FALSE(first_->anti_entropy().ended(second_->store().actor()));
+  const model::Dot late{ended, 1};
+  const model::KeyedEntry entry{"late", entry_of({version_of(late, "v")}), {late}};
+  absl::Status refused;
+  loop_.run_until(
+      PeerLinks(loop_, rpc::test::kAnyPort,
+                {[&](wire::Hello::Builder hello) { second_->fill_hello(hello); },
+                 [](wire::Hello::Reader) { return absl::OkStatus(); }, [](NodeId) {}})
+          .reach(record(*first_).peer_address, std::nullopt)
+          .then([&](wire::Peer::Client peer) {
+            auto request = peer.replicateRequest();
+            write(entry, request.initEntries(1)[0]);
+            return request.send().ignoreResult();
+          })
+          .then([] {}, [&](kj::Exception&& exception) { refused = rpc::to_status(exception); }));
+  EXPECT_TRUE(absl::IsAborted(refused)) << refused;
+  EXPECT_THAT(std::string(text_of(refused)), HasSubstr("has ended"));
+  const auto held = first_->store().load("late", model::Values::kWith);
+  ASSERT_TRUE(ok(held.status()));
+  EXPECT_TRUE(held->versions.empty());
+}
+
+TEST_F(TwoNodesTest, WithoutTheOtherAQuorumIsRefusedAndOneIsServed) {
+  const NodeId gone = second_->store().node();
+  stop(second_);
+  run_while_not([&] { return !first_->cluster().reachable(gone); });
+  Client client = client_of(*first_);
+  const OperationAnswer refused = client.execute(put("k", "v"));
+  EXPECT_EQ(code_of(refused), absl::StatusCode::kUnavailable);
+  EXPECT_THAT(text_of_answer(refused), HasSubstr("nothing was written"));
+  EXPECT_EQ(code_of(client.execute(put("k", "v", Consistency::kOne))), absl::StatusCode::kOk);
+}
+
+TEST_F(TwoNodesTest, ANodeOfAnotherClusterIsKeptOut) {
+  Config stranger = joining("stranger");
+  stranger.cluster_name = "elsewhere";
+  auto node = start(stranger, 4);
+  std::string why;
+  loop_.run_until(PeerLinks(loop_, rpc::test::kAnyPort,
+                            {[&](wire::Hello::Builder hello) { node->fill_hello(hello); },
+                             [](wire::Hello::Reader) { return absl::OkStatus(); }, [](NodeId) {}})
+                      .reach(record(*first_).peer_address, std::nullopt)
+                      .then([](wire::Peer::Client) {},
+                            [&](kj::Exception&& refused) {
+                              why = rpc::test::text_of(rpc::to_status(refused));
+                            }));
+  EXPECT_THAT(why, AllOf(HasSubstr("elsewhere"), HasSubstr("--cluster-name")));
+  EXPECT_EQ(first_->cluster().members().size(), 2U);
+  stop(node);
+}
+
+}  // namespace
+}  // namespace grapevine::server::test
