@@ -73,10 +73,9 @@ void Run::leave() {
   leaving_[node->index()] = {node->lives(), node->node().store().node()};
   records_->owners_change(world_.now());
   node->leave(kLeaveTime, [this, node, life = node->lives()](const absl::Status& status) {
-    // Its process may have ended since, and another life begun.
-    const bool stays =
-        node->running() && node->lives() == life &&
-        node->node().cluster().members().self().state == gossip::MemberState::kUp;
+    // Its process may be ending, or another life have begun.
+    const bool stays = node->serving() && node->lives() == life &&
+                       node->node().cluster().members().self().state == gossip::MemberState::kUp;
     world_.note(fmt::format("{} {}", node->name(), stays ? "does not leave" : "has left"));
     if (!stays && !status.ok()) world_.say(text_of(status));
     if (stays) leaving_.erase(node->index());
