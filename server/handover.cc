@@ -22,6 +22,7 @@ Handover::Handover(rpc::Loop& loop, StoreReplica& replica, Cluster& cluster, Pee
       alarm_(loop, [this] { tick(); }) {}
 
 bool Handover::lacks(NodeId owner, PartitionId partition) const {
+  if (GRAPEVINE_FLAW(hands_nothing_over)) return false;
   const auto known = handed_over_.find(partition);
   if (known == handed_over_.end()) return true;
   const auto hash = known->second.find(owner);
@@ -86,10 +87,7 @@ void Handover::offer(NodeId owner, std::vector<gossip::PartitionState> states) {
                      for (const gossip::PartitionState& theirs : *answered) {
                        for (const gossip::PartitionState& offered : states) {
                          if (offered.partition != theirs.partition) continue;
-                         if (!theirs.clock.covers(offered.clock) &&
-                             !GRAPEVINE_FLAW(takes_offers_for_taken)) {
-                           continue;
-                         }
+                         if (!theirs.clock.covers(offered.clock)) continue;
                          handed_over_[offered.partition][owner] = offered.clock.hash();
                        }
                      }
