@@ -48,6 +48,43 @@ class TwoNodesTest : public NodeTest {
   std::unique_ptr<Node> second_;
 };
 
+// Streams and packets between nodes, and clients, over IPv6; or found by the name of a machine.
+class AddressesTest : public NodeTest, public testing::WithParamInterface<const char*> {};
+
+TEST_P(AddressesTest, NodesMeetAndServe) {
+  const rpc::Address listen{GetParam() == std::string("name") ? "127.0.0.1" : GetParam(), 0};
+  if (const auto able = loop_.network().listen(listen, {}); !able.ok()) {
+    GTEST_SKIP() << "this machine cannot: " << able.status();
+  }
+  Config config = this->config("first");
+  config.client_listen = config.peer_listen = config.http_listen = listen;
+  auto first = start(config, 1);
+  config.name = "second";
+  config.data_dir += "2";
+  rpc::Address seed = address(record(*first).peer_address);
+  if (GetParam() == std::string("name")) seed.host = "localhost";
+  config.join = {rpc::to_string(seed)};
+  auto second = start(config, 2);
+  run_while_not([&] {
+    return first->cluster().reachable(second->store().node()) &&
+           first->cluster().counters().packets_received > 0 &&
+           second->cluster().counters().packets_received > 0;
+  });
+  wait_until_ready(*second);
+  Client writer(loop_, record(*first).client_address);
+  EXPECT_EQ(code_of(writer.execute(put("k", "v", Consistency::kAll))), absl::StatusCode::kOk);
+  EXPECT_EQ(values_of(Client(loop_, record(*second).client_address).execute(get("k"))),
+            Strings{"v"});
+  stop(second);
+  stop(first);
+}
+
+INSTANTIATE_TEST_SUITE_P(Each, AddressesTest, testing::Values("127.0.0.1", "::1", "name"),
+                         [](const auto& given) {
+                           const std::string_view host = given.param;
+                           return host == "::1" ? "IPv6" : host == "name" ? "ByName" : "IPv4";
+                         });
+
 TEST_F(TwoNodesTest, WhatOneAcknowledgesTheOtherHas) {
   EXPECT_EQ(code_of(client_of(*first_).execute(put("k", "v"))), absl::StatusCode::kOk);
   const auto held = second_->store().load("k", model::Values::kWith);
