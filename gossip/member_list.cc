@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "gossip/member_codec.h"
+#include "storage/base/planted_flaws.h"
 #include "storage/model/bytes.h"
 
 namespace grapevine::gossip {
@@ -17,7 +18,8 @@ bool join(MemberRecord& known, const MemberRecord& record) {
   const auto age = [](const MemberRecord& of) {
     return std::tie(of.epoch, of.incarnation, of.state);
   };
-  MemberRecord joined = age(record) > age(known) ? record : known;
+  const bool newer = age(record) > age(known) || GRAPEVINE_FLAW(takes_stale_records);
+  MemberRecord joined = newer ? record : known;
   if (known.state == MemberState::kRemoved || record.state == MemberState::kRemoved) {
     joined.state = MemberState::kRemoved;
   }

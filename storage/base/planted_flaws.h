@@ -26,6 +26,7 @@ enum class PlantedFlaw {
   carries_out_late_requests,      // whatever time they lay somewhere
   keeps_links_to_nowhere,         // probes go on over a link whose other end has vanished
   closes_without_hearing,         // R8: actors that have ended are closed at once
+  takes_stale_records,            // of members, whatever newer one is known
   hands_nothing_over,             // who owned a partition once offers it to nobody
   keeps_what_has_expired,         // and gives it to readers
 };

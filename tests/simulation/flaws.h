@@ -26,6 +26,7 @@ inline constexpr std::pair<std::string_view, PlantedFlaw> kFlaws[] = {
     {"carries_out_late_requests", PlantedFlaw::carries_out_late_requests},
     {"keeps_links_to_nowhere", PlantedFlaw::keeps_links_to_nowhere},
     {"closes_without_hearing", PlantedFlaw::closes_without_hearing},
+    {"takes_stale_records", PlantedFlaw::takes_stale_records},
     {"hands_nothing_over", PlantedFlaw::hands_nothing_over},
     {"keeps_what_has_expired", PlantedFlaw::keeps_what_has_expired},
 };

@@ -78,6 +78,16 @@ class SimulatedMembers : public testing::TestWithParam<std::uint64_t> {
     world_.run_for(milliseconds(1));
   }
 
+  void have_the_last_of_four_leave(std::optional<absl::Status>& left) {
+    make(4, 2);
+    start_all();
+    meet();
+    as(3, [&](server::Node& node) {
+      node.loop().spawn(
+          node.leave(seconds(30)).then([&](const absl::Status& status) { left = status; }));
+    });
+  }
+
   // Whether those that run are ready, and take exactly those of the members that run for up.
   bool acquainted() {
     std::size_t running = 0;
@@ -212,14 +222,8 @@ TEST_P(SimulatedMembers, WhoStopsIsDownForAllWithinASecond) {
 }
 
 TEST_P(SimulatedMembers, WhoLeavesEndsAndOwnsNothing) {
-  make(4, 2);
-  start_all();
-  meet();
   std::optional<absl::Status> left;
-  as(3, [&](server::Node& node) {
-    node.loop().spawn(
-        node.leave(seconds(30)).then([&](const absl::Status& status) { left = status; }));
-  });
+  have_the_last_of_four_leave(left);
   ASSERT_TRUE(run_until([&] { return !ends_.empty(); }, seconds(30)));
   ASSERT_TRUE(left.has_value());
   EXPECT_TRUE(left->ok()) << *left;
@@ -232,14 +236,8 @@ TEST_P(SimulatedMembers, WhoLeavesEndsAndOwnsNothing) {
 }
 
 TEST_P(SimulatedMembers, WhoCannotTellThatItLeavesSaysSo) {
-  make(4, 2);
-  start_all();
-  meet();
   std::optional<absl::Status> left;
-  as(3, [&](server::Node& node) {
-    node.loop().spawn(
-        node.leave(seconds(30)).then([&](const absl::Status& status) { left = status; }));
-  });
+  have_the_last_of_four_leave(left);
   // It has given up membership, and nothing of that has got out.
   ASSERT_TRUE(world_.run_until(world_.now() + seconds(30), [this] {
     return cluster(3).members().self().state == gossip::MemberState::kLeft;
