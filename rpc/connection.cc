@@ -26,13 +26,14 @@ Connection::Connection(Loop& loop, kj::Own<kj::AsyncIoStream> stream, PeerInfo p
     : loop_(loop),
       peer_(std::move(peer)),
       stream_(kj::mv(stream)),
-      messages_(*stream_, to_string(peer_.address), options.message_bytes_max, options.packs),
+      messages_(*stream_, to_string(peer_.address), options.message_bytes_max),
       network_(messages_,
                side == Side::kServer ? capnp::rpc::twoparty::Side::SERVER
                                      : capnp::rpc::twoparty::Side::CLIENT,
                send_limit(options)),
       rpc_(network_, kj::mv(offered)),
       disconnected_(nullptr) {
+  if (options.packs_back) messages_.pack_back();
   rpc_.setFlowLimit(options.flow_limit_bytes / sizeof(capnp::word));
   if (side == Side::kServer) {
     messages_.pause_reading_while([this, limit = options.queued_bytes_max] {

@@ -32,7 +32,7 @@ struct ConnectionOptions {
   std::size_t message_bytes_max = kMessageBytesMax;
   std::size_t flow_limit_bytes = 2 * kMessageBytesMax;
   std::size_t queued_bytes_max = kMessageBytesMax;
-  bool packs = false;  // small messages, see MessageStream
+  bool packs_back = false;  // small messages, once the peer does; see MessageStream
 };
 
 class Connection {
@@ -72,6 +72,9 @@ class Connection {
   // cancellation (CallContext::allowCancellation), else they run to their end and their answers go
   // nowhere.
   kj::Promise<void> close();
+
+  // From now on small messages are packed. REQUIRES: the peer understands it.
+  void pack() { messages_.pack(); }
 
   const PeerInfo& peer() const { return peer_; }
   std::uint64_t bytes_received() const { return messages_.bytes_received(); }

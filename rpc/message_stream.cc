@@ -85,11 +85,10 @@ capnp::ReaderOptions reader_options(std::size_t message_bytes_max) {
 }  // namespace
 
 MessageStream::MessageStream(kj::AsyncIoStream& stream, std::string peer,
-                             std::size_t message_bytes_max, bool packs)
+                             std::size_t message_bytes_max)
     : stream_(stream),
       peer_(std::move(peer)),
       message_bytes_max_(message_bytes_max),
-      packs_(packs),
       ended_(nullptr) {
   auto pair = kj::newPromiseAndFulfiller<void>();
   ended_fulfiller_ = kj::mv(pair.fulfiller);
@@ -216,6 +215,7 @@ kj::Promise<MessageStream::Input> MessageStream::read_packed(Header header) {
   auto packed = kj::heapArray<kj::byte>(header.body_bytes);
   std::memcpy(packed.begin(), in_.begin() + in_begin_ + header.bytes, packed.size());
   in_begin_ += header.bytes + header.body_bytes;
+  if (packs_back_) packs_ = true;
   kj::Maybe<kj::Own<capnp::MessageReader>> message;
   const auto malformed = kj::runCatchingExceptions([&] {
     const std::size_t words = capnp::computeUnpackedSizeInWords(packed);

@@ -7,7 +7,7 @@
 //
 // Between nodes small messages may be packed (Cap'n Proto's packing, which leaves out zeros: a call
 // shrinks to about half): 4 bytes, little-endian, 2^31 plus the packed bytes that follow. Whoever
-// reads takes both; only who is told to writes them.
+// reads takes both; who writes them is told that the other side does.
 //
 // Bounds: kInputBytes of buffer, and one message of at most message_bytes_max.
 // Not promised: that what a message says makes sense; Cap'n Proto checks that as it is read.
@@ -34,8 +34,12 @@ class MessageStream final : public capnp::MessageStream {
   static constexpr std::size_t kPackedMax = 4 * 1024;  // of a message that is packed, unpacked
 
   // `peer` names the other side in errors. `stream` must outlive this.
-  MessageStream(kj::AsyncIoStream& stream, std::string peer, std::size_t message_bytes_max,
-                bool packs = false);
+  MessageStream(kj::AsyncIoStream& stream, std::string peer, std::size_t message_bytes_max);
+
+  // From now on small messages are packed: the peer is known to understand it.
+  void pack() { packs_ = true; }
+  // From the first packed message of the peer on: so it understands them.
+  void pack_back() { packs_back_ = true; }
 
   // While `congested` says true, nothing is read. It is asked before each message, and again after
   // each write.
@@ -95,7 +99,8 @@ class MessageStream final : public capnp::MessageStream {
   kj::AsyncIoStream& stream_;
   const std::string peer_;
   const std::size_t message_bytes_max_;
-  const bool packs_;
+  bool packs_ = false;
+  bool packs_back_ = false;
 
   kj::Array<kj::byte> in_ = kj::heapArray<kj::byte>(kInputBytes);
   std::size_t in_begin_ = 0;

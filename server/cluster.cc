@@ -50,7 +50,7 @@ Cluster::Cluster(rpc::Loop& loop, storage::Store& store, PeerLinks& links, Rando
              }),
       check_alarm_(loop, [this] { check_a_link(); }) {
   swim_.summarize_with([this](NodeId node) -> std::optional<gossip::Summary> {
-    if (!neighbours_.contains(node)) return std::nullopt;
+    if (!neighbours_.contains(node) || protocol_with(node) < 2) return std::nullopt;
     return handlers_.summarize(node);
   });
   recompute_owners();
@@ -351,6 +351,12 @@ std::vector<PartitionId> Cluster::shared_with(NodeId peer) const {
 std::string Cluster::peer_address(NodeId node) const {
   const gossip::MemberRecord* const member = members().find(node);
   return member == nullptr ? std::string() : member->peer_address;
+}
+
+std::uint32_t Cluster::protocol_with(NodeId node) const {
+  const gossip::MemberRecord* const member = members().find(node);
+  const gossip::ProtocolRange& mine = members().self().protocols;
+  return member == nullptr ? mine.min : common_protocol(mine, member->protocols);
 }
 
 bool Cluster::removed(NodeId node) const {

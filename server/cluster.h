@@ -16,6 +16,7 @@
 #include "server/alarm.h"
 #include "server/complaints.h"
 #include "server/peer_links.h"
+#include "server/protocols.h"
 #include "server/ring.h"
 #include "server/tasks.h"
 #include "storage/store.h"
@@ -103,8 +104,9 @@ class Cluster final : public Ring {
 
   const gossip::MemberList& members() const { return swim_.members(); }
   Duration since(NodeId node) const { return swim_.since(node, loop_.now()); }
-  std::string peer_address(NodeId node) const;  // empty when it is not known
-  bool removed(NodeId node) const;              // by an operator
+  std::string peer_address(NodeId node) const;     // empty when it is not known
+  std::uint32_t protocol_with(NodeId node) const;  // protocols.h
+  bool removed(NodeId node) const;                 // by an operator
   // A peer's push-pull: takes what it says, answers what it lacks.
   gossip::PushPull on_push_pull(const gossip::PushPull& call);
   void on_connection_lost(NodeId node);

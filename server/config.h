@@ -10,6 +10,7 @@
 #include "gossip/swim_options.h"
 #include "rpc/address.h"
 #include "rpc/seal.h"
+#include "server/protocols.h"
 #include "storage/base/status.h"
 #include "storage/base/time.h"
 #include "storage/store_options.h"
@@ -46,6 +47,8 @@ struct Config {
   std::string log_level = "info";
   bool salvage = false;  // opens what the database refuses, at the cost of what cannot be read
   bool insecure = false;
+  // Not an option: as a node of an older version (tests).
+  std::uint32_t protocol_max = kProtocols.max;
 };
 
 // How members are probed and news is spread, by `network` and the cluster's name.

@@ -14,8 +14,6 @@
 namespace grapevine::server {
 namespace {
 
-constexpr gossip::ProtocolRange kProtocols{1, 1};
-
 // What `advertise` (HOST or HOST:PORT) makes of the address that is listened on.
 std::string advertised(const std::string& advertise, const rpc::Address& listening) {
   if (advertise.empty()) return rpc::to_string(listening);
@@ -184,7 +182,7 @@ absl::StatusOr<gossip::MemberRecord> Node::own_record() const {
   record.client_address = advertised(unspecified(client_address_) ? host : "", client_address_);
   record.http_address = advertised(unspecified(http_address_) ? host : "", http_address_);
   record.zone = config_.zone;
-  record.protocols = kProtocols;
+  record.protocols = {kProtocols.min, config_.protocol_max};
   record.version = kVersion;
   return record;
 }
@@ -253,10 +251,12 @@ void Node::listen() {
   const auto report = [](const rpc::PeerInfo& peer, const absl::Status& status) {
     spdlog::warn("connection from {}: {}", rpc::to_string(peer.address), text_of(status));
   };
+  rpc::ConnectionOptions packing_back;
+  packing_back.packs_back = true;
   peer_server_ = std::make_unique<rpc::RpcServer>(
       loop_, std::move(peer_listener_),
       [this](const rpc::PeerInfo&) -> capnp::Capability::Client { return make_greeting(*this); },
-      between_nodes(), report);
+      packing_back, report);
   client_server_ = std::make_unique<rpc::RpcServer>(
       loop_, std::move(client_listener_),
       [this](const rpc::PeerInfo& peer) -> capnp::Capability::Client {

@@ -6,8 +6,16 @@
 #include <fmt/format.h>
 
 #include "rpc/errors.h"
+#include "server/protocols.h"
 
 namespace grapevine::server {
+namespace {
+
+gossip::ProtocolRange protocols_of(wire::Hello::Reader hello) {
+  return {hello.getMember().getProtocolMin(), hello.getMember().getProtocolMax()};
+}
+
+}  // namespace
 
 PeerLinks::PeerLinks(rpc::Loop& loop, rpc::Address from, Handlers handlers)
     : loop_(loop), from_(std::move(from)), handlers_(std::move(handlers)) {}
@@ -73,13 +81,15 @@ kj::Promise<void> PeerLinks::greet(const std::string& address, std::uint64_t num
   auto target = rpc::parse_address(address);
   link->connection = kj::heap<rpc::Connection>(
       loop_, kj::mv(stream), rpc::PeerInfo{target.ok() ? *target : rpc::Address{}},
-      rpc::Connection::Side::kClient, nullptr, between_nodes());
+      rpc::Connection::Side::kClient, nullptr, rpc::ConnectionOptions{});
   link->watch =
       link->connection->on_disconnect().then([this, address, number] { forget(address, number); });
   link->watch = link->watch.eagerlyEvaluate(nullptr);
   auto hello = link->connection->bootstrap<wire::Greeting>().helloRequest();
-  handlers_.fill_hello(hello.initMe());
-  return hello.send().then([this, address, number](auto&& reply) {
+  const auto me = hello.initMe();
+  handlers_.fill_hello(me);
+  const gossip::ProtocolRange mine = protocols_of(me.asReader());
+  return hello.send().then([this, address, number, mine](auto&& reply) {
     Link* const greeted = find(address, number);
     if (greeted == nullptr) return;
     absl::Status status = read(reply.getStatus());
@@ -88,6 +98,7 @@ kj::Promise<void> PeerLinks::greet(const std::string& address, std::uint64_t num
       kj::throwFatalException(rpc::to_exception(
           {status.code(), fmt::format("node at {}: {}", address, text_of(status))}));
     }
+    if (common_protocol(mine, protocols_of(reply.getYou())) >= 2) greeted->connection->pack();
     greeted->node = NodeId{reply.getYou().getMember().getId()};
     greeted->peer = reply.getPeer();
   });

@@ -23,13 +23,6 @@
 
 namespace grapevine::server {
 
-// What travels between nodes is packed.
-inline rpc::ConnectionOptions between_nodes() {
-  rpc::ConnectionOptions options;
-  options.packs = true;
-  return options;
-}
-
 class PeerLinks {
  public:
   static constexpr Duration kGreetTime = std::chrono::seconds(2);

@@ -159,7 +159,8 @@ TEST_F(MessageStreamTest, PackedBytesThatAreMalformedOrUnpackToTooMuchAreRefused
 }
 
 TEST_F(MessageStreamTest, WhoPacksIsReadByWhoDoesNot) {
-  MessageStream packs(*pipe_.ends[1], "peer:2", kLimit, /*packs=*/true);
+  MessageStream packs(*pipe_.ends[1], "peer:2", kLimit);
+  packs.pack();
   for (const std::size_t size : {0u, 100u, 1'000u, 5'000u, 100'000u}) {
     capnp::MallocMessageBuilder builder(16, capnp::AllocationStrategy::FIXED_SIZE);
     builder.initRoot<Operation>().initValue(static_cast<kj::uint>(size));
@@ -168,6 +169,30 @@ TEST_F(MessageStreamTest, WhoPacksIsReadByWhoDoesNot) {
     EXPECT_EQ(reader->getRoot<Operation>().getValue().size(), size);
     loop_.run_until(kj::mv(sending));
   }
+}
+
+TEST_F(MessageStreamTest, PacksBackOnceThePeerHasPacked) {
+  MessageStream other(*pipe_.ends[1], "peer:2", kLimit);
+  messages_.pack_back();
+  capnp::MallocMessageBuilder builder;
+  builder.initRoot<Operation>().initValue(1'000);
+  const auto sent_back = [&] {
+    const std::uint64_t before = other.bytes_received();
+    auto sending = messages_.writeMessage(builder).eagerlyEvaluate(nullptr);
+    loop_.run_until(other.readMessage());
+    loop_.run_until(kj::mv(sending));
+    return other.bytes_received() - before;
+  };
+  const auto send = [&] {
+    auto sending = other.writeMessage(builder).eagerlyEvaluate(nullptr);
+    loop_.run_until(messages_.readMessage());
+    loop_.run_until(kj::mv(sending));
+  };
+  send();
+  EXPECT_GT(sent_back(), 1'000U);
+  other.pack();
+  send();
+  EXPECT_LT(sent_back(), 100U);
 }
 
 TEST_F(MessageStreamTest, GarbageIsRefusedAndNothingMoreIsRead) {

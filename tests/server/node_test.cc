@@ -351,10 +351,11 @@ TEST_F(GreetingTest, RangesOfProtocolsThatMeetAreEnough) {
   };
   EXPECT_TRUE(ok(greeted(speaks(1, 1))));
   EXPECT_TRUE(ok(greeted(speaks(1, 3)))) << "a newer one that still speaks the old protocol";
-  const absl::Status newer = greeted(speaks(2, 3));
+  EXPECT_TRUE(ok(greeted(speaks(2, 3))));
+  const absl::Status newer = greeted(speaks(3, 4));
   EXPECT_TRUE(absl::IsFailedPrecondition(newer)) << newer;
   EXPECT_THAT(std::string(text_of(newer)),
-              AllOf(HasSubstr("2 to 3"), HasSubstr("1 to 1"), HasSubstr("upgrade the older one")));
+              AllOf(HasSubstr("3 to 4"), HasSubstr("1 to 2"), HasSubstr("upgrade the older one")));
   stop(node_);
 }
 

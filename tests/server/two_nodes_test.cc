@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 
 #include "tests/server/node_scene.h"
@@ -84,6 +85,63 @@ INSTANTIATE_TEST_SUITE_P(Each, AddressesTest, testing::Values("127.0.0.1", "::1"
                            const std::string_view host = given.param;
                            return host == "::1" ? "IPv6" : host == "name" ? "ByName" : "IPv4";
                          });
+
+// A rolling upgrade: one of the two still speaks the protocol before this one.
+class TwoVersionsTest : public TwoNodesTest {
+ protected:
+  TwoVersionsTest() {
+    stop(second_);
+    second_ = start(older("second"), 2);
+    wait_until_up();
+  }
+  Config older(const std::string& name) {
+    Config config = joining(name);
+    config.protocol_max = kProtocols.max - 1;
+    return config;
+  }
+  bool proven_equal() const {
+    const auto& known = first_->anti_entropy().peers();
+    const auto peer = known.find(second_->store().node());
+    return peer != known.end() && peer->second.proven_equal.has_value();
+  }
+};
+
+TEST_F(TwoVersionsTest, EachReadsWritesAndDeletesWhatTheOtherHolds) {
+  ASSERT_EQ(record(*second_).protocols.max, kProtocols.max - 1);
+  EXPECT_EQ(first_->cluster().protocol_with(second_->store().node()), kProtocols.max - 1);
+  Client one = client_of(*first_);
+  Client other = client_of(*second_);
+  EXPECT_EQ(code_of(one.execute(put("a", "1", Consistency::kAll))), absl::StatusCode::kOk);
+  EXPECT_EQ(code_of(other.execute(put("b", "2", Consistency::kAll))), absl::StatusCode::kOk);
+  EXPECT_EQ(values_of(other.execute(get("a", Consistency::kAll))), Strings{"1"});
+  EXPECT_EQ(values_of(one.execute(get("b", Consistency::kAll))), Strings{"2"});
+  EXPECT_EQ(code_of(other.execute(put("a", "3", Consistency::kAll))), absl::StatusCode::kOk);
+  EXPECT_EQ(values_of(one.execute(get("a", Consistency::kAll))), Strings{"3"});
+}
+
+TEST_F(TwoVersionsTest, EachPullsWhatItMissedByLogAndByDigests) {
+  for (const bool forgets : {false, true}) {
+    for (std::unique_ptr<Node>* const away : {&second_, &first_}) {
+      const bool is_older = away == &second_;
+      const Config config = is_older ? older("second") : this->config("first");
+      Node& stays = is_older ? *first_ : *second_;
+      stop(*away);
+      Client client = client_of(stays);
+      for (int i = 0; i < 40; ++i) {
+        const std::string key = fmt::format("{} {} {}", forgets, is_older, i);
+        ASSERT_EQ(code_of(client.execute(put(key, "v", Consistency::kOne))), absl::StatusCode::kOk);
+      }
+      if (forgets) stays.store().forget_dot_logs();
+      Config again = config;
+      again.join = {record(stays).peer_address};
+      *away = start(again, is_older ? 2 : 1);
+      wait_until_up();
+      run_while_not(
+          [&] { return (*away)->store().statistics().keys == stays.store().statistics().keys; });
+    }
+  }
+  run_while_not([&] { return proven_equal(); });
+}
 
 TEST_F(TwoNodesTest, WhatOneAcknowledgesTheOtherHas) {
   EXPECT_EQ(code_of(client_of(*first_).execute(put("k", "v"))), absl::StatusCode::kOk);
