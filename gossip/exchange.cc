@@ -1,11 +1,18 @@
 #include "gossip/exchange.h"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "gossip/responder.h"
 
 namespace grapevine::gossip {
+namespace {
+
+// In place of how many slots are expected to differ: a guess has turned out to be wrong.
+constexpr std::uint64_t kEstimateFailed = ~std::uint64_t{0};
+
+}  // namespace
 
 Exchange::Exchange(Replica& replica, std::vector<PartitionId> partitions,
                    const ExchangeOptions& options, Hint hint)
@@ -235,7 +242,8 @@ void Exchange::begin_next_pulls() {
 void Exchange::group_sketches() {
   const std::uint64_t capacity =
       model::slots_for(replica_->live(to_sketch_.front().partition).sketch()->cells().size());
-  const auto expected = [this](std::uint64_t dots) {
+  const auto expected = [&](std::uint64_t dots) {
+    if (slots_expected_ == kEstimateFailed) return std::min(dots, capacity);
     if (slots_expected_ == 0 || dots_expected_ == 0) return dots;
     const double share = static_cast<double>(dots) / static_cast<double>(dots_expected_);
     return std::min(
@@ -300,6 +308,17 @@ void Exchange::account(const SketchPull& pull) {
   }
   if (gone) return;
   report_.undecoded += 1;
+  if (outcome.undecoded && theirs.size() > 1 && slots_expected_ > 0 &&
+      slots_expected_ != kEstimateFailed) {
+    // Most likely there are more differences than were guessed, in the other groups, too.
+    slots_expected_ = kEstimateFailed;
+    groups_.push_front({std::move(theirs), 0});
+    for (Group& group : groups_) {
+      std::move(group.theirs.begin(), group.theirs.end(), std::back_inserter(to_sketch_));
+    }
+    groups_.clear();
+    return;
+  }
   if (outcome.undecoded && theirs.size() > 1) {
     // Half of them may well be shown by as many cells.
     const auto middle = theirs.begin() + static_cast<std::ptrdiff_t>(theirs.size() / 2);

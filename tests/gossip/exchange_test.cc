@@ -185,6 +185,37 @@ TEST_F(TwoReplicas, MoreThanOneSketchCanShowIsSharedOutAmongSeveralOrFoundByDesc
   EXPECT_TRUE(same());
 }
 
+// One byte in 256 is the same by chance, and may make the guess ten times too low.
+TEST_F(TwoReplicas, AGuessThatIsMuchTooLowCostsOneSketchAndNotOneForEachStepOfHalving) {
+  share(400);
+  for (int i = 0; i < 100; ++i) b_.put(fmt::format("shared {}", i), "other");
+  settle();
+  forget_logs();
+  Exchange exchange(a_, a_.partitions(), stepwise().exchange);
+  std::size_t sketches = 0;
+  while (!exchange.done()) {
+    for (auto& request : exchange.take_output().requests) {
+      ExchangeReply reply;
+      if (const auto* summary = std::get_if<SummaryRequest>(&request.body)) {
+        reply = answer(b_, b_.partitions(), *summary);
+      } else if (const auto* states = std::get_if<StatesRequest>(&request.body)) {
+        StatesReply told = answer(b_, b_.partitions(), *states);
+        told.slots = 5;
+        reply = std::move(told);
+      } else {
+        ++sketches;
+        const auto* const sketch = std::get_if<SketchRequest>(&request.body);
+        ASSERT_NE(sketch, nullptr) << "no descent";
+        reply = *answer(b_, *sketch, ResponderLimits{});
+      }
+      exchange.on_reply(request.number, std::move(reply));
+    }
+  }
+  EXPECT_EQ(sketches, 2U + 4U) << "all with too few cells, all with all cells, each by itself";
+  EXPECT_EQ(exchange.report().keys_pulled, 100U);
+  EXPECT_TRUE(same());
+}
+
 TEST_F(TwoReplicas, WhatAReplyHasNoRoomForIsAskedForAgain) {
   share(100);
   for (int i = 0; i < 20; ++i) b_.put(fmt::format("shared {}", i), std::string(100, 'v'));
