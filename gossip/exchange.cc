@@ -1,17 +1,62 @@
 #include "gossip/exchange.h"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "gossip/responder.h"
 
 namespace grapevine::gossip {
+namespace {
+
+// In place of how many slots are expected to differ: a guess has turned out to be wrong.
+constexpr std::uint64_t kEstimateFailed = ~std::uint64_t{0};
+
+}  // namespace
 
 Exchange::Exchange(Replica& replica, std::vector<PartitionId> partitions,
-                   const ExchangeOptions& options)
+                   const ExchangeOptions& options, Hint hint)
     : Exchange(replica, options) {
   partitions_ = std::move(partitions);
-  ask(summarize(replica, partitions_));
+  if (options_.compares && sketches_of(replica, partitions_).size() == partitions_.size() &&
+      !partitions_.empty()) {
+    comparison_.emplace(replica, partitions_, std::move(hint));
+    compare_on();
+  } else {
+    ask(summarize(replica, partitions_));
+  }
+}
+
+// One that brings many keys is not for while another exchange pulls the same.
+bool Exchange::may_compare() const {
+  return !comparison_->pulls() || !options_.may_pull ||
+         std::all_of(partitions_.begin(), partitions_.end(), options_.may_pull);
+}
+
+void Exchange::compare_on() {
+  auto request = comparison_->take_request();
+  comparing_ = false;
+  if (request.has_value() && may_compare()) {
+    comparing_ = comparison_->pulls();
+    return ask(*std::move(request));
+  }
+  const ComparisonOutcome outcome = comparison_->outcome();
+  comparison_.reset();
+  report_.keys_pulled += outcome.keys_pulled;
+  report_.bytes_pulled += outcome.bytes_pulled;
+  report_.in_flight += outcome.in_flight;
+  report_.comparisons += outcome.keys_pulled > 0 ? 1 : 0;
+  if (!outcome.status.ok()) {
+    fail(outcome.status);
+  } else if (outcome.proven_equal) {
+    on_equal();
+  } else if (outcome.peer_pulls) {
+    done_ = true;
+  } else if (!outcome.fingerprints.empty()) {
+    on_fingerprints(outcome.fingerprints);
+  } else {
+    ask(summarize(*replica_, partitions_));
+  }
 }
 
 Exchange Exchange::from_states(Replica& replica, std::vector<PartitionState> theirs,
@@ -43,29 +88,35 @@ void Exchange::ask(ExchangeRequest request) {
   output_.requests.push_back({{std::nullopt, ++last_number_}, std::move(request)});
 }
 
-void Exchange::on_summary(const SummaryReply& reply) {
+void Exchange::on_equal() {
+  report_.proven_equal = true;
   std::vector<PartitionState> mine;
-  if (reply.equal) {
-    report_.proven_equal = true;
-    for (const PartitionId partition : partitions_) {
-      if (must_hear_all(partition)) mine.push_back(state_of(*replica_, partition));
-    }
-  } else {
-    std::vector<PartitionState> alike;
-    for (const Fingerprint& theirs : reply.fingerprints) {
-      if (!std::binary_search(partitions_.begin(), partitions_.end(), theirs.partition)) continue;
-      PartitionState state = state_of(*replica_, theirs.partition);
-      const bool equal = fingerprint_of(state).print == theirs.print;
-      (equal && !must_hear_all(theirs.partition) ? alike : mine).push_back(std::move(state));
-    }
-    // What differs has the same print by chance.
-    if (mine.empty()) mine = std::move(alike);
+  for (const PartitionId partition : partitions_) {
+    if (must_hear_all(partition)) mine.push_back(state_of(*replica_, partition));
   }
   if (mine.empty()) {
     done_ = true;
-    return;
+  } else {
+    ask_states(std::move(mine));
   }
-  ask_states(std::move(mine));
+}
+
+void Exchange::on_fingerprints(const std::vector<Fingerprint>& fingerprints) {
+  std::vector<PartitionState> mine;
+  std::vector<PartitionState> alike;
+  for (const Fingerprint& theirs : fingerprints) {
+    if (!std::binary_search(partitions_.begin(), partitions_.end(), theirs.partition)) continue;
+    PartitionState state = state_of(*replica_, theirs.partition);
+    const bool equal = fingerprint_of(state).print == theirs.print;
+    (equal && !must_hear_all(theirs.partition) ? alike : mine).push_back(std::move(state));
+  }
+  // What differs has the same print by chance.
+  if (mine.empty()) mine = std::move(alike);
+  if (mine.empty()) {
+    done_ = true;
+  } else {
+    ask_states(std::move(mine));
+  }
 }
 
 void Exchange::ask_states(std::vector<PartitionState> mine) {
@@ -107,7 +158,10 @@ std::uint64_t Exchange::dots_apart(const PartitionState& theirs) const {
 
 bool Exchange::pulls(PartitionId partition) const {
   const auto is_it = [&](const PartitionState& state) { return state.partition == partition; };
-  return pulls_.contains(partition) || std::any_of(to_sketch_.begin(), to_sketch_.end(), is_it) ||
+  const bool compares =
+      comparing_ && std::binary_search(partitions_.begin(), partitions_.end(), partition);
+  return compares || pulls_.contains(partition) ||
+         std::any_of(to_sketch_.begin(), to_sketch_.end(), is_it) ||
          std::any_of(groups_.begin(), groups_.end(),
                      [&](const Group& group) {
                        return std::any_of(group.theirs.begin(), group.theirs.end(), is_it);
@@ -188,7 +242,8 @@ void Exchange::begin_next_pulls() {
 void Exchange::group_sketches() {
   const std::uint64_t capacity =
       model::slots_for(replica_->live(to_sketch_.front().partition).sketch()->cells().size());
-  const auto expected = [this](std::uint64_t dots) {
+  const auto expected = [&](std::uint64_t dots) {
+    if (slots_expected_ == kEstimateFailed) return std::min(dots, capacity);
     if (slots_expected_ == 0 || dots_expected_ == 0) return dots;
     const double share = static_cast<double>(dots) / static_cast<double>(dots_expected_);
     return std::min(
@@ -253,6 +308,17 @@ void Exchange::account(const SketchPull& pull) {
   }
   if (gone) return;
   report_.undecoded += 1;
+  if (outcome.undecoded && theirs.size() > 1 && slots_expected_ > 0 &&
+      slots_expected_ != kEstimateFailed) {
+    // Most likely there are more differences than were guessed, in the other groups, too.
+    slots_expected_ = kEstimateFailed;
+    groups_.push_front({std::move(theirs), 0});
+    for (Group& group : groups_) {
+      std::move(group.theirs.begin(), group.theirs.end(), std::back_inserter(to_sketch_));
+    }
+    groups_.clear();
+    return;
+  }
   if (outcome.undecoded && theirs.size() > 1) {
     // Half of them may well be shown by as many cells.
     const auto middle = theirs.begin() + static_cast<std::ptrdiff_t>(theirs.size() / 2);
@@ -282,8 +348,15 @@ void Exchange::on_reply(const RequestNumber& number, ExchangeReply reply) {
   const std::size_t asked = *std::exchange(asked_kind_, std::nullopt);
   if (reply.index() != asked) {
     fail(absl::InternalError("an answer of another kind than the request"));
+  } else if (auto* compared = std::get_if<CompareReply>(&reply)) {
+    comparison_->on_reply(std::move(*compared));
+    compare_on();
   } else if (const auto* summary = std::get_if<SummaryReply>(&reply)) {
-    on_summary(*summary);
+    if (summary->equal) {
+      on_equal();
+    } else {
+      on_fingerprints(summary->fingerprints);
+    }
   } else if (auto* states = std::get_if<StatesReply>(&reply)) {
     std::erase_if(states->states, [&](const PartitionState& state) {
       return !std::binary_search(partitions_.begin(), partitions_.end(), state.partition);
@@ -296,8 +369,11 @@ void Exchange::on_reply(const RequestNumber& number, ExchangeReply reply) {
 void Exchange::on_failure(const RequestNumber& number, const absl::Status& status) {
   if (done_) return;
   if (!number.partition.has_value()) {
-    if (number.number == last_number_ && asked_kind_.has_value()) fail(status);
-    return;
+    if (number.number != last_number_ || !asked_kind_.has_value()) return;
+    asked_kind_.reset();
+    if (!comparison_.has_value()) return fail(status);
+    comparison_->on_failure(status);
+    return compare_on();
   }
   if (const auto pull = pulls_.find(*number.partition); pull != pulls_.end()) {
     pull->second.on_failure(number.number, status);

@@ -1,7 +1,7 @@
 // One anti-entropy exchange with one peer, over all partitions that both own.
 //
-//   summary --equal--> done, proven equal (unless all is to be heard of some partitions: their states)
-//      '--not--> states of the partitions whose fingerprints differ --> a pull for each that lacks something
+//   comparison --equal--> done, proven equal (unless all is to be heard of some partitions: their states)
+//      '--not, but for what it has brought--> fingerprints --> states of the partitions whose fingerprints differ --> a pull for each that lacks something
 //                --> sketch pulls for groups of those whose log does not reach --> a descent where these fail --> done
 //
 // Proven equal is a pair that holds the same live versions under the same clocks. Entries that are
@@ -24,6 +24,7 @@
 #include <optional>
 #include <vector>
 
+#include "gossip/comparison.h"
 #include "gossip/messages.h"
 #include "gossip/partition_pull.h"
 #include "gossip/replica.h"
@@ -34,6 +35,7 @@ namespace grapevine::gossip {
 struct ExchangeOptions {
   std::size_t partitions_at_once = 8;
   std::size_t sketches_at_once = 2;  // each of any number of partitions
+  bool compares = true;              // begins with a comparison (else with the summary alone)
   // Whether a partition may be pulled now: not while another exchange pulls it, which most likely
   // brings the same. It is then left for the next round. Empty: always.
   std::function<bool(PartitionId)> may_pull;
@@ -50,6 +52,7 @@ struct ExchangeOptions {
 struct ExchangeReport {
   absl::Status status;  // of the exchange itself, or of the first pull that failed
   bool proven_equal = false;
+  std::uint64_t comparisons = 0;  // that brought keys
   std::uint64_t delta_pulls = 0;
   std::uint64_t digest_pulls = 0;  // partitions; those by sketch among them
   std::uint64_t sketch_pulls = 0;
@@ -70,8 +73,9 @@ struct ExchangeReport {
 
 class Exchange {
  public:
-  // Begins with the summary of `partitions`, sorted.
-  Exchange(Replica& replica, std::vector<PartitionId> partitions, const ExchangeOptions& options);
+  // Over `partitions`, sorted.
+  Exchange(Replica& replica, std::vector<PartitionId> partitions, const ExchangeOptions& options,
+           Hint hint = {});
   // Begins with states that the peer sent, and the estimate that was answered to them: pulls what they
   // have and this replica lacks. Where it cannot know of more than kFewPartitions whether the peer's
   // log names that, it asks for states first: then the peer, which now knows what is lacking, says
@@ -106,7 +110,10 @@ class Exchange {
   Exchange(Replica& replica, const ExchangeOptions& options)
       : replica_(&replica), options_(options) {}
   void ask(ExchangeRequest request);
-  void on_summary(const SummaryReply& reply);
+  bool may_compare() const;
+  void compare_on();
+  void on_equal();
+  void on_fingerprints(const std::vector<Fingerprint>& fingerprints);
   void ask_states(std::vector<PartitionState> mine);
   bool must_hear_all(PartitionId partition) const;
   void begin_pulls(std::vector<PartitionState> theirs);
@@ -121,8 +128,10 @@ class Exchange {
 
   Replica* replica_;
   ExchangeOptions options_;
-  std::vector<PartitionId> partitions_;  // that are shared; of an exchange in turn: that were told
-  bool in_turn_ = false;                 // it began with states of the peer
+  std::vector<PartitionId> partitions_;   // that are shared; of an exchange in turn: that were told
+  bool in_turn_ = false;                  // it began with states of the peer
+  std::optional<Comparison> comparison_;  // at the beginning
+  bool comparing_ = false;                // it waits for many keys of any partition
   struct ToPull {
     PartitionState theirs;
     bool descend = false;

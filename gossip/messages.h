@@ -35,6 +35,32 @@ struct SummaryReply {
       fingerprints;  // when not equal: the responder's, of all it owns together with the initiator
 };
 
+// All shared partitions together, where few keys may differ (comparison.h): what this replica lacks
+// in the slots that the cells, or these slots, name.
+struct CompareRequest {
+  Summary summary;                       // nothing where it is known not to be equal
+  std::uint64_t dots = 0;                // that the sender knows in all of them; 0 with slots
+  std::vector<model::SketchCell> cells;  // of the sketch of all
+  std::vector<model::Slot> slots;        // instead of cells; sorted
+};
+enum class CompareVerdict : std::uint8_t {
+  kEqual,        // the pair is proven equal
+  kEntries,      // summary, entries, in_flight, left
+  kTooFewCells,  // dots, probes
+  kPulling,      // the responder lacks something, and begins an exchange of its own
+  kUnlike,       // too much differs, or nothing that keys explain: fingerprints
+};
+struct CompareReply {
+  CompareVerdict verdict = CompareVerdict::kUnlike;
+  Summary summary;  // of the moment of the entries
+  std::vector<KeyedEntry> entries;
+  std::uint64_t in_flight = 0;    // keys left out: their direct replication is on its way
+  std::vector<model::Slot> left;  // the byte limit cut the answer: ask for these again
+  std::uint64_t dots = 0;
+  std::string probes;
+  std::vector<Fingerprint> fingerprints;
+};
+
 // The whole state of a partition, without data. Only of a view does the whole root travel: else it
 // is the low half of the sum, and how many entries are not quiet.
 struct PartitionState {
@@ -139,8 +165,8 @@ struct AddUpReply {};
 
 using ExchangeRequest =
     std::variant<SummaryRequest, StatesRequest, DeltaRequest, OpenViewRequest, SplitRequest,
-                 PullRequest, FetchRequest, AddUpRequest, SketchRequest>;
+                 PullRequest, FetchRequest, AddUpRequest, SketchRequest, CompareRequest>;
 using ExchangeReply = std::variant<SummaryReply, StatesReply, DeltaReply, OpenViewReply, SplitReply,
-                                   PullReply, FetchReply, AddUpReply, SketchReply>;
+                                   PullReply, FetchReply, AddUpReply, SketchReply, CompareReply>;
 
 }  // namespace grapevine::gossip

@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 #include <xxhash.h>
 
+#include "gossip/comparison.h"
 #include "gossip/range_descent.h"
 #include "gossip/states_codec.h"
 
@@ -65,15 +66,12 @@ absl::Status check_partitions(const std::vector<PartitionId>& partitions) {
 // Of the one among these partitions that the token is of; nullptr: of none.
 const PartitionView* view_of(const Replica& replica, const std::vector<PartitionId>& partitions,
                              model::Token token) {
-  const auto after = std::partition_point(
-      partitions.begin(), partitions.end(),
-      [&](PartitionId partition) { return replica.live(partition).range().first <= token; });
-  if (after == partitions.begin()) return nullptr;
-  const PartitionView& view = replica.live(*std::prev(after));
-  return view.range().contains(token) ? &view : nullptr;
+  const std::optional<PartitionId> partition = partition_of(replica, partitions, token);
+  return partition.has_value() ? &replica.live(*partition) : nullptr;
 }
 
-// Those that the request names, or that its cells give away; nullopt when these are too few.
+}  // namespace
+
 absl::StatusOr<std::optional<std::vector<model::Slot>>> slots_of(const Replica& replica,
                                                                  const SketchRequest& request,
                                                                  const ResponderLimits& limits) {
@@ -104,7 +102,37 @@ absl::StatusOr<std::optional<std::vector<model::Slot>>> slots_of(const Replica& 
   return slots;
 }
 
+namespace {
+
+// Whether the direct replication of one of its versions is on its way.
+bool in_flight(const Replica& replica, PartitionId partition, const model::Entry& entry,
+               const ResponderLimits& limits) {
+  const auto is_young = [&](model::Dot dot) {
+    return replica
+               .name_dots(partition, {{dot.actor, dot.counter, dot.counter}},
+                          /*with_young=*/false, 1)
+               .in_flight > 0;
+  };
+  return std::any_of(entry.versions.begin(), entry.versions.end(),
+                     [&](const model::Version& version) {
+                       return is_young(version.dot) ||
+                              (limits.on_its_way && limits.on_its_way(partition, version.dot));
+                     });
+}
+
 }  // namespace
+
+std::optional<PartitionId> partition_of(const Replica& replica,
+                                        const std::vector<PartitionId>& partitions,
+                                        model::Token token) {
+  const auto after = std::partition_point(
+      partitions.begin(), partitions.end(),
+      [&](PartitionId partition) { return replica.live(partition).range().first <= token; });
+  if (after == partitions.begin()) return std::nullopt;
+  const PartitionId partition = *std::prev(after);
+  if (!replica.live(partition).range().contains(token)) return std::nullopt;
+  return partition;
+}
 
 Summary summarize(const Replica& replica, const std::vector<PartitionId>& partitions) {
   Summary summary;
@@ -123,11 +151,17 @@ SummaryReply answer(const Replica& replica, const std::vector<PartitionId>& part
                     const SummaryRequest& request) {
   SummaryReply reply;
   reply.equal = summarize(replica, partitions) == request;
-  if (reply.equal) return reply;
-  for (const PartitionId partition : partitions) {
-    reply.fingerprints.push_back(fingerprint_of(state_of(replica, partition)));
-  }
+  if (!reply.equal) reply.fingerprints = fingerprints_of(replica, partitions);
   return reply;
+}
+
+std::vector<Fingerprint> fingerprints_of(const Replica& replica,
+                                         const std::vector<PartitionId>& partitions) {
+  std::vector<Fingerprint> fingerprints;
+  for (const PartitionId partition : partitions) {
+    fingerprints.push_back(fingerprint_of(state_of(replica, partition)));
+  }
+  return fingerprints;
 }
 
 Fingerprint fingerprint_of(const PartitionState& state) {
@@ -184,6 +218,10 @@ absl::StatusOr<DeltaReply> answer(const Replica& replica, const DeltaRequest& re
   std::map<std::string, std::size_t> place;
   std::size_t bytes = 0;
   for (const auto& [dot, key] : dots.named) {
+    if (limits.on_its_way && limits.on_its_way(request.partition, dot)) {
+      ++reply.in_flight;
+      continue;
+    }
     const auto known = place.find(key);
     if (known != place.end()) {
       reply.entries[known->second].events.push_back(dot);
@@ -304,6 +342,12 @@ absl::StatusOr<FetchReply> answer(const PartitionView& view, const FetchRequest&
 absl::StatusOr<SketchReply> answer(const Replica& replica, const SketchRequest& request,
                                    const ResponderLimits& limits) {
   GRAPEVINE_ASSIGN_OR_RETURN(const auto slots, slots_of(replica, request, limits));
+  return answer(replica, request, slots, limits);
+}
+
+absl::StatusOr<SketchReply> answer(const Replica& replica, const SketchRequest& request,
+                                   const std::optional<std::vector<model::Slot>>& slots,
+                                   const ResponderLimits& limits) {
   SketchReply reply;
   reply.decoded = slots.has_value();
   if (!reply.decoded) return reply;
@@ -336,12 +380,80 @@ absl::StatusOr<SketchReply> answer(const Replica& replica, const SketchRequest& 
   return reply;
 }
 
-std::vector<model::TokenRange> ranges_of(const Replica& replica, const SketchRequest& request,
-                                         const ResponderLimits& limits) {
+absl::StatusOr<Judgement> judge(const Replica& replica, const std::vector<PartitionId>& partitions,
+                                const CompareRequest& request, const ResponderLimits& limits) {
+  Judgement judgement;
+  if (summarize(replica, partitions) == request.summary) {
+    judgement.verdict = CompareVerdict::kEqual;
+    return judgement;
+  }
+  const std::uint64_t mine = dots_known(replica, partitions);
+  const bool they_lack = request.dots < mine;
+  judgement.dots_apart = they_lack ? mine - request.dots : request.dots - mine;
+  if (judgement.dots_apart == 0) return judgement;
+  SketchRequest sketch;
+  sketch.partitions = partitions;
+  sketch.cells = request.cells;
+  sketch.slots = request.slots;
+  GRAPEVINE_ASSIGN_OR_RETURN(auto slots, slots_of(replica, sketch, limits));
+  const bool few = judgement.dots_apart <= few_keys(partitions.size());
+  if (slots.has_value() && !slots->empty()) {
+    judgement.verdict = they_lack ? CompareVerdict::kEntries : CompareVerdict::kPulling;
+    judgement.slots = *std::move(slots);
+  } else if (!slots.has_value() && few) {
+    judgement.verdict = they_lack ? CompareVerdict::kTooFewCells : CompareVerdict::kPulling;
+  }
+  return judgement;
+}
+
+absl::StatusOr<CompareReply> answer(const Replica& replica,
+                                    const std::vector<PartitionId>& partitions,
+                                    const Judgement& judgement, const ResponderLimits& limits) {
+  CompareReply reply;
+  reply.verdict = judgement.verdict;
+  switch (judgement.verdict) {
+    case CompareVerdict::kEqual:
+    case CompareVerdict::kPulling: break;
+    case CompareVerdict::kTooFewCells:
+      reply.dots = dots_known(replica, partitions);
+      reply.probes = model::probes_of(sketches_of(replica, partitions));
+      break;
+    case CompareVerdict::kUnlike: reply.fingerprints = fingerprints_of(replica, partitions); break;
+    case CompareVerdict::kEntries: {
+      reply.summary = summarize(replica, partitions);
+      std::size_t bytes = 0;
+      for (const model::Slot slot : judgement.slots) {
+        if (bytes >= limits.reply_bytes_max || reply.entries.size() >= limits.reply_keys_max) {
+          reply.left.push_back(slot);
+          continue;
+        }
+        const model::TokenRange tokens = model::tokens_of(slot);
+        const auto partition = partition_of(replica, partitions, tokens.first);
+        if (!partition.has_value()) continue;
+        const PartitionView& view = replica.live(*partition);
+        GRAPEVINE_ASSIGN_OR_RETURN(const auto items,
+                                   view.items(tokens, kSlotKeysMax + 1, std::nullopt));
+        if (items.size() > kSlotKeysMax) continue;
+        for (const Item& item : items) {
+          GRAPEVINE_ASSIGN_OR_RETURN(auto entry, view.load(item.key));
+          if (in_flight(replica, *partition, entry, limits)) {
+            ++reply.in_flight;
+            continue;
+          }
+          reply.entries.push_back({item.key, std::move(entry), {}});
+          bytes += wire_bytes(reply.entries.back());
+        }
+      }
+      break;
+    }
+  }
+  return reply;
+}
+
+std::vector<model::TokenRange> ranges_of(const std::vector<model::Slot>& slots) {
   std::vector<model::TokenRange> ranges;
-  const auto slots = slots_of(replica, request, limits);
-  if (!slots.ok() || !slots->has_value()) return ranges;
-  for (const model::Slot slot : **slots) ranges.push_back(model::tokens_of(slot));
+  ranges.reserve(slots.size());
+  for (const model::Slot slot : slots) ranges.push_back(model::tokens_of(slot));
   return ranges;
 }
 

@@ -6,6 +6,8 @@
 #pragma once
 
 #include <cstddef>
+#include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -23,12 +25,31 @@ struct ResponderLimits {
   std::size_t items_max = 1 << 20;                   // of one pull
   std::size_t keys_max = 10'000;                     // of one fetch
   std::size_t slots_max = model::Sketch::kCellsMax;  // of one sketch
+  // Whether a call that carries the dot to the peer that asks waits for its answer: then it is in
+  // flight however old, as behind a slow link. Empty: none is.
+  std::function<bool(PartitionId, model::Dot)> on_its_way;
 };
 
 // What this replica holds of `partitions`, in order, for the peer to compare.
 Summary summarize(const Replica& replica, const std::vector<PartitionId>& partitions);
 SummaryReply answer(const Replica& replica, const std::vector<PartitionId>& partitions,
                     const SummaryRequest& request);
+// What is to be answered, before anything is read.
+struct Judgement {
+  CompareVerdict verdict = CompareVerdict::kUnlike;
+  std::vector<model::Slot> slots;  // that differ: to be answered, or to be pulled
+  std::uint64_t dots_apart = 0;
+};
+absl::StatusOr<Judgement> judge(const Replica& replica, const std::vector<PartitionId>& partitions,
+                                const CompareRequest& request, const ResponderLimits& limits);
+absl::StatusOr<CompareReply> answer(const Replica& replica,
+                                    const std::vector<PartitionId>& partitions,
+                                    const Judgement& judgement, const ResponderLimits& limits);
+
+// The one among `partitions`, sorted, that the token is of.
+std::optional<PartitionId> partition_of(const Replica& replica,
+                                        const std::vector<PartitionId>& partitions,
+                                        model::Token token);
 // Those of `partitions` that have one.
 std::vector<const model::Sketch*> sketches_of(const Replica& replica,
                                               const std::vector<PartitionId>& partitions);
@@ -38,6 +59,8 @@ StatesReply answer(const Replica& replica, const std::vector<PartitionId>& parti
 PartitionState state_of(const Replica& replica, PartitionId partition);
 PartitionState state_of(const PartitionView& view, PartitionId partition);
 Fingerprint fingerprint_of(const PartitionState& state);
+std::vector<Fingerprint> fingerprints_of(const Replica& replica,
+                                         const std::vector<PartitionId>& partitions);
 
 absl::StatusOr<DeltaReply> answer(const Replica& replica, const DeltaRequest& request,
                                   const ResponderLimits& limits);
@@ -48,11 +71,19 @@ std::vector<std::string> keys_of(const Replica& replica, const DeltaRequest& req
 
 // A slot that holds more keys is compared by descent.
 inline constexpr std::size_t kSlotKeysMax = 4;
+// The slots that the request names, or that its cells give away; nullopt when these are too few. Nothing
+// is read. Costs the decoding.
+absl::StatusOr<std::optional<std::vector<model::Slot>>> slots_of(const Replica& replica,
+                                                                 const SketchRequest& request,
+                                                                 const ResponderLimits& limits);
+// `slots`: of slots_of, now or a little earlier. What has changed since shows to the peer in the states.
+absl::StatusOr<SketchReply> answer(const Replica& replica, const SketchRequest& request,
+                                   const std::optional<std::vector<model::Slot>>& slots,
+                                   const ResponderLimits& limits);
 absl::StatusOr<SketchReply> answer(const Replica& replica, const SketchRequest& request,
                                    const ResponderLimits& limits);
-// The ranges of tokens that the answer reads; nothing is read.
-std::vector<model::TokenRange> ranges_of(const Replica& replica, const SketchRequest& request,
-                                         const ResponderLimits& limits);
+// What the answer reads.
+std::vector<model::TokenRange> ranges_of(const std::vector<model::Slot>& slots);
 
 // Against a frozen view.
 absl::StatusOr<SplitReply> answer(const PartitionView& view, const SplitRequest& request,

@@ -1,6 +1,5 @@
 #include "rpc/message_stream.h"
 
-#include <capnp/serialize-packed.h>
 #include <kj/debug.h>
 #include <sys/socket.h>
 
@@ -17,7 +16,6 @@ using capnp::word;
 using Segments = kj::ArrayPtr<const kj::ArrayPtr<const word>>;
 
 constexpr std::size_t kWordBytes = sizeof(word);
-constexpr std::uint32_t kPacked = std::uint32_t{1} << 31;
 
 std::uint32_t little_endian(const kj::byte* bytes) {
   return static_cast<std::uint32_t>(bytes[0]) | static_cast<std::uint32_t>(bytes[1]) << 8 |
@@ -29,17 +27,14 @@ std::uint32_t segment_words(const kj::byte* header, std::size_t segment) {
   return little_endian(header + 4 * (segment + 1));
 }
 
-// Packing adds two bytes to every 2 KiB that have no zeros, and a little to the rest.
-constexpr std::size_t kPackedBytesMax = 2 * MessageStream::kPackedMax;
-
 // A message in one piece of memory.
 class ReceivedMessage final : public capnp::MessageReader {
  public:
-  // Takes the sizes from `header`, whose sum is the size of `body`.
+  // Takes the sizes from `header`; their sum is what `body` holds behind `skip` words.
   ReceivedMessage(capnp::ReaderOptions limits, kj::Array<word> body, const kj::byte* header,
-                  std::size_t segments)
+                  std::size_t segments, std::size_t skip = 0)
       : MessageReader(limits), body_(kj::mv(body)) {
-    const word* at = body_.begin();
+    const word* at = body_.begin() + skip;
     segments_.reserve(segments);
     for (std::size_t i = 0; i < segments; ++i) {
       segments_.emplace_back(at, segment_words(header, i));
@@ -54,24 +49,6 @@ class ReceivedMessage final : public capnp::MessageReader {
  private:
   const kj::Array<word> body_;
   absl::InlinedVector<kj::ArrayPtr<const word>, 4> segments_;
-};
-
-// A message that was packed, with its bytes.
-class UnpackedMessage final : public capnp::MessageReader {
- public:
-  UnpackedMessage(capnp::ReaderOptions limits, kj::Array<kj::byte> packed)
-      : MessageReader(limits), packed_(kj::mv(packed)), bytes_(packed_), message_(bytes_, limits) {
-    // Now, not when it is used: all that is malformed shows here.
-    for (kj::uint id = 0; message_.getSegment(id) != nullptr; ++id) {
-    }
-  }
-
-  kj::ArrayPtr<const word> getSegment(kj::uint id) override { return message_.getSegment(id); }
-
- private:
-  const kj::Array<kj::byte> packed_;
-  kj::ArrayInputStream bytes_;
-  capnp::PackedMessageReader message_;
 };
 
 // Readers may look at a message several times (to check it, then to carry it out), and Cap'n Proto
@@ -133,17 +110,13 @@ absl::StatusOr<MessageStream::Header> MessageStream::parse_header() const {
   Header header;
   const kj::byte* const at = in_.begin() + in_begin_;
   const std::size_t here = in_end_ - in_begin_;
-  if (here < sizeof(std::uint32_t)) return header;
-  if ((little_endian(at) & kPacked) != 0) {
+  if (here < Packing::kHeaderBytes) return header;
+  if (Packing::is_packed(at)) {
+    const Packing::Header packed = Packing::read_header(at);
     header.packed = true;
-    header.body_bytes = little_endian(at) - kPacked;
-    if (header.body_bytes > kPackedBytesMax) {
-      return absl::InvalidArgumentError(
-          peer_ + " sent bytes that are no Cap'n Proto message (" +
-          std::to_string(header.body_bytes) + " packed bytes, the limit is " +
-          std::to_string(kPackedBytesMax) + "); the connection is closed");
-    }
-    if (here >= sizeof(std::uint32_t) + header.body_bytes) header.bytes = sizeof(std::uint32_t);
+    header.kind = packed.kind;
+    header.body_bytes = packed.bytes;
+    if (here >= Packing::kHeaderBytes + packed.bytes) header.bytes = Packing::kHeaderBytes;
     return header;
   }
   if (here < kWordBytes) return header;
@@ -212,18 +185,23 @@ kj::Promise<MessageStream::Input> MessageStream::read_rest(kj::ArrayPtr<kj::byte
 
 // REQUIRES: all of it is here.
 kj::Promise<MessageStream::Input> MessageStream::read_packed(Header header) {
-  auto packed = kj::heapArray<kj::byte>(header.body_bytes);
-  std::memcpy(packed.begin(), in_.begin() + in_begin_ + header.bytes, packed.size());
+  const kj::byte* const at = in_.begin() + in_begin_ + header.bytes;
+  auto words = read_packing_.unpack(header.kind, kj::arrayPtr(at, header.body_bytes));
   in_begin_ += header.bytes + header.body_bytes;
   if (packs_back_) packs_ = true;
-  kj::Maybe<kj::Own<capnp::MessageReader>> message;
-  const auto malformed = kj::runCatchingExceptions([&] {
-    const std::size_t words = capnp::computeUnpackedSizeInWords(packed);
-    KJ_REQUIRE(words * kWordBytes <= kPackedMax, "unpacks to too much");
-    message = kj::heap<UnpackedMessage>(reader_options(message_bytes_max_), kj::mv(packed));
-  });
-  KJ_IF_MAYBE (unpacked, message) {
-    if (malformed == nullptr) return Input(capnp::MessageReaderAndFds{kj::mv(*unpacked), nullptr});
+  if (words.ok()) {
+    const kj::byte* const table = words->asBytes().begin();
+    const std::size_t segments = std::size_t{little_endian(table)} + 1;
+    const std::size_t table_words = segments / 2 + 1;
+    std::size_t sum = table_words;  // too large if the table does not end in here
+    for (std::size_t i = 0; i < segments && sum <= words->size(); ++i) {
+      sum += segment_words(table, i);
+    }
+    if (segments <= kSegmentsMax && sum == words->size()) {
+      auto message = kj::heap<ReceivedMessage>(reader_options(message_bytes_max_),
+                                               *std::move(words), table, segments, table_words);
+      return Input(capnp::MessageReaderAndFds{kj::mv(message), nullptr});
+    }
   }
   return refuse(absl::InvalidArgumentError(
       peer_ + " sent a packed Cap'n Proto message that is malformed; the connection is closed"));
@@ -277,10 +255,8 @@ kj::Promise<void> MessageStream::writeMessages(kj::ArrayPtr<Segments> messages) 
 
 // REQUIRES: headers_ has room, because pieces_ points into it.
 void MessageStream::append_message(Segments segments) {
-  if (packs_) {
-    std::size_t words = segments.size() / 2 + 1;
-    for (const auto& segment : segments) words += segment.size();
-    if (words * kWordBytes <= kPackedMax) return append_packed(segments);
+  if (packs_ && Packing::unpacked_bytes(segments) <= Packing::kUnpackedMax) {
+    return append_packed(segments);
   }
   const std::size_t begin = headers_.size();
   headers_.push_back(static_cast<std::uint32_t>(segments.size() - 1));
@@ -294,10 +270,7 @@ void MessageStream::append_message(Segments segments) {
 
 void MessageStream::append_packed(Segments segments) {
   kj::VectorOutputStream& packed = packed_.emplace_back(256);
-  capnp::writePackedMessage(packed, segments);
-  const auto size = static_cast<std::uint32_t>(packed.getArray().size());
-  headers_.push_back(htole32(kPacked | size));
-  pieces_.push_back(kj::arrayPtr(&headers_.back(), 1).asBytes());
+  write_packing_.pack(segments, packed);
   pieces_.push_back(packed.getArray());
 }
 

@@ -5,9 +5,8 @@
 // message_bytes_max or more than kSegmentsMax segments (garbage nearly always does). After a
 // refusal nothing more is read, and failure() says why.
 //
-// Between nodes small messages may be packed (Cap'n Proto's packing, which leaves out zeros: a call
-// shrinks to about half): 4 bytes, little-endian, 2^31 plus the packed bytes that follow. Whoever
-// reads takes both; who writes them is told that the other side does.
+// Between nodes small messages may be packed (packing.h). Whoever reads takes both; who writes them is
+// told that the other side does.
 //
 // Bounds: kInputBytes of buffer, and one message of at most message_bytes_max.
 // Not promised: that what a message says makes sense; Cap'n Proto checks that as it is read.
@@ -23,6 +22,7 @@
 #include <string>
 #include <vector>
 
+#include "rpc/packing.h"
 #include "storage/base/status.h"
 
 namespace grapevine::rpc {
@@ -30,8 +30,7 @@ namespace grapevine::rpc {
 class MessageStream final : public capnp::MessageStream {
  public:
   static constexpr std::size_t kInputBytes = std::size_t{64} * 1024;
-  static constexpr std::size_t kSegmentsMax = 512;     // what Cap'n Proto itself accepts
-  static constexpr std::size_t kPackedMax = 4 * 1024;  // of a message that is packed, unpacked
+  static constexpr std::size_t kSegmentsMax = 512;  // what Cap'n Proto itself accepts
 
   // `peer` names the other side in errors. `stream` must outlive this.
   MessageStream(kj::AsyncIoStream& stream, std::string peer, std::size_t message_bytes_max);
@@ -79,6 +78,7 @@ class MessageStream final : public capnp::MessageStream {
     std::size_t segments = 0;
     std::size_t body_bytes = 0;  // of a packed one: as they stand in the stream
     bool packed = false;
+    std::size_t kind = 0;  // of a packed one
   };
 
   kj::Promise<Input> read_when_uncongested();
@@ -101,6 +101,8 @@ class MessageStream final : public capnp::MessageStream {
   const std::size_t message_bytes_max_;
   bool packs_ = false;
   bool packs_back_ = false;
+  Packing read_packing_;
+  Packing write_packing_;
 
   kj::Array<kj::byte> in_ = kj::heapArray<kj::byte>(kInputBytes);
   std::size_t in_begin_ = 0;

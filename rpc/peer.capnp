@@ -64,6 +64,18 @@ interface Peer {
       -> (status :Common.Status, undecoded :Bool, states :Data, entries :Data, absent :Data, crowded :Data, left :Data);
   # Either cells or slots. States: none when their hash is statesHash.
 
+  compare @12 (summary :Summary, dots :UInt64, cells :Data, slots :Data)
+      -> (status :Common.Status, verdict :Verdict, summary :Summary, dots :UInt64, entries :Data, inFlight :UInt64,
+          left :Data, probes :Data, fingerprints :Data);
+  # All that both own, as gossip/comparison.h says. Cells or slots.
+
+  enum Verdict {
+    unlike @0;        # fingerprints
+    equal @1;
+    entries @2;       # summary, entries, inFlight, left
+    tooFewCells @3;   # dots, probes
+    pulling @4;       # what the one who answers lacks, in an exchange of its own
+  }
   struct ReadResult {
     status @0 :Common.Status;
     entry @1 :Common.Entry;

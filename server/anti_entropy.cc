@@ -50,6 +50,40 @@ void write(const gossip::SketchRequest& request,
   if (!request.slots.empty()) out.setSlots(bytes_of(gossip::encode_slots(request.slots)));
 }
 
+void write(const gossip::CompareRequest& request,
+           capnp::Request<wire::Peer::CompareParams, wire::Peer::CompareResults>& out) {
+  server::write(request.summary, out.initSummary());
+  out.setDots(request.dots);
+  std::string cells;
+  model::encode_cells(request.cells, cells);
+  if (!cells.empty()) out.setCells(bytes_of(cells));
+  if (!request.slots.empty()) out.setSlots(bytes_of(gossip::encode_slots(request.slots)));
+}
+
+gossip::CompareReply read_compared(wire::Peer::CompareResults::Reader in) {
+  gossip::CompareReply reply;
+  switch (in.getVerdict()) {
+    case wire::Peer::Verdict::UNLIKE:
+      reply.fingerprints = decoded(gossip::decode_fingerprints(view(in.getFingerprints())));
+      break;
+    case wire::Peer::Verdict::EQUAL: reply.verdict = gossip::CompareVerdict::kEqual; break;
+    case wire::Peer::Verdict::ENTRIES:
+      reply.verdict = gossip::CompareVerdict::kEntries;
+      reply.summary = read(in.getSummary());
+      reply.entries = read_entries(in.getEntries());
+      reply.in_flight = in.getInFlight();
+      if (in.hasLeft()) reply.left = decoded(gossip::decode_slots(view(in.getLeft())));
+      break;
+    case wire::Peer::Verdict::TOO_FEW_CELLS:
+      reply.verdict = gossip::CompareVerdict::kTooFewCells;
+      reply.dots = in.getDots();
+      reply.probes = view(in.getProbes());
+      break;
+    case wire::Peer::Verdict::PULLING: reply.verdict = gossip::CompareVerdict::kPulling; break;
+  }
+  return reply;  // unlike, where the peer says what this node does not know
+}
+
 gossip::PartitionState read_state(wire::PartitionState::Reader in) {
   return decoded(read(in));
 }
@@ -118,39 +152,46 @@ void AntiEntropy::on_states(NodeId peer, std::vector<gossip::PartitionState> the
   begin(peer, Told{std::move(theirs), slots});
 }
 
-void AntiEntropy::begin(NodeId peer, std::optional<Told> theirs) {
+void AntiEntropy::on_compared(NodeId peer, gossip::Hint hint) {
+  if (!is_member(peer) || !scheduler_.claim(peer)) return;
+  begin(peer, std::nullopt, std::move(hint));
+}
+
+void AntiEntropy::begin(NodeId peer, std::optional<Told> theirs, gossip::Hint hint) {
   const std::uint64_t number = ++last_number_;
-  tasks_.spawn(
-      links_.reach(cluster_.peer_address(peer), peer)
-          .then(
-              [this, peer, number, theirs = std::move(theirs)](wire::Peer::Client link) mutable {
-                gossip::ExchangeOptions options;
-                options.may_pull = [this](PartitionId partition) {
-                  return std::none_of(running_.begin(), running_.end(), [&](const auto& other) {
-                    return other.second->exchange.pulls(partition);
-                  });
-                };
-                options.hear_all = [this, peer](PartitionId partition) {
-                  return must_hear(peer, partition);
-                };
-                options.settle = [this, peer](PartitionId partition) {
-                  return must_settle(peer, partition);
-                };
-                const auto mark = theirs.has_value() ? std::nullopt : closing_.mark(peer);
-                auto exchange =
-                    theirs.has_value()
-                        ? gossip::Exchange::from_states(replica_, std::move(theirs->states),
-                                                        theirs->slots, options)
-                        : gossip::Exchange(replica_, cluster_.shared_with(peer), options);
-                running_[peer] = std::make_unique<Running>(
-                    Running{peer, number, mark, std::move(exchange), kj::mv(link), {}});
-                drain(peer, number);
-              },
-              [this, peer](kj::Exception&& exception) {
-                gossip::ExchangeReport report;
-                report.status = rpc::to_status(exception);
-                end(peer, report);
-              }));
+  tasks_.spawn(links_.reach(cluster_.peer_address(peer), peer)
+                   .then(
+                       [this, peer, number, theirs = std::move(theirs),
+                        hint = std::move(hint)](wire::Peer::Client link) mutable {
+                         gossip::ExchangeOptions options;
+                         options.may_pull = [this](PartitionId partition) {
+                           return std::none_of(running_.begin(), running_.end(),
+                                               [&](const auto& other) {
+                                                 return other.second->exchange.pulls(partition);
+                                               });
+                         };
+                         options.hear_all = [this, peer](PartitionId partition) {
+                           return must_hear(peer, partition);
+                         };
+                         options.settle = [this, peer](PartitionId partition) {
+                           return must_settle(peer, partition);
+                         };
+                         const auto mark = theirs.has_value() ? std::nullopt : closing_.mark(peer);
+                         auto exchange =
+                             theirs.has_value()
+                                 ? gossip::Exchange::from_states(
+                                       replica_, std::move(theirs->states), theirs->slots, options)
+                                 : gossip::Exchange(replica_, cluster_.shared_with(peer), options,
+                                                    std::move(hint));
+                         running_[peer] = std::make_unique<Running>(
+                             Running{peer, number, mark, std::move(exchange), kj::mv(link), {}});
+                         drain(peer, number);
+                       },
+                       [this, peer](kj::Exception&& exception) {
+                         gossip::ExchangeReport report;
+                         report.status = rpc::to_status(exception);
+                         end(peer, report);
+                       }));
 }
 
 AntiEntropy::Running* AntiEntropy::find(NodeId peer, std::uint64_t number) {
@@ -212,10 +253,13 @@ void AntiEntropy::hand_over(NodeId peer, std::uint64_t number,
 
 // Requests that bring entries wait until what came before is paid for.
 kj::Promise<void> AntiEntropy::within_budget(const gossip::ExchangeRequest& request) {
-  const bool brings_entries = std::holds_alternative<gossip::DeltaRequest>(request) ||
-                              std::holds_alternative<gossip::PullRequest>(request) ||
-                              std::holds_alternative<gossip::FetchRequest>(request) ||
-                              std::holds_alternative<gossip::SketchRequest>(request);
+  const auto* const compare = std::get_if<gossip::CompareRequest>(&request);
+  const bool brings_entries =
+      (compare != nullptr && compare->cells.size() != gossip::Comparison::kFirstCells) ||
+      std::holds_alternative<gossip::DeltaRequest>(request) ||
+      std::holds_alternative<gossip::PullRequest>(request) ||
+      std::holds_alternative<gossip::FetchRequest>(request) ||
+      std::holds_alternative<gossip::SketchRequest>(request);
   const Duration wait = brings_entries ? budget_.ask(loop_.now()) : Duration::zero();
   if (wait == Duration::zero()) return kj::READY_NOW;
   return loop_.after(wait).then([this, request] { return within_budget(request); });
@@ -226,6 +270,7 @@ void AntiEntropy::end(NodeId peer, const gossip::ExchangeReport& report) {
   ++counters_.exchanges;
   counters_.failed += report.status.ok() ? 0 : 1;
   counters_.proven_equal += report.proven_equal ? 1 : 0;
+  counters_.comparisons += report.comparisons;
   counters_.delta_pulls += report.delta_pulls;
   counters_.digest_pulls += report.digest_pulls;
   counters_.sketch_pulls += report.sketch_pulls;
@@ -236,9 +281,11 @@ void AntiEntropy::end(NodeId peer, const gossip::ExchangeReport& report) {
   if (!report.status.ok()) {
     spdlog::debug("exchange with {}: {}", to_string(peer), text_of(report.status));
   } else if (report.progress()) {
-    spdlog::info("pulled {} keys ({} bytes) from {}: {} delta, {} digest pulls, {} clocks adopted",
-                 report.keys_pulled, report.bytes_pulled, to_string(peer), report.delta_pulls,
-                 report.digest_pulls, report.clocks_adopted);
+    spdlog::info(
+        "pulled {} keys ({} bytes) from {}: {}{} delta, {} digest pulls, {} clocks adopted",
+        report.keys_pulled, report.bytes_pulled, to_string(peer),
+        report.comparisons > 0 ? "by comparing, " : "", report.delta_pulls, report.digest_pulls,
+        report.clocks_adopted);
   }
   if (report.status.ok()) judge_differences(peer, report);
   alarm_.set(scheduler_.next_deadline());
@@ -431,15 +478,21 @@ kj::Promise<gossip::ExchangeReply> AntiEntropy::ask(Running& running,
   using gossip::ExchangeReply;
   if (const auto* summary = std::get_if<gossip::SummaryRequest>(&request)) {
     auto call = running.link.summaryRequest();
-    auto out = call.initSummary();
-    out.setRootsLow(summary->roots.low);
-    out.setRootsHigh(summary->roots.high);
-    out.setClocks(summary->clocks);
+    write(*summary, call.initSummary());
     return call.send().then([](auto&& in) -> ExchangeReply {
       gossip::SummaryReply reply;
       reply.equal = in.getEqual();
       reply.fingerprints = decoded(gossip::decode_fingerprints(view(in.getFingerprints())));
       return reply;
+    });
+  }
+  if (const auto* compare = std::get_if<gossip::CompareRequest>(&request)) {
+    auto call = running.link.compareRequest();
+    write(*compare, call);
+    return call.send().then([this](auto&& in) -> ExchangeReply {
+      if (const absl::Status status = read(in.getStatus()); !status.ok()) fail(status);
+      budget_.settle(in.totalSize().wordCount * sizeof(capnp::word));
+      return read_compared(in);
     });
   }
   if (const auto* states = std::get_if<gossip::StatesRequest>(&request)) {

@@ -10,6 +10,7 @@
 
 #include "gossip/byte_budget.h"
 #include "gossip/closing.h"
+#include "gossip/comparison.h"
 #include "gossip/exchange.h"
 #include "gossip/responder.h"
 #include "gossip/scheduler.h"
@@ -26,6 +27,7 @@ struct AntiEntropyCounters {
   std::uint64_t exchanges = 0;
   std::uint64_t failed = 0;
   std::uint64_t proven_equal = 0;  // by exchanges and by summaries
+  std::uint64_t comparisons = 0;   // that brought keys
   std::uint64_t delta_pulls = 0;
   std::uint64_t digest_pulls = 0;  // partitions; those by sketch among them
   std::uint64_t sketch_pulls = 0;
@@ -74,6 +76,8 @@ class AntiEntropy {
   // The states that a peer sent, and what was answered: where it has what this replica lacks, an
   // exchange of our own begins.
   void on_states(NodeId peer, std::vector<gossip::PartitionState> theirs, std::uint64_t slots);
+  // A peer that compared has what this replica lacks.
+  void on_compared(NodeId peer, gossip::Hint hint);
 
   struct RepairReport {
     bool finished = false;  // every reachable peer was proven equal
@@ -106,7 +110,7 @@ class AntiEntropy {
     std::vector<gossip::PartitionState> states;
     std::uint64_t slots = 0;
   };
-  void begin(NodeId peer, std::optional<Told> theirs);
+  void begin(NodeId peer, std::optional<Told> theirs, gossip::Hint hint = {});
   void drain(NodeId peer, std::uint64_t number);
   kj::Promise<gossip::ExchangeReply> ask(Running& running, std::optional<PartitionId> partition,
                                          const gossip::ExchangeRequest& request);

@@ -1,5 +1,6 @@
 #include "server/coordination.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "rpc/errors.h"
@@ -77,19 +78,48 @@ void Coordination::drain() {
 void Coordination::make(PeerCall call) {
   const CallId id = call.id;
   const NodeId to = call.to;
+  note_carried(call);
   tasks_.spawn(links_.reach(handlers_.peer_address(to), to)
                    .then([this, call = std::move(call)](wire::Peer::Client peer) {
                      return carry_out(kj::mv(peer), call);
                    })
                    .then(
-                       [this, id](PeerReply reply) {
+                       [this, id, to](PeerReply reply) {
+                         end(to, id);
                          coordinator_.on_reply(id, std::move(reply));
                          drain();
                        },
-                       [this, id](kj::Exception&& exception) {
+                       [this, id, to](kj::Exception&& exception) {
+                         end(to, id);
                          coordinator_.on_failure(id, rpc::to_status(exception));
                          drain();
                        }));
+}
+
+void Coordination::note_carried(const PeerCall& call) {
+  const auto* const replicate = std::get_if<ReplicateCall>(&call.body);
+  if (replicate == nullptr) return;
+  std::vector<PlacedDot>& dots = replicating_[call.to][call.id];
+  for (const auto& keyed : replicate->entries) {
+    const PartitionId partition = store_.partitioning().of(keyed->key);
+    for (const model::Dot dot : keyed->events) dots.emplace_back(partition, dot);
+  }
+}
+
+void Coordination::end(NodeId to, CallId call) {
+  const auto calls = replicating_.find(to);
+  if (calls == replicating_.end()) return;
+  calls->second.erase(call);
+  if (calls->second.empty()) replicating_.erase(calls);
+}
+
+std::vector<Coordination::PlacedDot> Coordination::on_their_way(NodeId to) const {
+  std::vector<PlacedDot> all;
+  const auto calls = replicating_.find(to);
+  if (calls == replicating_.end()) return all;
+  for (const auto& [call, dots] : calls->second) all.insert(all.end(), dots.begin(), dots.end());
+  std::sort(all.begin(), all.end());
+  return all;
 }
 
 kj::Promise<PeerReply> Coordination::carry_out(wire::Peer::Client peer, const PeerCall& call) {

@@ -5,6 +5,7 @@
 #include <functional>
 #include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "rpc/loop.h"
@@ -33,11 +34,17 @@ class Coordination {
                                                     bool may_forward, Duration timeout);
   Coordinator& coordinator() { return coordinator_; }
 
+  // What calls that wait for the answer of `to` carry there, sorted. O(n log n).
+  using PlacedDot = std::pair<PartitionId, model::Dot>;
+  std::vector<PlacedDot> on_their_way(NodeId to) const;
+
  private:
   using Answers = std::vector<OperationAnswer>;
 
   void drain();
   void make(PeerCall call);
+  void note_carried(const PeerCall& call);
+  void end(NodeId to, CallId call);
   kj::Promise<PeerReply> carry_out(wire::Peer::Client peer, const PeerCall& call);
 
   rpc::Loop& loop_;
@@ -45,6 +52,7 @@ class Coordination {
   PeerLinks& links_;
   const Handlers handlers_;
   Coordinator coordinator_;
+  std::map<NodeId, std::map<CallId, std::vector<PlacedDot>>> replicating_;
   std::map<RequestId, kj::Own<kj::PromiseFulfiller<Answers>>> waiting_;
   bool draining_ = false;
   Alarm alarm_;

@@ -179,6 +179,7 @@ void Node::fill_status(wire::NodeStatus::Builder out) const {
       {"exchanges", exchanges.exchanges},
       {"exchanges_failed", exchanges.failed},
       {"exchanges_proven_equal", exchanges.proven_equal},
+      {"comparisons_with_keys", exchanges.comparisons},
       {"delta_pulls", exchanges.delta_pulls},
       {"digest_pulls", exchanges.digest_pulls},
       {"sketch_pulls", exchanges.sketch_pulls},

@@ -1,5 +1,6 @@
 #include "server/peer_service.h"
 
+#include <algorithm>
 #include <utility>
 #include <vector>
 
@@ -20,6 +21,29 @@ namespace grapevine::server {
 namespace {
 
 constexpr std::size_t kReadKeysMax = kBatchOperationsMax;
+
+void write_compared(const gossip::CompareReply& reply, wire::Peer::CompareResults::Builder out) {
+  switch (reply.verdict) {
+    case gossip::CompareVerdict::kUnlike:
+      out.setVerdict(wire::Peer::Verdict::UNLIKE);
+      out.setFingerprints(bytes_of(gossip::encode_fingerprints(reply.fingerprints)));
+      break;
+    case gossip::CompareVerdict::kEqual: out.setVerdict(wire::Peer::Verdict::EQUAL); break;
+    case gossip::CompareVerdict::kEntries:
+      out.setVerdict(wire::Peer::Verdict::ENTRIES);
+      write(reply.summary, out.initSummary());
+      out.setEntries(bytes_of(model::encode_entries(reply.entries)));
+      out.setInFlight(reply.in_flight);
+      if (!reply.left.empty()) out.setLeft(bytes_of(gossip::encode_slots(reply.left)));
+      break;
+    case gossip::CompareVerdict::kTooFewCells:
+      out.setVerdict(wire::Peer::Verdict::TOO_FEW_CELLS);
+      out.setDots(reply.dots);
+      out.setProbes(bytes_of(reply.probes));
+      break;
+    case gossip::CompareVerdict::kPulling: out.setVerdict(wire::Peer::Verdict::PULLING); break;
+  }
+}
 
 class PeerService final : public wire::Peer::Server {
  public:
@@ -148,8 +172,7 @@ class PeerService final : public wire::Peer::Server {
   }
 
   kj::Promise<void> summary(SummaryContext context) override {
-    const auto in = context.getParams().getSummary();
-    const gossip::SummaryRequest request{{in.getRootsLow(), in.getRootsHigh()}, in.getClocks()};
+    const gossip::SummaryRequest request = server::read(context.getParams().getSummary());
     const auto reply =
         gossip::answer(node_.replica(), node_.cluster().shared_with(caller_), request);
     if (reply.equal) node_.anti_entropy().proven_equal(caller_);
@@ -184,6 +207,41 @@ class PeerService final : public wire::Peer::Server {
     return kj::READY_NOW;
   }
 
+  kj::Promise<void> compare(CompareContext context) override {
+    const auto params = context.getParams();
+    gossip::CompareRequest request;
+    request.summary = server::read(params.getSummary());
+    request.dots = params.getDots();
+    auto cells = model::decode_cells(view(params.getCells()));
+    rpc::throw_if_error(cells.status());
+    request.cells = *std::move(cells);
+    if (params.hasSlots()) {
+      auto slots = gossip::decode_slots(view(params.getSlots()));
+      rpc::throw_if_error(slots.status());
+      request.slots = *std::move(slots);
+    }
+    const std::vector<PartitionId> partitions = node_.cluster().shared_with(caller_);
+    auto judgement = gossip::judge(node_.replica(), partitions, request, limits_);
+    rpc::throw_if_error(judgement.status());
+    if (judgement->verdict == gossip::CompareVerdict::kEqual) {
+      node_.anti_entropy().proven_equal(caller_);
+    } else if (judgement->verdict == gossip::CompareVerdict::kPulling) {
+      node_.anti_entropy().on_compared(caller_, {judgement->slots, judgement->dots_apart});
+    }
+    std::vector<model::TokenRange> ranges;
+    if (judgement->verdict == gossip::CompareVerdict::kEntries) {
+      ranges = gossip::ranges_of(judgement->slots);
+    }
+    return when_warm(node_.store(), std::move(ranges), limits_.slots_max * gossip::kSlotKeysMax,
+                     [this, context, partitions, judged = *std::move(judgement)]() mutable {
+                       const auto reply =
+                           gossip::answer(node_.replica(), partitions, judged, limits_now());
+                       auto results = context.getResults();
+                       write(reply.status(), results.initStatus());
+                       if (reply.ok()) write_compared(*reply, results);
+                     });
+  }
+
   kj::Promise<void> sketch(SketchContext context) override {
     const auto params = context.getParams();
     gossip::SketchRequest request;
@@ -199,22 +257,28 @@ class PeerService final : public wire::Peer::Server {
       rpc::throw_if_error(slots.status());
       request.slots = *std::move(slots);
     }
-    std::vector<model::TokenRange> ranges = gossip::ranges_of(node_.replica(), request, limits_);
-    // What has come to differ meanwhile is not warm, and waits for the disk.
-    return when_warm(node_.store(), std::move(ranges), limits_.slots_max * gossip::kSlotKeysMax,
-                     [this, context, request = std::move(request)]() mutable {
-                       const auto reply = gossip::answer(node_.replica(), request, limits_);
-                       auto results = context.getResults();
-                       write(reply.status(), results.initStatus());
-                       if (!reply.ok()) return;
-                       results.setUndecoded(!reply->decoded);
-                       if (!reply->decoded) return;
-                       results.setStates(bytes_of(gossip::encode_states(reply->states)));
-                       results.setEntries(bytes_of(model::encode_entries(reply->entries)));
-                       results.setAbsent(bytes_of(gossip::encode_slots(reply->absent)));
-                       results.setCrowded(bytes_of(gossip::encode_slots(reply->crowded)));
-                       results.setLeft(bytes_of(gossip::encode_slots(reply->left)));
-                     });
+    auto slots = gossip::slots_of(node_.replica(), request, limits_);
+    if (!slots.ok()) {
+      write(slots.status(), context.getResults().initStatus());
+      return kj::READY_NOW;
+    }
+    std::vector<model::TokenRange> ranges;
+    if (slots->has_value()) ranges = gossip::ranges_of(**slots);
+    return when_warm(
+        node_.store(), std::move(ranges), limits_.slots_max * gossip::kSlotKeysMax,
+        [this, context, request = std::move(request), slots = *std::move(slots)]() mutable {
+          const auto reply = gossip::answer(node_.replica(), request, slots, limits_);
+          auto results = context.getResults();
+          write(reply.status(), results.initStatus());
+          if (!reply.ok()) return;
+          results.setUndecoded(!reply->decoded);
+          if (!reply->decoded) return;
+          results.setStates(bytes_of(gossip::encode_states(reply->states)));
+          results.setEntries(bytes_of(model::encode_entries(reply->entries)));
+          results.setAbsent(bytes_of(gossip::encode_slots(reply->absent)));
+          results.setCrowded(bytes_of(gossip::encode_slots(reply->crowded)));
+          results.setLeft(bytes_of(gossip::encode_slots(reply->left)));
+        });
   }
 
   kj::Promise<void> delta(DeltaContext context) override {
@@ -226,7 +290,7 @@ class PeerService final : public wire::Peer::Server {
     return when_warm(
         node_.store(), std::move(keys),
         [this, context, request = std::move(request)]() mutable {
-          const auto reply = gossip::answer(node_.replica(), request, limits_);
+          const auto reply = gossip::answer(node_.replica(), request, limits_now());
           auto results = context.getResults();
           write(reply.status(), results.initStatus());
           if (!reply.ok()) return;
@@ -271,6 +335,17 @@ class PeerService final : public wire::Peer::Server {
       if (!next->has_value()) return absl::OkStatus();
       return add_up(partition, **next);
     });
+  }
+
+  // With what is on its way to the caller at this moment.
+  gossip::ResponderLimits limits_now() const {
+    gossip::ResponderLimits limits = limits_;
+    auto dots = node_.coordination().on_their_way(caller_);
+    if (dots.empty()) return limits;
+    limits.on_its_way = [dots = std::move(dots)](PartitionId partition, model::Dot dot) {
+      return std::binary_search(dots.begin(), dots.end(), std::pair(partition, dot));
+    };
+    return limits;
   }
 
   // R9: what this node does not hold of such a partition may well exist.

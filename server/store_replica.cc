@@ -96,6 +96,8 @@ void StoreReplica::warm_for(std::optional<PartitionId> partition,
     add_keys(pull->entries, keys);
   } else if (const auto* fetch = std::get_if<gossip::FetchReply>(&reply)) {
     add_keys(fetch->entries, keys);
+  } else if (const auto* compared = std::get_if<gossip::CompareReply>(&reply)) {
+    add_keys(compared->entries, keys);
   } else if (const auto* sketch = std::get_if<gossip::SketchReply>(&reply)) {
     for (const model::KeyedEntry& keyed : sketch->entries) {
       ranges.push_back(model::tokens_of(model::slot_of(model::token_of(keyed.key))));

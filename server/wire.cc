@@ -197,6 +197,16 @@ absl::StatusOr<gossip::PartitionState> read(wire::PartitionState::Reader in) {
   return state;
 }
 
+void write(const gossip::Summary& summary, wire::Peer::Summary::Builder out) {
+  out.setRootsLow(summary.roots.low);
+  out.setRootsHigh(summary.roots.high);
+  out.setClocks(summary.clocks);
+}
+
+gossip::Summary read(wire::Peer::Summary::Reader in) {
+  return {{in.getRootsLow(), in.getRootsHigh()}, in.getClocks()};
+}
+
 void write(const gossip::MemberRecord& record, wire::Member::Builder out) {
   out.setId(record.id.value);
   out.setEpoch(record.epoch);

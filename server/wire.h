@@ -50,6 +50,9 @@ model::Item read(wire::Item::Reader in);
 void write(const gossip::PartitionState& state, wire::PartitionState::Builder out);
 absl::StatusOr<gossip::PartitionState> read(wire::PartitionState::Reader in);
 
+void write(const gossip::Summary& summary, wire::Peer::Summary::Builder out);
+gossip::Summary read(wire::Peer::Summary::Reader in);
+
 void write(const gossip::MemberRecord& record, wire::Member::Builder out);
 gossip::MemberRecord read(wire::Member::Reader in);
 

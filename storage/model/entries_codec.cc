@@ -12,17 +12,34 @@
 namespace grapevine::model {
 namespace {
 
-constexpr std::uint8_t kFormat = 2;
+constexpr std::uint8_t kFormat = 3;
 constexpr std::size_t kHashesBytes = 16;
 // Of a version; those of an entry's only version stand in its head.
-enum Flag : std::uint8_t { kHasValue = 1, kHasWriteId = 2, kExpires = 4, kVersionFlags = 7 };
+enum Flag : std::uint8_t {
+  kHasValue = 1,
+  kHasWriteId = 2,
+  kExpires = 4,
+  kSameActor = 64,
+  kSameTime = 128,
+  kVersionFlags = kHasValue | kHasWriteId | kExpires | kSameActor | kSameTime
+};
 // Of an entry.
-enum Head : std::uint8_t { kSingle = 8, kSameVector = 16, kEventsAreDots = 32, kAllFlags = 63 };
+enum Head : std::uint8_t { kSingle = 8, kSameVector = 16, kEventsAreDots = 32 };
 
-std::uint8_t flags_of(const Version& version) {
-  return static_cast<std::uint8_t>((version.has_value ? kHasValue : 0) |
-                                   (version.write_id != 0 ? kHasWriteId : 0) |
-                                   (version.expires.unix_ms != 0 ? kExpires : 0));
+// In place of a counter that a vector has and that of the entry before has not.
+constexpr std::uint64_t kGone = 0;
+constexpr std::uint64_t kMarked = 1;
+constexpr std::uint64_t kWhole = 2;      // and then the counter itself, if the step is no small one
+constexpr std::uint64_t kFirstStep = 3;  // and beyond: how much larger it is, signed
+constexpr std::uint64_t kSmallStep = std::uint64_t{1} << 32;
+
+// A dot is told by how far it is behind what its entry's vector says of the actor, since what travels
+// is mostly new. Where the vector has no number there, this is what it is behind of.
+std::uint64_t told_from(const VersionVector& vector, ActorId actor) {
+  const auto& items = vector.items();
+  const auto item = std::find_if(items.begin(), items.end(),
+                                 [&](const auto& known) { return known.first == actor; });
+  return item == items.end() || item->second >= kClosed ? 0 : item->second;
 }
 
 std::uint64_t zigzag(std::int64_t number) {
@@ -32,9 +49,12 @@ std::uint64_t zigzag(std::int64_t number) {
 std::int64_t unzigzag(std::uint64_t bits) {
   return static_cast<std::int64_t>((bits >> 1) ^ ((bits & 1) != 0 ? ~std::uint64_t{0} : 0));
 }
-// Wraps around, so that hostile times cannot overflow.
+// These wrap around, so that hostile numbers cannot overflow.
+std::int64_t difference_of(std::uint64_t a, std::uint64_t b) {
+  return static_cast<std::int64_t>(a - b);
+}
 std::int64_t difference(std::int64_t a, std::int64_t b) {
-  return static_cast<std::int64_t>(static_cast<std::uint64_t>(a) - static_cast<std::uint64_t>(b));
+  return difference_of(static_cast<std::uint64_t>(a), static_cast<std::uint64_t>(b));
 }
 std::int64_t sum(std::int64_t a, std::int64_t b) {
   return static_cast<std::int64_t>(static_cast<std::uint64_t>(a) + static_cast<std::uint64_t>(b));
@@ -49,6 +69,7 @@ class Encoder {
       time_ = keyed.entry.versions.front().written.unix_ms;
       break;
     }
+    last_time_ = time_;
     put_varint(body_, zigzag(time_));
     put_varint(body_, before_.items().size());
     for (const auto& [actor, counter] : before_.items()) put(Dot{actor, counter});
@@ -66,10 +87,14 @@ class Encoder {
   }
 
  private:
-  void put(const Dot& dot) {
-    const auto [known, added] = places_.try_emplace(dot.actor, actors_.size());
-    if (added) actors_.push_back(dot.actor);
+  void put_actor(ActorId actor) {
+    const auto [known, added] = places_.try_emplace(actor, actors_.size());
+    if (added) actors_.push_back(actor);
     put_varint(body_, known->second);
+  }
+
+  void put(const Dot& dot) {
+    put_actor(dot.actor);
     put_varint(body_, dot.counter);
   }
 
@@ -84,11 +109,11 @@ class Encoder {
                                (changes.empty() ? kSameVector : 0) |
                                (events_are_dots ? kEventsAreDots : 0));
     put_bytes(body_, keyed.key);
-    if (!changes.empty()) put_dots(changes);
+    if (!changes.empty()) put_changes(changes);
     if (!single) put_varint(body_, versions.size());
     for (const Version& version : versions) {
       if (!single) body_ += static_cast<char>(flags_of(version));
-      put(version);
+      put(version, told_from(keyed.entry.vector, version.dot.actor));
     }
     if (!events_are_dots) put_dots({keyed.events.begin(), keyed.events.end()});
     before_ = keyed.entry.vector;
@@ -97,6 +122,21 @@ class Encoder {
   void put_dots(const std::vector<Dot>& dots) {
     put_varint(body_, dots.size());
     for (const Dot dot : dots) put(dot);
+  }
+
+  void put_changes(const std::vector<Dot>& changes) {
+    put_varint(body_, changes.size());
+    for (const Dot change : changes) {
+      put_actor(change.actor);
+      if (change.counter == 0 || change.counter == kClosed) {
+        put_varint(body_, change.counter == 0 ? kGone : kMarked);
+      } else {
+        const std::uint64_t from = told_from(before_, change.actor);
+        const std::uint64_t step = zigzag(difference_of(change.counter, from));
+        put_varint(body_, step < kSmallStep ? kFirstStep + step : kWhole);
+        if (step >= kSmallStep) put_varint(body_, change.counter);
+      }
+    }
   }
 
   // Of the items as they stand there: a marker implies what it closes, and is no item of it.
@@ -117,9 +157,23 @@ class Encoder {
     return changes;
   }
 
-  void put(const Version& version) {
-    put(version.dot);
-    put_varint(body_, zigzag(difference(version.written.unix_ms, time_)));
+  std::uint8_t flags_of(const Version& version) const {
+    return static_cast<std::uint8_t>((version.has_value ? kHasValue : 0) |
+                                     (version.write_id != 0 ? kHasWriteId : 0) |
+                                     (version.expires.unix_ms != 0 ? kExpires : 0) |
+                                     (version.dot.actor == last_actor_ ? kSameActor : 0) |
+                                     (version.written.unix_ms == last_time_ ? kSameTime : 0));
+  }
+
+  // Its flags have been told.
+  void put(const Version& version, std::uint64_t from) {
+    if (version.dot.actor != last_actor_) put_actor(version.dot.actor);
+    put_varint(body_, from > 0 ? from - version.dot.counter : version.dot.counter);
+    if (version.written.unix_ms != last_time_) {
+      put_varint(body_, zigzag(difference(version.written.unix_ms, time_)));
+    }
+    last_actor_ = version.dot.actor;
+    last_time_ = version.written.unix_ms;
     if (version.write_id != 0) put_fixed32(body_, version.write_id);
     if (version.expires.unix_ms != 0) {
       put_varint(body_, zigzag(difference(version.expires.unix_ms, version.written.unix_ms)));
@@ -131,6 +185,8 @@ class Encoder {
 
   VersionVector before_;  // of the entry before
   std::int64_t time_ = 0;
+  std::int64_t last_time_ = 0;  // of the version before
+  ActorId last_actor_{};        // likewise
   std::vector<ActorId> actors_;
   absl::btree_map<ActorId, std::size_t> places_;
   std::string body_;
@@ -146,6 +202,7 @@ class Decoder {
       actors_.push_back(ActorId{in_.fixed64()});
     }
     time_ = unzigzag(in_.varint());
+    last_time_ = time_;
     for (std::uint64_t left = in_.varint(); left > 0 && in_.ok(); --left) {
       const Dot top = dot();
       if (top.counter == 0 || top.counter > kClosed) in_.fail();
@@ -175,7 +232,7 @@ class Decoder {
   absl::Status read_entry(KeyedEntry& keyed) {
     const std::uint8_t head = in_.byte();
     const bool single = (head & kSingle) != 0;
-    if (head > kAllFlags || (!single && (head & kVersionFlags) != 0)) in_.fail();
+    if (!single && (head & kVersionFlags) != 0) in_.fail();
     keyed.key = in_.bytes();
     if (in_.ok() && (keyed.key.empty() || keyed.key.size() > kKeyBytesMax)) {
       return wrong(fmt::format("key of {} bytes", keyed.key.size()));
@@ -184,7 +241,8 @@ class Decoder {
     keyed.entry.vector = before_;
     for (std::uint64_t left = single ? 1 : in_.varint(); left > 0 && in_.ok(); --left) {
       Version version;
-      GRAPEVINE_RETURN_IF_ERROR(read_version(single ? head & kVersionFlags : in_.byte(), version));
+      const unsigned flags = single ? head & kVersionFlags : in_.byte();
+      GRAPEVINE_RETURN_IF_ERROR(read_version(flags, keyed.entry.vector, version));
       if (!in_.ok()) break;
       if (keyed.entry.find(version.dot) != nullptr || !keyed.entry.vector.covers(version.dot)) {
         return wrong("a version twice, or not covered by its entry's vector");
@@ -207,8 +265,18 @@ class Decoder {
     VersionVector vector;
     std::vector<Dot> changes;
     for (std::uint64_t left = in_.varint(); left > 0 && in_.ok(); --left) {
-      changes.push_back(dot());
-      if (changes.back().counter > kClosed) return wrong("a vector with an impossible counter");
+      Dot change = dot();
+      if (change.counter < kWhole) {
+        change.counter = change.counter == kGone ? 0 : kClosed;
+      } else {
+        const std::uint64_t from = told_from(before_, change.actor);
+        change.counter =
+            change.counter == kWhole
+                ? in_.varint()
+                : from + static_cast<std::uint64_t>(unzigzag(change.counter - kFirstStep));
+        GRAPEVINE_RETURN_IF_ERROR(check(change));
+      }
+      changes.push_back(change);
     }
     const auto unchanged = [&](ActorId actor) {
       return std::none_of(changes.begin(), changes.end(),
@@ -224,11 +292,16 @@ class Decoder {
     return absl::OkStatus();
   }
 
-  absl::Status read_version(unsigned flags, Version& version) {
-    version.dot = dot();
+  absl::Status read_version(unsigned flags, const VersionVector& vector, Version& version) {
+    if ((flags & ~unsigned{kVersionFlags}) != 0) in_.fail();
+    version.dot = (flags & kSameActor) != 0 ? Dot{last_actor_, in_.varint()} : dot();
+    const std::uint64_t from = told_from(vector, version.dot.actor);
+    if (from > 0) version.dot.counter = from - version.dot.counter;
     GRAPEVINE_RETURN_IF_ERROR(check(version.dot));
-    version.written.unix_ms = sum(time_, unzigzag(in_.varint()));
-    if (flags > kVersionFlags) in_.fail();
+    version.written.unix_ms =
+        (flags & kSameTime) != 0 ? last_time_ : sum(time_, unzigzag(in_.varint()));
+    last_actor_ = version.dot.actor;
+    last_time_ = version.written.unix_ms;
     if ((flags & kHasWriteId) != 0) version.write_id = in_.fixed32();
     if ((flags & kExpires) != 0) {
       version.expires.unix_ms = sum(version.written.unix_ms, unzigzag(in_.varint()));
@@ -255,6 +328,8 @@ class Decoder {
   ByteReader in_;
   std::vector<ActorId> actors_;
   std::int64_t time_ = 0;
+  std::int64_t last_time_ = 0;
+  ActorId last_actor_{};
   VersionVector before_;
 };
 

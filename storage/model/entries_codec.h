@@ -1,25 +1,28 @@
 // Entries on their way from one replica to another, as bytes: what they share is said once.
 //
-//   byte       format, 2
+//   byte       format, 3
 //   varint n   actors, 8 bytes each; below named by their place
 //   signed     a time, in milliseconds since 1970
 //   vector     that of the first entry: varint n, then n times actor and counter
 //   varint n   entries, each:
-//     byte     head: 8 has one version, whose flags are the lowest three bits; 16 has the vector of the
-//              entry before; 32 its events are the dots of its versions
+//     byte     head: 8 has one version, whose flags are the other bits; 16 has the vector of the entry
+//              before; 32 its events are the dots of its versions
 //     bytes    key
-//     varint n changes against the vector of the entry before (unless 16), each an actor and its
-//              counter here, 0 for none
+//     varint n changes against the vector of the entry before (unless 16), each an actor and a varint:
+//              0 it is not there any more, 1 it is closed, 2 its counter follows, else 3 and signed: its
+//              counter, beside that of the entry before, if there is one
 //     varint n versions (unless 8), each:
-//       byte   flags (unless 8): 1 has its value, 2 has a write id, 4 expires
-//       actor, counter, signed: written, beside the time above
+//       byte   flags (unless 8): 1 has its value, 2 has a write id, 4 expires, 64 its actor and 128 its
+//              time are those of the version before (and left out)
+//       actor, counter (its distance to the vector's of the actor, where that has a number), signed:
+//              written, beside the time above
 //       4 bytes write id, signed: expires, beside written (where there are such)
 //       bytes  the value; or, without: 8 bytes checksum, varint size
 //     varint n events (unless 32), each a dot
 //   8 bytes    xxh3-64 of all that stands before
 //
 // varint and bytes as in bytes.h; signed: a varint of twice the number, or for a negative one of twice
-// its size less one. The usual entry, one version under the vector that the others have, takes 5 to 12
+// its size less one. The usual entry, one version under the vector that the others have, takes 4 to 12
 // bytes beside key and value, and 4 for a write id.
 #pragma once
 

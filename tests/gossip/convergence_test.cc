@@ -101,7 +101,7 @@ TEST(Convergence, ClosingWithoutHearingTheOthersClosesWhatTheyHold) {
 }
 
 TEST(Convergence, TakingWhatAnEndedActorReplicatesLateTakesWhatIsClosedElsewhere) {
-  EXPECT_NE(first_broken(Flaw::kTakesLateMail, "(I", kHistories), "");
+  EXPECT_NE(first_broken(Flaw::kTakesLateMail, "(I", 8 * kHistories), "");
 }
 
 TEST(Convergence, JoiningWithoutFillingBringsBackWhatWasDeleted) {

@@ -23,6 +23,15 @@ Conversation::Conversation(GhostlyReplica& initiator, GhostlyReplica& responder,
   collect();
 }
 
+Conversation::Conversation(GhostlyReplica& initiator, GhostlyReplica& responder, Hint hint,
+                           const ConversationOptions& options)
+    : initiator_(initiator),
+      responder_(responder),
+      options_(options),
+      exchange_(initiator, initiator.partitions(), options.exchange, std::move(hint)) {
+  collect();
+}
+
 Conversation::Conversation(GhostlyReplica& initiator, GhostlyReplica& responder, SentStates theirs,
                            const ConversationOptions& options)
     : initiator_(initiator),
@@ -60,6 +69,13 @@ absl::StatusOr<ExchangeReply> Conversation::answered(Message& message) {
   };
   if (const auto* summary = std::get_if<SummaryRequest>(&request)) {
     return ExchangeReply(answer(responder_, responder_.partitions(), *summary));
+  }
+  if (const auto* compare = std::get_if<CompareRequest>(&request)) {
+    message.reached = ghost_of(responder_);
+    const auto judged = judge(responder_, responder_.partitions(), *compare, options_.limits);
+    if (!judged.ok()) return judged.status();
+    if (judged->verdict == CompareVerdict::kPulling) hint_ = {judged->slots, judged->dots_apart};
+    return widened(answer(responder_, responder_.partitions(), *judged, options_.limits));
   }
   if (const auto* states = std::get_if<StatesRequest>(&request)) {
     if (!states->in_turn) states_ = SentStates{states->states, message.asked_with};
@@ -149,6 +165,9 @@ ExchangeReport push_pull(GhostlyReplica& a, GhostlyReplica& b, const Conversatio
   there.run();
   if (auto states = there.take_states()) {
     Conversation back(b, a, *std::move(states), options);
+    back.run();
+  } else if (auto hint = there.take_hint()) {
+    Conversation back(b, a, *std::move(hint), options);
     back.run();
   }
   return there.report();

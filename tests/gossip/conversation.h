@@ -24,8 +24,11 @@ struct ConversationOptions {
 // Resource. Both replicas must outlive it.
 class Conversation {
  public:
-  // From the summary on, over all partitions.
+  // From the beginning, over all partitions.
   Conversation(GhostlyReplica& initiator, GhostlyReplica& responder,
+               const ConversationOptions& options = {});
+  // From what a comparison by `responder` had shown on.
+  Conversation(GhostlyReplica& initiator, GhostlyReplica& responder, Hint hint,
                const ConversationOptions& options = {});
   // From the states that `responder` had sent on.
   struct SentStates {
@@ -59,6 +62,8 @@ class Conversation {
   std::size_t asked_in_all() const;
   // The states that the initiator sent: what the responder begins an exchange of its own with.
   std::optional<SentStates> take_states() { return std::exchange(states_, {}); }
+  // The same of a comparison.
+  std::optional<Hint> take_hint() { return std::exchange(hint_, {}); }
 
  private:
   struct Message {
@@ -82,6 +87,7 @@ class Conversation {
   std::map<PartitionId, std::unique_ptr<PartitionView>> views_;
   std::array<std::size_t, std::variant_size_v<ExchangeRequest>> asked_{};
   std::optional<SentStates> states_;
+  std::optional<Hint> hint_;
   // Of the states that the responder told: what is adopted with them, whenever that is.
   std::shared_ptr<const ReachedByKey> told_;
 };

@@ -11,6 +11,13 @@
 namespace grapevine::gossip {
 namespace {
 
+// Without the comparison before (comparison_test.cc), which leaves little to do.
+ConversationOptions stepwise() {
+  ConversationOptions options;
+  options.exchange.compares = false;
+  return options;
+}
+
 class TwoReplicas : public ::testing::Test {
  protected:
   // Both hold what `b` wrote, from the beginning.
@@ -31,7 +38,7 @@ class TwoReplicas : public ::testing::Test {
     b_.evict(random, 1);
   }
   static ConversationOptions by_descent() {
-    ConversationOptions options;
+    ConversationOptions options = stepwise();
     options.exchange.pull.sketches = false;
     return options;
   }
@@ -56,7 +63,7 @@ TEST_F(TwoReplicas, APartitionThatMayNotBePulledNowIsLeftForTheNextRound) {
   share(50);
   for (int i = 0; i < 20; ++i) b_.put(fmt::format("k{}", i), "1");
   settle();
-  ConversationOptions options;
+  ConversationOptions options = stepwise();
   options.exchange.may_pull = [](PartitionId partition) { return partition.value != 2; };
   Conversation first(a_, b_, options);
   first.run();
@@ -64,7 +71,7 @@ TEST_F(TwoReplicas, APartitionThatMayNotBePulledNowIsLeftForTheNextRound) {
   EXPECT_GT(first.report().keys_pulled, 0U);
   EXPECT_NE(a_.partition(PartitionId{2}).clock, b_.partition(PartitionId{2}).clock);
   EXPECT_EQ(a_.partition(PartitionId{1}).clock, b_.partition(PartitionId{1}).clock);
-  Conversation second(a_, b_);
+  Conversation second(a_, b_, stepwise());
   second.run();
   EXPECT_TRUE(same());
 }
@@ -73,7 +80,7 @@ TEST_F(TwoReplicas, APartitionThatMayNotBePulledNowIsLeftForTheNextRound) {
 
 TEST_F(TwoReplicas, AnEqualPairCostsOneSummaryWhateverItHolds) {
   share(50);
-  Conversation idle(a_, b_);
+  Conversation idle(a_, b_, stepwise());
   idle.run();
   EXPECT_TRUE(idle.done());
   EXPECT_TRUE(idle.report().proven_equal);
@@ -87,7 +94,7 @@ TEST_F(TwoReplicas, WhereTheLogReachesADeltaPullsExactlyWhatIsMissing) {
   b_.put("k", "1");
   b_.remove("shared 7");
   settle();
-  Conversation delta(a_, b_);
+  Conversation delta(a_, b_, stepwise());
   delta.run();
   EXPECT_EQ(delta.report().keys_pulled, 2U);
   EXPECT_EQ(delta.report().digest_pulls, 0U);
@@ -118,7 +125,7 @@ TEST_F(TwoReplicas, WhereTheLogDoesNotReachOneSketchOfAllPartitionsPullsWhatDiff
   b_.put("new", "1");
   settle();
   forget_logs();
-  Conversation sketch(a_, b_);
+  Conversation sketch(a_, b_, stepwise());
   sketch.run();
   EXPECT_EQ(sketch.asked_in_all(), 3U) << "summary, states, sketch";
   EXPECT_EQ(sketch.asked<SketchRequest>(), 1U);
@@ -136,7 +143,7 @@ TEST_F(TwoReplicas, ASketchIsAsLargeAsTheDifferenceNotAsTheNumberOfWrites) {
   b_.put("shared 8", "other");
   settle();
   forget_logs();
-  Exchange exchange(a_, a_.partitions(), {});
+  Exchange exchange(a_, a_.partitions(), stepwise().exchange);
   const auto only = [&] {
     auto output = exchange.take_output();
     EXPECT_EQ(output.requests.size(), 1U);
@@ -160,7 +167,7 @@ TEST_F(TwoReplicas, MoreThanOneSketchCanShowIsSharedOutAmongSeveralOrFoundByDesc
   for (int i = 0; i < 400; ++i) b_.put(fmt::format("shared {}", i), "other");
   settle();
   forget_logs();
-  ConversationOptions options;
+  ConversationOptions options = stepwise();
   Conversation many(a_, b_, options);
   many.run();
   EXPECT_EQ(many.report().keys_pulled, 400U);
@@ -178,12 +185,43 @@ TEST_F(TwoReplicas, MoreThanOneSketchCanShowIsSharedOutAmongSeveralOrFoundByDesc
   EXPECT_TRUE(same());
 }
 
+// One byte in 256 is the same by chance, and may make the guess ten times too low.
+TEST_F(TwoReplicas, AGuessThatIsMuchTooLowCostsOneSketchAndNotOneForEachStepOfHalving) {
+  share(400);
+  for (int i = 0; i < 100; ++i) b_.put(fmt::format("shared {}", i), "other");
+  settle();
+  forget_logs();
+  Exchange exchange(a_, a_.partitions(), stepwise().exchange);
+  std::size_t sketches = 0;
+  while (!exchange.done()) {
+    for (auto& request : exchange.take_output().requests) {
+      ExchangeReply reply;
+      if (const auto* summary = std::get_if<SummaryRequest>(&request.body)) {
+        reply = answer(b_, b_.partitions(), *summary);
+      } else if (const auto* states = std::get_if<StatesRequest>(&request.body)) {
+        StatesReply told = answer(b_, b_.partitions(), *states);
+        told.slots = 5;
+        reply = std::move(told);
+      } else {
+        ++sketches;
+        const auto* const sketch = std::get_if<SketchRequest>(&request.body);
+        ASSERT_NE(sketch, nullptr) << "no descent";
+        reply = *answer(b_, *sketch, ResponderLimits{});
+      }
+      exchange.on_reply(request.number, std::move(reply));
+    }
+  }
+  EXPECT_EQ(sketches, 2U + 4U) << "all with too few cells, all with all cells, each by itself";
+  EXPECT_EQ(exchange.report().keys_pulled, 100U);
+  EXPECT_TRUE(same());
+}
+
 TEST_F(TwoReplicas, WhatAReplyHasNoRoomForIsAskedForAgain) {
   share(100);
   for (int i = 0; i < 20; ++i) b_.put(fmt::format("shared {}", i), std::string(100, 'v'));
   settle();
   forget_logs();
-  ConversationOptions options;
+  ConversationOptions options = stepwise();
   options.limits.reply_bytes_max = 1000;
   Conversation cut(a_, b_, options);
   cut.run();
@@ -200,8 +238,8 @@ TEST_F(TwoReplicas, BothSidesGetWhatTheyLackAndKeepWhatIsConcurrent) {
   a_.remove("shared 50");
   settle();
   forget_logs();
-  push_pull(a_, b_);
-  push_pull(a_, b_);
+  push_pull(a_, b_, stepwise());
+  push_pull(a_, b_, stepwise());
   EXPECT_TRUE(same());
   EXPECT_EQ(a_.values("shared 0"), std::vector<std::string>{"of a"});
   EXPECT_EQ(a_.values("shared 7").size(), 2U);
@@ -213,14 +251,14 @@ TEST_F(TwoReplicas, BothSidesGetWhatTheyLackAndKeepWhatIsConcurrent) {
 TEST_F(TwoReplicas, KeysOfOneTagAreComparedByDescent) {
   share(50);
   for (int i = 0; i < 30; ++i) b_.put(fmt::format("{{tag}}{}", i), "1");
-  Conversation first(a_, b_);
+  Conversation first(a_, b_, stepwise());
   settle();
   first.run();
   b_.put("{tag}7", "2");
   b_.put("shared 3", "2");
   settle();
   forget_logs();
-  Conversation second(a_, b_);
+  Conversation second(a_, b_, stepwise());
   second.run();
   EXPECT_EQ(second.asked<OpenViewRequest>(), 1U);
   EXPECT_GE(second.asked<SketchRequest>(), 1U);
@@ -267,7 +305,7 @@ TEST_F(TwoReplicas, WhateverIsWrongWithASketchADescentDoesWithout) {
   b_.put("shared 3", "2");
   settle();
   forget_logs();
-  Exchange exchange(a_, a_.partitions(), {});
+  Exchange exchange(a_, a_.partitions(), stepwise().exchange);
   for (int i = 0; i < 2; ++i) {
     auto output = exchange.take_output();
     ASSERT_EQ(output.requests.size(), 1U);
@@ -294,7 +332,7 @@ TEST_F(TwoReplicas, EqualRootsAdoptTheClockWithoutAnEntry) {
   b_.remove("k");  // nothing is left of it but the clock
   settle();
   forget_logs();
-  Conversation adopting(a_, b_);
+  Conversation adopting(a_, b_, stepwise());
   adopting.run();
   EXPECT_EQ(adopting.report().equal_roots, 1U);
   EXPECT_EQ(adopting.report().clocks_adopted, 1U);
@@ -307,7 +345,7 @@ TEST_F(TwoReplicas, ANewReplicaStreamsEverythingInSeveralReplies) {
   for (std::size_t i = 0; i < 500; ++i) b_.put(fmt::format("key {}", i), std::string(100, 'v'));
   settle();
   forget_logs();
-  ConversationOptions options;
+  ConversationOptions options = stepwise();
   options.limits.reply_bytes_max = 4000;
   Conversation fill(a_, b_, options);
   fill.run();
@@ -335,14 +373,14 @@ TEST_F(TwoReplicas, OneDifferenceInALargePartitionIsFoundByDescent) {
 TEST_F(TwoReplicas, YoungDotsAreLeftToTheirReplication) {
   share(3);
   b_.put("k", "young");
-  Conversation early(a_, b_);
+  Conversation early(a_, b_, stepwise());
   early.run();
   EXPECT_EQ(early.report().in_flight, 1U);
   EXPECT_EQ(early.report().keys_pulled, 0U);
   EXPECT_TRUE(a_.values("k").empty());
   EXPECT_FALSE(early.report().progress());
   settle();
-  push_pull(a_, b_);
+  push_pull(a_, b_, stepwise());
   EXPECT_TRUE(same());
 }
 
@@ -351,15 +389,15 @@ TEST_F(TwoReplicas, OneExchangePushesAndPulls) {
   a_.put("of a", "1");
   b_.put("of b", "2");
   settle();
-  EXPECT_FALSE(push_pull(a_, b_).proven_equal);
+  EXPECT_FALSE(push_pull(a_, b_, stepwise()).proven_equal);
   EXPECT_TRUE(same());
-  EXPECT_TRUE(push_pull(b_, a_).proven_equal);
+  EXPECT_TRUE(push_pull(b_, a_, stepwise()).proven_equal);
 }
 
 TEST_F(TwoReplicas, NoMorePartitionsThanAllowedArePulledAtOnce) {
   for (std::size_t i = 0; i < 100; ++i) b_.put(fmt::format("key {}", i), "v");
   settle();
-  ConversationOptions options;
+  ConversationOptions options = stepwise();
   options.exchange.partitions_at_once = 2;
   Conversation pulling(a_, b_, options);
   std::size_t most = 0;
@@ -376,7 +414,7 @@ TEST_F(TwoReplicas, AViewIsLetGoAsSoonAsItsPullIsOver) {
   for (std::size_t i = 0; i < 100; ++i) b_.put(fmt::format("key {}", i), "v");
   settle();
   forget_logs();
-  ConversationOptions options;
+  ConversationOptions options = stepwise();
   options.exchange.partitions_at_once = 1;
   Conversation pulling(a_, b_, options);
   while (pulling.under_way() > 0) {
@@ -397,9 +435,9 @@ TEST_F(TwoReplicas, APairWithAGapThatNobodyFillsIsProvenEqualAllTheSame) {
   ASSERT_TRUE(b_.merge(b_.partition_of("k"), {last}).ok());
   b_.remove("k");
   settle();
-  push_pull(a_, b_);
+  push_pull(a_, b_, stepwise());
   ASSERT_FALSE(b_.quiet());
-  Conversation again(a_, b_);
+  Conversation again(a_, b_, stepwise());
   again.run();
   EXPECT_TRUE(again.report().proven_equal);
   EXPECT_EQ(again.asked_in_all(), 1U);
@@ -409,10 +447,10 @@ TEST_F(TwoReplicas, EqualDataUnderOtherClocksIsNoProof) {
   share(3);
   b_.remove("never was");
   settle();
-  Conversation first(a_, b_);
+  Conversation first(a_, b_, stepwise());
   first.run();
   EXPECT_FALSE(first.report().proven_equal);
-  Conversation second(a_, b_);
+  Conversation second(a_, b_, stepwise());
   second.run();
   EXPECT_TRUE(second.report().proven_equal);
 }
@@ -424,7 +462,7 @@ TEST_F(TwoReplicas, DamageIsReportedAndDoesNotSpread) {
   a_.rot("shared 2");
   std::uint64_t both_ways = 0;
   for (const bool from_a : {true, false}) {
-    Conversation exchange(from_a ? a_ : b_, from_a ? b_ : a_);
+    Conversation exchange(from_a ? a_ : b_, from_a ? b_ : a_, stepwise());
     exchange.run();
     ASSERT_EQ(exchange.report().differences.size(), 1U);
     const std::uint64_t difference = exchange.report().differences.begin()->second;
@@ -452,7 +490,7 @@ TEST_F(TwoReplicas, ADifferenceIsSettledByWhoKnowsMore) {
   ASSERT_EQ(b_.values("k").size(), 1U);
   ASSERT_EQ(a_.partition(partition).clock, b_.partition(partition).clock);
 
-  ConversationOptions options;
+  ConversationOptions options = stepwise();
   options.exchange.settle = [](PartitionId) { return true; };
   Conversation keeps(b_, a_, options);
   keeps.run();
@@ -471,7 +509,7 @@ TEST_F(TwoReplicas, ADifferenceIsSettledByWhoKnowsMore) {
 TEST_F(TwoReplicas, WhoHasLostAnEntryIsNotBelieved) {
   share(5);
   b_.rot("shared 2");
-  ConversationOptions options;
+  ConversationOptions options = stepwise();
   options.exchange.settle = [](PartitionId) { return true; };
   Conversation exchange(a_, b_, options);
   exchange.run();
@@ -497,12 +535,12 @@ TEST_F(TwoReplicas, AClosedActorCostsOneExchangeAndLeavesNothingUnquiet) {
   ASSERT_TRUE(a_.close_actors(partition, NodeId{3}, 4).ok());
   a_.strip_all();
   EXPECT_TRUE(a_.quiet());
-  const ExchangeReport report = push_pull(b_, a_);
+  const ExchangeReport report = push_pull(b_, a_, stepwise());
   EXPECT_EQ(report.equal_roots, 1U);
   EXPECT_EQ(report.clocks_adopted, 1U);
   EXPECT_TRUE(same());
   EXPECT_TRUE(b_.quiet());
-  EXPECT_TRUE(push_pull(a_, b_).proven_equal);
+  EXPECT_TRUE(push_pull(a_, b_, stepwise()).proven_equal);
 }
 
 TEST_F(TwoReplicas, AMarkerAndOtherDataComeByOneDigestPullWithoutADelta) {
@@ -512,7 +550,7 @@ TEST_F(TwoReplicas, AMarkerAndOtherDataComeByOneDigestPullWithoutADelta) {
   a_.put(key, "1");
   ASSERT_TRUE(a_.close_actors(partition, NodeId{3}, 4).ok());
   settle();
-  Conversation pull(b_, a_);
+  Conversation pull(b_, a_, stepwise());
   pull.run();
   EXPECT_EQ(pull.asked<DeltaRequest>(), 0U);
   EXPECT_EQ(pull.report().digest_pulls, 1U);
@@ -525,11 +563,11 @@ TEST_F(TwoReplicas, TwoThatClosedDifferentEpochsMeetAtTheLater) {
   ASSERT_TRUE(a_.close_actors(partition, NodeId{3}, 4).ok());
   ASSERT_TRUE(a_.close_actors(partition, NodeId{4}, 2).ok());
   ASSERT_TRUE(b_.close_actors(partition, NodeId{3}, 6).ok());
-  push_pull(a_, b_);
+  push_pull(a_, b_, stepwise());
   EXPECT_TRUE(same());
   EXPECT_TRUE(a_.partition(partition).clock.closed(ActorId::of(NodeId{3}, 6)));
   EXPECT_TRUE(a_.partition(partition).clock.closed(ActorId::of(NodeId{4}, 2)));
-  EXPECT_TRUE(push_pull(a_, b_).proven_equal);
+  EXPECT_TRUE(push_pull(a_, b_, stepwise()).proven_equal);
 }
 
 // What came late to one, of an actor that the other has closed, goes again.
@@ -543,7 +581,7 @@ TEST_F(TwoReplicas, ALateWriteOfAClosedActorIsDropped) {
   ASSERT_TRUE(a_.merge(partition, {late}).ok());
   EXPECT_TRUE(a_.values("late").empty());
   settle();
-  push_pull(a_, b_);
+  push_pull(a_, b_, stepwise());
   EXPECT_TRUE(same());
   EXPECT_TRUE(b_.values("late").empty());
 }
@@ -551,7 +589,7 @@ TEST_F(TwoReplicas, ALateWriteOfAClosedActorIsDropped) {
 // ---- all that the peer knows ----
 
 ConversationOptions hearing_all(const std::vector<PartitionId>& of) {
-  ConversationOptions options;
+  ConversationOptions options = stepwise();
   options.exchange.hear_all = [of](PartitionId partition) {
     return std::find(of.begin(), of.end(), partition) != of.end();
   };
@@ -575,7 +613,7 @@ TEST_F(TwoReplicas, OfAQuietPeerAllIsHeardWhenItsClockIsCovered) {
   settled.run();
   EXPECT_EQ(settled.report().delta_pulls, 4U);
   EXPECT_EQ(settled.report().heard_all.size(), 3U);
-  Conversation nobody_asks(a_, b_);
+  Conversation nobody_asks(a_, b_, stepwise());
   nobody_asks.run();
   EXPECT_TRUE(nobody_asks.report().heard_all.empty());
 }
@@ -588,7 +626,7 @@ TEST_F(TwoReplicas, WhatTheVectorsOfThePeerKnowIsPulledToBeHeard) {
   known.entry.vector.raise(ActorId::of(NodeId{3}, 1), 5);
   ASSERT_TRUE(b_.merge(partition, {known}).ok());
   EXPECT_FALSE(b_.quiet());
-  EXPECT_TRUE(push_pull(a_, b_).proven_equal);
+  EXPECT_TRUE(push_pull(a_, b_, stepwise()).proven_equal);
   EXPECT_TRUE(a_.quiet());
   Conversation hears(a_, b_, hearing_all({partition}));
   hears.run();
@@ -626,7 +664,7 @@ TEST_F(TwoReplicas, APeerLostMidWayLeavesWhatWasMergedAndAdoptsNoClock) {
   for (std::size_t i = 0; i < 40; ++i) b_.put(fmt::format("{{tag}}{}", i), std::string(100, 'v'));
   settle();
   forget_logs();
-  ConversationOptions options;
+  ConversationOptions options = stepwise();
   options.limits.reply_bytes_max = 1000;
   Conversation cut(a_, b_, options);
   while (cut.asked<PullRequest>() < 3) cut.move(0);
@@ -647,7 +685,7 @@ TEST_F(TwoReplicas, AFailedSummaryOrStatesRequestEndsTheExchange) {
   share(2);
   b_.put("k", "v");
   for (const std::size_t before : {0U, 2U}) {
-    Conversation lost(a_, b_);
+    Conversation lost(a_, b_, stepwise());
     for (std::size_t i = 0; i < before; ++i) lost.move(0);
     lost.lose(0);
     EXPECT_TRUE(lost.done());
@@ -659,7 +697,7 @@ TEST_F(TwoReplicas, AFailedSummaryOrStatesRequestEndsTheExchange) {
 TEST_F(TwoReplicas, AFailedPullEndsOnlyThatPull) {
   for (std::size_t i = 0; i < 40; ++i) b_.put(fmt::format("key {}", i), "v");
   settle();
-  Conversation exchange(a_, b_);
+  Conversation exchange(a_, b_, stepwise());
   while (exchange.asked<DeltaRequest>() < 4) exchange.move(0);
   exchange.lose(0);
   exchange.run();
@@ -687,7 +725,7 @@ class OneExchange : public TwoReplicas {
   }
   void SetUp() override { b_.put("k", "v"); }
 
-  Exchange exchange_{a_, a_.partitions(), {}};
+  Exchange exchange_{a_, a_.partitions(), stepwise().exchange};
 };
 
 TEST_F(OneExchange, AnAnswerOfAnotherKindFailsIt) {

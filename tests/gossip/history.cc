@@ -204,6 +204,14 @@ void History::move_exchanges() {
                                             *std::move(states), options_),
              std::nullopt});
       }
+      if (auto hint = conversation.take_hint()) {
+        const std::size_t at = index_of(conversation.responder());
+        const std::size_t other = index_of(conversation.initiator());
+        talks_.push_back(
+            {std::make_unique<Conversation>(*replicas_[at], *replicas_[other], *std::move(hint),
+                                            options_between(at, other)),
+             peers_[at].closing.mark(NodeId{other + 1})});
+      }
     }
     if (talks_[which].conversation->under_way() == 0) finish(which);
   }

@@ -101,6 +101,30 @@ TEST_F(Responder, YoungDotsAreCountedAndLeftOut) {
   EXPECT_EQ(reply->in_flight, 1U);
 }
 
+// Behind a slow link the direct copy may take long.
+TEST_F(Responder, ADotThatACallCarriesIsLeftOutHoweverOld) {
+  put(3);
+  limits_.on_its_way = [this](PartitionId partition, model::Dot dot) {
+    return partition == kPartition && dot == model::Dot{replica_.actor(), 2};
+  };
+  const auto reply = delta({written(1, 3)});
+  ASSERT_TRUE(reply.ok());
+  ASSERT_THAT(reply->entries, SizeIs(2));
+  EXPECT_EQ(reply->entries[0].key, "key 0");
+  EXPECT_EQ(reply->entries[1].key, "key 2");
+  EXPECT_EQ(reply->in_flight, 1U);
+  Judgement judged;
+  judged.verdict = CompareVerdict::kEntries;
+  for (int i = 0; i < 3; ++i) {
+    judged.slots.push_back(model::slot_of(model::token_of(fmt::format("key {}", i))));
+  }
+  std::sort(judged.slots.begin(), judged.slots.end());
+  const auto compared = answer(replica_, {kPartition}, judged, limits_);
+  ASSERT_TRUE(compared.ok());
+  EXPECT_THAT(compared->entries, SizeIs(2));
+  EXPECT_EQ(compared->in_flight, 1U);
+}
+
 TEST_F(Responder, ADotThatTheLogHasForgottenMeansThatItDoesNotReach) {
   put(3);
   Random random(1);

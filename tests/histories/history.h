@@ -135,7 +135,7 @@ class History {
     std::unique_ptr<gossip::Conversation> conversation;
     ReachedByKey peer_knew;       // when it began
     std::optional<Instant> mark;  // closing.h
-    bool in_turn = false;         // begun by the states of another one
+    bool in_turn = false;         // begun by the states, or the cells, of another one
   };
   struct Mail {
     std::size_t to;
@@ -178,7 +178,8 @@ class History {
   bool is_refused(const Mail& mail) const;
   // A talk of `at` with `other`; `theirs`, if given, are the states that `other` sent.
   void begin_talk(std::size_t at, std::size_t other,
-                  std::optional<gossip::Conversation::SentStates> theirs = std::nullopt);
+                  std::optional<gossip::Conversation::SentStates> theirs = std::nullopt,
+                  std::optional<gossip::Hint> hint = std::nullopt);
   void move_talk(std::size_t talk, std::size_t message, bool lost);
   // R9.
   bool is_suspect(std::size_t at, const std::string& key) const;

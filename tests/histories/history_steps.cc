@@ -182,12 +182,13 @@ void History::begin_exchange(Random& random) {
 }
 
 void History::begin_talk(std::size_t at, std::size_t other,
-                         std::optional<gossip::Conversation::SentStates> theirs) {
+                         std::optional<gossip::Conversation::SentStates> theirs,
+                         std::optional<gossip::Hint> hint) {
   StoredReplica& replica = *replicas_[at];
   StoredReplica& peer = *replicas_[other];
   Talk talk;
   talk.peer_knew = peer.reached();
-  talk.in_turn = theirs.has_value();
+  talk.in_turn = theirs.has_value() || hint.has_value();
   if (theirs.has_value()) {
     talk.conversation =
         std::make_unique<gossip::Conversation>(replica, peer, *std::move(theirs), options_);
@@ -200,7 +201,8 @@ void History::begin_talk(std::size_t at, std::size_t other,
                                               is_unquiet(at, partition));
     };
     talk.mark = memories_[at]->closing.mark(nodes_[other]);
-    talk.conversation = std::make_unique<gossip::Conversation>(replica, peer, options);
+    talk.conversation = std::make_unique<gossip::Conversation>(
+        replica, peer, hint.value_or(gossip::Hint{}), options);
   }
   talks_.push_back(std::move(talk));
 }
@@ -236,6 +238,7 @@ void History::move_talk(std::size_t which, std::size_t message, bool lost) {
     conversation.move(message);
   }
   if (auto states = conversation.take_states()) begin_talk(other, at, *std::move(states));
+  if (auto hint = conversation.take_hint()) begin_talk(other, at, std::nullopt, *std::move(hint));
   if (talks_[which].conversation->under_way() == 0) finish(which);
 }
 

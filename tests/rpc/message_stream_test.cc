@@ -3,7 +3,6 @@
 // bytes as it likes.
 #include "rpc/message_stream.h"
 
-#include <capnp/serialize-packed.h>
 #include <capnp/serialize.h>
 
 #include <cstring>
@@ -104,8 +103,7 @@ TEST_F(MessageStreamTest, MessagesSurviveAnyCutting) {
   }
 }
 
-// As MessageStream packs it.
-std::string packed(const std::string& message) {
+std::string packed(Packing& packing, const std::string& message) {
   kj::ArrayInputStream bytes(
       kj::arrayPtr(reinterpret_cast<const kj::byte*>(message.data()), message.size()));
   capnp::InputStreamMessageReader reader(bytes);
@@ -114,11 +112,9 @@ std::string packed(const std::string& message) {
     segments.add(reader.getSegment(id));
   }
   kj::VectorOutputStream out;
-  capnp::writePackedMessage(out, segments.asPtr());
+  packing.pack(segments.asPtr(), out);
   const auto array = out.getArray();
-  const auto size = static_cast<std::uint32_t>(0x80000000 + array.size());
-  return std::string(reinterpret_cast<const char*>(&size), 4) +
-         std::string(reinterpret_cast<const char*>(array.begin()), array.size());
+  return std::string(reinterpret_cast<const char*>(array.begin()), array.size());
 }
 
 TEST_F(MessageStreamTest, PackedOnesAreReadAmongOthersHoweverTheyAreCut) {
@@ -126,8 +122,11 @@ TEST_F(MessageStreamTest, PackedOnesAreReadAmongOthersHoweverTheyAreCut) {
     pipe_ = kj::newTwoWayPipe();
     MessageStream fresh(*pipe_.ends[0], "peer:1", kLimit);
     const std::vector<std::size_t> sizes{0, 3, 800, 100, 2'000};
+    Packing packing;
     std::string bytes;
-    for (const std::size_t size : sizes) bytes += packed(message(size, 300)) + message(size);
+    for (const std::size_t size : sizes) {
+      bytes += packed(packing, message(size, 300)) + message(size);
+    }
     auto sending = send(bytes, piece_bytes).eagerlyEvaluate(nullptr);
     for (const std::size_t size : sizes) {
       for (int i = 0; i < 2; ++i) {
@@ -141,15 +140,22 @@ TEST_F(MessageStreamTest, PackedOnesAreReadAmongOthersHoweverTheyAreCut) {
 }
 
 TEST_F(MessageStreamTest, PackedBytesThatAreMalformedOrUnpackToTooMuchAreRefused) {
-  const std::string good = packed(message(100));
-  std::string cut = good.substr(0, good.size() - 3);
+  Packing packing;
+  std::string cut = packed(packing, message(100));
+  cut.resize(cut.size() - 3);
   cut[0] = static_cast<char>(cut[0] - 3);
-  const std::string bomb =
-      header(0x80000000u + 400, {}) + std::string(400, '\0').replace(1, 1, "\xff");
-  std::string zeros = header(0x80000000u + 200, {});
-  for (int i = 0; i < 100; ++i) zeros += std::string("\0\xff", 2);
-  const std::string large = header(0x80000000u + 9'000, {}) + std::string(100, 'x');
-  for (const std::string& bytes : {cut, bomb, zeros, large}) {
+  const auto of = [](const std::string& bytes) {
+    const std::size_t header = 0x8000 + bytes.size();
+    return std::string{static_cast<char>(header & 0xff), static_cast<char>(header >> 8)} + bytes;
+  };
+  const std::string bomb = of(std::string(400, '\0').replace(1, 1, "\xff"));
+  std::string many_zeros;
+  for (int i = 0; i < 100; ++i) many_zeros += std::string("\0\xff", 2);
+  const std::string nothing = of("");
+  // Of two segments, of which the second is not there; of more segments than there are words.
+  const std::string no_second = of(std::string("\x11\x01\x01\x01\x05\x00\x00", 7));
+  const std::string no_table = of(std::string("\x01\x50", 2));
+  for (const std::string& bytes : {cut, bomb, of(many_zeros), nothing, no_second, no_table}) {
     pipe_ = kj::newTwoWayPipe();
     MessageStream fresh(*pipe_.ends[0], "peer:1", kLimit);
     auto sending = send(bytes, 100'000).eagerlyEvaluate(nullptr);

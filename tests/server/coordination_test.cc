@@ -15,6 +15,7 @@ namespace {
 
 using absl::StatusCode;
 using ::testing::ElementsAre;
+using ::testing::IsEmpty;
 using ::testing::Le;
 
 constexpr NodeId kPeer{2};
@@ -60,6 +61,21 @@ TEST_F(CoordinationTest, AWriteIsReplicatedAndAcknowledged) {
   EXPECT_EQ(code_of(answers.at(1)), StatusCode::kOk);
   EXPECT_THAT(peer_.conduct().replicated, ElementsAre("k", "l"));
   EXPECT_TRUE(lagging_.empty());
+}
+
+TEST_F(CoordinationTest, WhatACallCarriesIsOnItsWayUntilThePeerAnswers) {
+  execute({put("k", "1")});
+  EXPECT_THAT(coordination_.on_their_way(kPeer), IsEmpty());
+  peer_.conduct().holds_back = true;
+  const auto answers = execute({put("k", "2"), put("l", "3")}, std::chrono::milliseconds(300));
+  ASSERT_NE(code_of(answers.at(0)), StatusCode::kOk);
+  const std::vector<Coordination::PlacedDot> carried = coordination_.on_their_way(kPeer);
+  ASSERT_EQ(carried.size(), 2U);
+  EXPECT_EQ(carried[0].first, store_->partitioning().of("k"));
+  EXPECT_EQ(carried[0].second.counter, 2U);
+  EXPECT_EQ(carried[1].second.counter, 3U);
+  EXPECT_TRUE(std::is_sorted(carried.begin(), carried.end()));
+  EXPECT_THAT(coordination_.on_their_way(kNowhere), IsEmpty());
 }
 
 TEST_F(CoordinationTest, AReadFetchesWhatOnlyThePeerHas) {
