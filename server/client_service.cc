@@ -33,11 +33,12 @@ void check_batch(capnp::List<wire::Operation>::Reader operations) {
   for (const auto operation : operations) {
     bytes += operation.getKey().size();
     if (operation.isPut()) bytes += operation.getPut().getValue().size();
+    if (operation.getSession().isSeen()) bytes += operation.getSession().getSeen().size();
   }
   if (bytes > kBatchBytesMax) {
-    kj::throwFatalException(rpc::to_exception(absl::InvalidArgumentError(
-        fmt::format("batch: {} bytes of keys and values, the limit is {}; send several", bytes,
-                    kBatchBytesMax))));
+    kj::throwFatalException(rpc::to_exception(absl::InvalidArgumentError(fmt::format(
+        "batch: {} bytes of keys, values and session tokens, the limit is {}; send several", bytes,
+        kBatchBytesMax))));
   }
 }
 
