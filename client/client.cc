@@ -246,7 +246,8 @@ absl::StatusOr<ScanPage> Client::scan(const ScanOptions& options) {
 
 void Client::get(std::string_view key, const ReadOptions& options, Callback<Found> done) {
   impl_->call(
-      Get{.key = std::string(key), .consistency = options.consistency}, options.timeout,
+      Get{.key = std::string(key), .consistency = options.consistency, .session = options.session},
+      options.timeout,
       [done = std::move(done)](OperationResult result) { done(narrow<Found>(std::move(result))); });
 }
 
@@ -256,19 +257,21 @@ void Client::put(std::string_view key, std::string_view value, const WriteOption
                   .value = std::string(value),
                   .consistency = options.consistency,
                   .context = options.context,
-                  .ttl = options.ttl},
+                  .ttl = options.ttl,
+                  .session = options.session},
               options.timeout, [done = std::move(done)](OperationResult result) {
                 done(narrow<Written>(std::move(result)));
               });
 }
 
 void Client::remove(std::string_view key, const WriteOptions& options, Callback<Written> done) {
-  impl_->call(
-      Remove{
-          .key = std::string(key), .consistency = options.consistency, .context = options.context},
-      options.timeout, [done = std::move(done)](OperationResult result) {
-        done(narrow<Written>(std::move(result)));
-      });
+  impl_->call(Remove{.key = std::string(key),
+                     .consistency = options.consistency,
+                     .context = options.context,
+                     .session = options.session},
+              options.timeout, [done = std::move(done)](OperationResult result) {
+                done(narrow<Written>(std::move(result)));
+              });
 }
 
 void Client::execute(std::vector<Operation> operations, std::optional<milliseconds> timeout,

@@ -27,6 +27,7 @@
 #include "rpc/client.capnp.h"
 #include "rpc/rpc_server.h"
 #include "storage/base/check.h"
+#include "storage/model/session.h"
 
 namespace grapevine::client {
 
@@ -37,6 +38,7 @@ class FakeNode {
     std::string key;
     std::string value;
     std::uint64_t write_id = 0;
+    std::optional<std::string> session = std::nullopt;
   };
   // Asked before each operation: ok carries it out, anything else is the answer in its place.
   using Judge = std::function<absl::Status(const Seen&)>;
@@ -84,6 +86,11 @@ class FakeNode {
   void log_in_with(absl::Status status) {
     const std::lock_guard lock(mutex_);
     login_ = std::move(status);
+  }
+  // As a node of a version before sessions.
+  void know_no_sessions() {
+    const std::lock_guard lock(mutex_);
+    knows_sessions_ = false;
   }
   void read_only() {
     const std::lock_guard lock(mutex_);
@@ -190,6 +197,9 @@ class FakeNode {
       seen.value = to_string(write->getValue());
       seen.write_id = write->getWriteId();
     }
+    if (operation.getSession().isSeen()) {
+      seen.session = to_string(operation.getSession().getSeen());
+    }
     seen_.push_back(seen);
     const absl::Status verdict = judge_ ? judge_(seen) : absl::OkStatus();
     if (!verdict.ok()) {
@@ -202,6 +212,7 @@ class FakeNode {
       auto siblings = read.initSiblings(static_cast<unsigned>(versions.size()));
       for (unsigned i = 0; i < versions.size(); ++i) fill(siblings[i], versions[i], true);
       read.setContext(to_data(context_of(versions)));
+      tell_session(seen, versions, out);
       return;
     }
     const std::string covered =
@@ -215,6 +226,17 @@ class FakeNode {
     written.initDot().setActor(1);
     written.getDot().setCounter(counter_);
     written.setContext(to_data(fmt::format("{},", counter_)));
+    tell_session(seen, versions, out);
+  }
+
+  // Of a session it says what it holds of the key, and how far it has come.
+  void tell_session(const Seen& seen, const std::vector<Stored>& versions,
+                    wire::Result::Builder out) const {
+    if (!seen.session.has_value() || !knows_sessions_) return;
+    model::Seen told;
+    for (const auto& stored : versions) told.live.push_back({ActorId{1}, stored.dot});
+    told.vector.raise({ActorId{1}, counter_});
+    out.setSession(to_data(model::encode_seen({1, 4}, seen.key, told)));
   }
 
   static std::string context_of(const std::vector<Stored>& versions) {
@@ -260,6 +282,7 @@ class FakeNode {
   std::condition_variable arrived_;
   bool held_ = false;  // guarded by mutex_, as all that follows
   bool read_only_ = false;
+  bool knows_sessions_ = true;
   Judge judge_;
   absl::Status login_;
   std::size_t calls_ = 0;

@@ -33,6 +33,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "grapevine/session.h"
 
 namespace grapevine {
 
@@ -73,7 +74,8 @@ struct Written {
 struct ReadOptions {
   Consistency consistency = Consistency::kQuorum;
   std::optional<std::chrono::milliseconds> timeout =
-      std::nullopt;  // ClientOptions::timeout unless given
+      std::nullopt;                            // ClientOptions::timeout unless given
+  std::shared_ptr<Session> session = nullptr;  // of whose writes and reads it is; see session.h
 };
 
 struct WriteOptions {
@@ -85,11 +87,13 @@ struct WriteOptions {
   // How long a put's value lives: from then on it reads as deleted, and every node drops it by its
   // own clock. 1 ms to 100 years; not given: for ever. Ignored by remove.
   std::optional<std::chrono::milliseconds> ttl = std::nullopt;
+  std::shared_ptr<Session> session = nullptr;
 };
 
 struct Get {
   std::string key;
   Consistency consistency = Consistency::kQuorum;
+  std::shared_ptr<Session> session = nullptr;
 };
 struct Put {
   std::string key;
@@ -97,11 +101,13 @@ struct Put {
   Consistency consistency = Consistency::kQuorum;
   std::optional<std::string> context = std::nullopt;
   std::optional<std::chrono::milliseconds> ttl = std::nullopt;  // as in WriteOptions
+  std::shared_ptr<Session> session = nullptr;
 };
 struct Remove {
   std::string key;
   Consistency consistency = Consistency::kQuorum;
   std::optional<std::string> context = std::nullopt;
+  std::shared_ptr<Session> session = nullptr;
 };
 using Operation = std::variant<Get, Put, Remove>;
 // Found for a Get, Written for a Put or Remove.
