@@ -38,6 +38,11 @@ absl::StatusOr<std::vector<rpc::Address>> parse_endpoints(const std::vector<std:
 absl::Status check_options(const ClientOptions& options) {
   GRAPEVINE_RETURN_IF_ERROR(client::check_timeout(options.timeout));
   GRAPEVINE_RETURN_IF_ERROR(client::check_timeout(options.connect_timeout));
+  if (options.balance_interval.count() < 0) {
+    return absl::InvalidArgumentError(
+        fmt::format("balance_interval is {} ms: give at least 1 ms, or 0 for never",
+                    options.balance_interval.count()));
+  }
   if (options.batch_operations_max == 0 || options.batch_operations_max > kBatchOperationsMax) {
     return absl::InvalidArgumentError(fmt::format("batch_operations_max is {}: give 1 to {}",
                                                   options.batch_operations_max,

@@ -97,6 +97,14 @@ interface Reader {
   # Keys that begin with `prefix`, in token order; keys that share a hash tag in key order. At most `limit` (1 to
   # 10,000) of them. Go on with the cursor of the answer; an empty one is the end. Keys that stay put while others change
   # are neither skipped nor repeated. Reads one owner of each partition.
+
+  loads @2 () -> (nodes :List(NodeLoad));
+  # How busy the members are, as far as the node has heard.
+
+  struct NodeLoad {
+    node @0 :UInt64;
+    busy @1 :UInt32;               # in rough steps; 0: idle, or it has not said
+  }
 }
 
 interface Writer extends(Reader) {

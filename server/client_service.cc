@@ -99,6 +99,16 @@ class ReaderService : public virtual wire::Reader::Server {
         });
   }
 
+  kj::Promise<void> loads(LoadsContext context) override {
+    const std::vector<gossip::MemberRecord> members = node_.cluster().members().all();
+    auto nodes = context.getResults().initNodes(static_cast<unsigned>(members.size()));
+    for (unsigned i = 0; i < nodes.size(); ++i) {
+      nodes[i].setNode(members[i].id.value);
+      nodes[i].setBusy(node_.cluster().busy(members[i].id));
+    }
+    return kj::READY_NOW;
+  }
+
  protected:
   Node& node_;
 };

@@ -87,6 +87,12 @@ class FakeNode {
     const std::lock_guard lock(mutex_);
     login_ = std::move(status);
   }
+  // Its id, and what it says of the others and itself.
+  void be(std::uint64_t node, std::map<std::uint64_t, std::uint32_t> busy) {
+    const std::lock_guard lock(mutex_);
+    node_id_ = node;
+    busy_ = std::move(busy);
+  }
   // As a node of a version before sessions.
   void know_no_sessions() {
     const std::lock_guard lock(mutex_);
@@ -129,6 +135,16 @@ class FakeNode {
       node_.carry_out(context.getParams().getOperations(), context.getResults());
       return node_.when_released();
     }
+    kj::Promise<void> loads(LoadsContext context) override {
+      const std::lock_guard lock(node_.mutex_);
+      auto nodes = context.getResults().initNodes(static_cast<unsigned>(node_.busy_.size()));
+      unsigned i = 0;
+      for (const auto& [node, busy] : node_.busy_) {
+        nodes[i].setNode(node);
+        nodes[i++].setBusy(busy);
+      }
+      return kj::READY_NOW;
+    }
     kj::Promise<void> scan(ScanContext context) override {
       node_.scan(context.getParams(), context.getResults());
       return node_.when_released();
@@ -146,6 +162,7 @@ class FakeNode {
       to_wire(node_.login_, context.getResults().initStatus());
       if (!node_.login_.ok()) return kj::READY_NOW;
       context.getResults().setReader(kj::heap<WriterServer>(node_));
+      context.getResults().initNode().setId(node_.node_id_);
       if (!node_.read_only_) context.getResults().setWriter(kj::heap<WriterServer>(node_));
       return kj::READY_NOW;
     }
@@ -283,6 +300,8 @@ class FakeNode {
   bool held_ = false;  // guarded by mutex_, as all that follows
   bool read_only_ = false;
   bool knows_sessions_ = true;
+  std::uint64_t node_id_ = 0;
+  std::map<std::uint64_t, std::uint32_t> busy_;
   Judge judge_;
   absl::Status login_;
   std::size_t calls_ = 0;

@@ -139,6 +139,9 @@ struct ClientOptions {
   std::string client_name = "grapevine-client";     // shown in the nodes' logs
   std::uint32_t batch_operations_max = 1024;        // operations that travel in one request
   std::uint32_t batches_in_flight_max = 4;          // requests outstanding on one connection
+  // How often the node in use is asked which of the endpoints are less busy, while anything is sent;
+  // 0: never. The client then moves, reluctantly, to one that is.
+  std::chrono::milliseconds balance_interval{1000};
   std::uint32_t operations_queued_max =
       100'000;  // beyond it calls fail at once with ResourceExhausted
 };
