@@ -114,6 +114,7 @@ void Batcher::send(std::unique_ptr<Batch> owned, NodeLink& link) {
   batch.last_deadline = {};
   batch.attempts += 1;
   link.requests += 1;
+  link.requests_sent += 1;
   std::uint64_t words = 0;
   for (const auto& pending : batch.pendings) {
     pending->in_flight = true;

@@ -38,6 +38,11 @@ absl::StatusOr<std::vector<rpc::Address>> parse_endpoints(const std::vector<std:
 absl::Status check_options(const ClientOptions& options) {
   GRAPEVINE_RETURN_IF_ERROR(client::check_timeout(options.timeout));
   GRAPEVINE_RETURN_IF_ERROR(client::check_timeout(options.connect_timeout));
+  if (options.balance_interval.count() < 0) {
+    return absl::InvalidArgumentError(
+        fmt::format("balance_interval is {} ms: give at least 1 ms, or 0 for never",
+                    options.balance_interval.count()));
+  }
   if (options.batch_operations_max == 0 || options.batch_operations_max > kBatchOperationsMax) {
     return absl::InvalidArgumentError(fmt::format("batch_operations_max is {}: give 1 to {}",
                                                   options.batch_operations_max,
@@ -246,7 +251,8 @@ absl::StatusOr<ScanPage> Client::scan(const ScanOptions& options) {
 
 void Client::get(std::string_view key, const ReadOptions& options, Callback<Found> done) {
   impl_->call(
-      Get{.key = std::string(key), .consistency = options.consistency}, options.timeout,
+      Get{.key = std::string(key), .consistency = options.consistency, .session = options.session},
+      options.timeout,
       [done = std::move(done)](OperationResult result) { done(narrow<Found>(std::move(result))); });
 }
 
@@ -256,19 +262,21 @@ void Client::put(std::string_view key, std::string_view value, const WriteOption
                   .value = std::string(value),
                   .consistency = options.consistency,
                   .context = options.context,
-                  .ttl = options.ttl},
+                  .ttl = options.ttl,
+                  .session = options.session},
               options.timeout, [done = std::move(done)](OperationResult result) {
                 done(narrow<Written>(std::move(result)));
               });
 }
 
 void Client::remove(std::string_view key, const WriteOptions& options, Callback<Written> done) {
-  impl_->call(
-      Remove{
-          .key = std::string(key), .consistency = options.consistency, .context = options.context},
-      options.timeout, [done = std::move(done)](OperationResult result) {
-        done(narrow<Written>(std::move(result)));
-      });
+  impl_->call(Remove{.key = std::string(key),
+                     .consistency = options.consistency,
+                     .context = options.context,
+                     .session = options.session},
+              options.timeout, [done = std::move(done)](OperationResult result) {
+                done(narrow<Written>(std::move(result)));
+              });
 }
 
 void Client::execute(std::vector<Operation> operations, std::optional<milliseconds> timeout,

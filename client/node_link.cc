@@ -80,6 +80,7 @@ kj::Promise<void> NodeLink::log_in(kj::Own<kj::AsyncIoStream> stream) {
       kj::throwFatalException(rpc::to_exception(absl::FailedPreconditionError(
           fmt::format("{} does not allow this client to read", name_))));
     }
+    node_ = response.getNode().getId();
     reader_.emplace(response.getReader());
     if (response.hasWriter()) writer_.emplace(response.getWriter());
   });

@@ -64,12 +64,14 @@ class NodeLink {
   wire::Writer::Client* writer() { return writer_.has_value() ? &*writer_ : nullptr; }
 
   const std::string& name() const { return name_; }  // HOST:PORT
+  std::uint64_t node() const { return node_; }       // its id, by its latest login; 0: none yet
   // Why the latest attempt or connection ended; ok before the first end.
   const absl::Status& why_down() const { return why_down_; }
 
   // Requests under way, and how many of them are overdue: the pool and the batcher count here.
   std::uint32_t requests = 0;
   std::uint32_t requests_overdue = 0;
+  std::uint64_t requests_sent = 0;  // ever
 
  private:
   kj::Promise<void> live();
@@ -85,6 +87,7 @@ class NodeLink {
 
   absl::Status why_down_;
   Duration pause_ = kPauseMin;
+  std::uint64_t node_ = 0;
   kj::Own<rpc::Connection> connection_;
   std::optional<wire::Reader::Client> reader_;
   std::optional<wire::Writer::Client> writer_;

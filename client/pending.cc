@@ -29,6 +29,11 @@ const std::string& key_of(const Operation& operation) {
   return std::visit([](const auto& one) -> const std::string& { return one.key; }, operation);
 }
 
+const std::shared_ptr<Session>& session_of(const Operation& operation) {
+  return std::visit(
+      [](const auto& one) -> const auto& { return one.session; }, operation);
+}
+
 bool is_write(const Operation& operation) {
   return !std::holds_alternative<Get>(operation);
 }

@@ -5,6 +5,7 @@
 // by any thread, then the client's own.
 #pragma once
 
+#include <memory>
 #include <string>
 #include <string_view>
 
@@ -41,7 +42,8 @@ struct Pending {
 
 const std::string& key_of(const Operation& operation);
 bool is_write(const Operation& operation);
-std::string_view verb_of(const Operation& operation);  // get, put, remove
+const std::shared_ptr<Session>& session_of(const Operation& operation);  // null: none
+std::string_view verb_of(const Operation& operation);                    // get, put, remove
 // Key, value and context.
 std::size_t bytes_of(const Operation& operation);
 

@@ -1,7 +1,7 @@
 // The client's links to all its endpoints, and the choice among them.
 //
 // Resource. Stays with one node as long as that is ready and answers, so that a client usually
-// reads what it wrote; moves to the next endpoint when it is not.
+// reads what it wrote; moves to the next endpoint when it is not, and where it is told to.
 //
 // Bounds: one link an endpoint. Owner and thread: the client; its own thread.
 #pragma once
@@ -31,6 +31,10 @@ class Pool final : private NodeLink::Observer {
   NodeLink* choose(const NodeLink* avoid);
 
   std::size_t size() const { return links_.size(); }
+  NodeLink& link(std::size_t index) { return *links_[index]; }
+  std::size_t current_index() const { return current_; }
+  NodeLink& current() { return *links_[current_]; }
+  void move_to(std::size_t index) { current_ = index; }
   // One clause an endpoint: why it is down. Empty when one is ready.
   std::string why_unreachable() const;
 

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include "client/pending.h"
+#include "client/session_port.h"
 #include "rpc/wire_status.h"
 
 namespace grapevine::client {
@@ -53,6 +55,9 @@ wire::Consistency to_wire(Consistency consistency) {
 }
 
 void to_wire(const Operation& operation, std::uint64_t write_id, wire::Operation::Builder out) {
+  if (const auto& session = session_of(operation); session != nullptr) {
+    out.getSession().setSeen(to_data(SessionPort::seen_of(*session, key_of(operation))));
+  }
   std::visit(
       [&](const auto& one) {
         out.setKey(to_data(one.key));
@@ -77,7 +82,13 @@ void to_wire(const Operation& operation, std::uint64_t write_id, wire::Operation
 }
 
 OperationResult to_result(wire::Result::Reader result, const Operation& asked) {
-  const bool write = !std::holds_alternative<Get>(asked);
+  const bool write = is_write(asked);
+  const auto& session = session_of(asked);
+  if (session != nullptr && result.which() != wire::Result::ERROR) {
+    const absl::Status noted =
+        SessionPort::note(*session, key_of(asked), view(result.getSession()));
+    if (!noted.ok()) return absl::InternalError(std::string(text_of(noted)));
+  }
   switch (result.which()) {
     case wire::Result::ERROR: {
       absl::Status status = to_status(result.getError());

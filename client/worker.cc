@@ -2,11 +2,13 @@
 
 #include <future>
 #include <iterator>
+#include <random>
 #include <utility>
 
 #include <fmt/format.h>
 
 #include "client/batcher.h"
+#include "client/load_watch.h"
 #include "rpc/asio_loop.h"
 #include "storage/base/check.h"
 
@@ -20,12 +22,14 @@ struct Worker::Machinery {
         batcher(loop, pool,
                 {.operations_max = options.batch_operations_max,
                  .batches_in_flight_max = options.batches_in_flight_max}),
-        scanner(loop, pool) {}
+        scanner(loop, pool),
+        load_watch(loop, pool, options.balance_interval, std::random_device{}()) {}
 
   rpc::AsioLoop loop{[](const absl::Status&) {}};  // nothing is spawned on it
   Pool pool;
   Batcher batcher;
   Scanner scanner;
+  LoadWatch load_watch;
 };
 
 Worker::Worker(const ClientOptions& options, std::vector<rpc::Address> endpoints)

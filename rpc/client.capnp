@@ -39,6 +39,13 @@ struct Operation {
     put @3 :Write;
     remove @4 :Write;         # a delete that keeps concurrent writes alive
   }
+  session :union {
+    none @5 :Void;
+    seen @6 :Data;            # what `session` of the results said that came before; empty: a session begins
+  }
+  # A read shows nothing older than what the session has read of the key or written to it, whichever node answers; if no owner
+  # that can be reached has that, `unavailable`. A plain overwrite supersedes all that. Of a `seen` about several keys that
+  # counts which is about this one; for other clients than the C++ library it is enough to keep the last result's for each key.
 
   struct Write {
     value @0 :Data;           # of a put: 0 bytes to 16 MiB
@@ -65,6 +72,7 @@ struct Result {
     read @1 :Read;
     written @2 :Written;
   }
+  session @3 :Data;              # what the session has now seen of the key; only if the operation told one. Opaque
   struct Read {
     siblings @0 :List(Sibling);  # none: not found. Several: concurrent writes. Sorted by dot.
     context @1 :Data;            # for the next write
@@ -89,6 +97,14 @@ interface Reader {
   # Keys that begin with `prefix`, in token order; keys that share a hash tag in key order. At most `limit` (1 to
   # 10,000) of them. Go on with the cursor of the answer; an empty one is the end. Keys that stay put while others change
   # are neither skipped nor repeated. Reads one owner of each partition.
+
+  loads @2 () -> (nodes :List(NodeLoad));
+  # How busy the members are, as far as the node has heard.
+
+  struct NodeLoad {
+    node @0 :UInt64;
+    busy @1 :UInt32;               # in rough steps; 0: idle, or it has not said
+  }
 }
 
 interface Writer extends(Reader) {

@@ -33,11 +33,12 @@ void check_batch(capnp::List<wire::Operation>::Reader operations) {
   for (const auto operation : operations) {
     bytes += operation.getKey().size();
     if (operation.isPut()) bytes += operation.getPut().getValue().size();
+    if (operation.getSession().isSeen()) bytes += operation.getSession().getSeen().size();
   }
   if (bytes > kBatchBytesMax) {
-    kj::throwFatalException(rpc::to_exception(absl::InvalidArgumentError(
-        fmt::format("batch: {} bytes of keys and values, the limit is {}; send several", bytes,
-                    kBatchBytesMax))));
+    kj::throwFatalException(rpc::to_exception(absl::InvalidArgumentError(fmt::format(
+        "batch: {} bytes of keys, values and session tokens, the limit is {}; send several", bytes,
+        kBatchBytesMax))));
   }
 }
 
@@ -96,6 +97,16 @@ class ReaderService : public virtual wire::Reader::Server {
           results.setCursor(bytes_of(page.cursor));
           write(page.keys, [&](unsigned count) { return results.initItems(count); });
         });
+  }
+
+  kj::Promise<void> loads(LoadsContext context) override {
+    const std::vector<gossip::MemberRecord> members = node_.cluster().members().all();
+    auto nodes = context.getResults().initNodes(static_cast<unsigned>(members.size()));
+    for (unsigned i = 0; i < nodes.size(); ++i) {
+      nodes[i].setNode(members[i].id.value);
+      nodes[i].setBusy(node_.cluster().busy(members[i].id));
+    }
+    return kj::READY_NOW;
   }
 
  protected:

@@ -36,14 +36,15 @@ absl::StatusOr<RequestId> Coordinator::execute(std::vector<Operation> operations
 }
 
 // A wave holds no write of a key that an earlier operation of the same wave reads, and no read of
-// one that it writes: those are done one after the other.
+// one that it writes: those are done one after the other. So are reads of one key in a session.
 std::vector<std::vector<std::size_t>> Coordinator::cut_into_waves(
     const std::vector<Operation>& ops) {
   std::vector<std::vector<std::size_t>> waves;
   absl::flat_hash_map<std::string, bool> writes;  // key -> whether this wave writes it
   for (std::size_t i = 0; i < ops.size(); ++i) {
     const auto [place, is_new] = writes.try_emplace(ops[i].key, ops[i].writes());
-    const bool clash = !is_new && place->second != ops[i].writes();
+    const bool in_session = ops[i].session.has_value() && !ops[i].writes();
+    const bool clash = !is_new && (place->second != ops[i].writes() || in_session);
     if (waves.empty() || clash) {
       waves.emplace_back();
       if (clash) {
@@ -70,6 +71,14 @@ void Coordinator::start_wave(Request& request) {
       continue;
     }
     OperationState& state = request.states[index];
+    if (operation.session.has_value()) {
+      auto seen = seen_by_session(request, operation);
+      if (!seen.ok()) {
+        resolve(request, index, seen.status());
+        continue;
+      }
+      state.seen = *std::move(seen);
+    }
     state.partition = store_.partitioning().of(operation.key);
     const std::vector<NodeId>& owners = ring_.owners(state.partition);
     state.owners.assign(owners.begin(), owners.end());
@@ -149,8 +158,38 @@ void Coordinator::resolve(Request& request, std::size_t index, OperationAnswer a
   if (state.resolved) return;
   state.resolved = true;
   if (std::holds_alternative<absl::Status>(answer)) ++counters_.failed;
+  if (state.seen.has_value() && request.wave + 1 < request.waves.size()) {
+    note_session(request, request.operations[index].key, answer);
+  }
   request.answers[index] = std::move(answer);
   --request.unresolved;
+}
+
+// For operations of later waves on the same key.
+void Coordinator::note_session(Request& request, const std::string& key,
+                               const OperationAnswer& answer) {
+  const auto* read = std::get_if<ReadAnswer>(&answer);
+  const auto* written = std::get_if<WriteAnswer>(&answer);
+  if (read == nullptr && written == nullptr) return;
+  const auto told = model::Session::decode(read != nullptr ? read->session : written->session);
+  // A peer's answer that cannot be read is the client's to complain about.
+  if (told.ok()) request.sessions[key].join(*told).IgnoreError();
+}
+
+model::SessionScope Coordinator::scope() const {
+  return {store_.digester().key_hash(""), store_.partitioning().count()};
+}
+
+absl::StatusOr<model::Seen> Coordinator::seen_by_session(const Request& request,
+                                                         const Operation& operation) const {
+  GRAPEVINE_ASSIGN_OR_RETURN(const auto told, model::Session::decode(*operation.session));
+  model::Session session(scope());
+  GRAPEVINE_RETURN_IF_ERROR(session.join(told));
+  const auto earlier = request.sessions.find(operation.key);
+  if (earlier != request.sessions.end()) {
+    GRAPEVINE_RETURN_IF_ERROR(session.join(earlier->second));
+  }
+  return session.of(operation.key);
 }
 
 CallId Coordinator::send(NodeId to, std::variant<ReplicateCall, ReadCall, ForwardCall> body,
@@ -200,7 +239,11 @@ void Coordinator::forward(Request& request, const std::vector<std::size_t>& indi
   for (auto& [owner, group] : by_owner) {
     ForwardCall body;
     body.deadline = request.deadline;
-    for (const std::size_t index : group) body.operations.push_back(request.operations[index]);
+    for (const std::size_t index : group) {
+      Operation& operation = body.operations.emplace_back(request.operations[index]);
+      const auto& seen = request.states[index].seen;
+      if (seen.has_value()) operation.session = model::encode_seen(scope(), operation.key, *seen);
+    }
     counters_.forwarded += group.size();
     send(owner, std::move(body), {request.id, owner, Call::Kind::kForward, std::move(group)});
   }
@@ -228,7 +271,16 @@ void Coordinator::on_forwarded(Request& request, const Call& call, ForwardReply 
   for (std::size_t i = 0; i < call.operations.size(); ++i) {
     const std::size_t index = call.operations[i];
     if (i < reply.answers.size()) {
-      resolve(request, index, std::move(reply.answers[i]));
+      const auto* read = std::get_if<ReadAnswer>(&reply.answers[i]);
+      if (read != nullptr && request.states[index].seen.has_value() && read->session.empty()) {
+        resolve(request, index,
+                absl::UnavailableError(fmt::format(
+                    "{}, which the read was forwarded to, knows no sessions: bring it to this "
+                    "node's version, or read without a session",
+                    to_string(call.to))));
+      } else {
+        resolve(request, index, std::move(reply.answers[i]));
+      }
     } else if (request.operations[index].writes()) {
       resolve(request, index,
               outcome_unknown_error("the owner that the write was forwarded to answered "
@@ -287,10 +339,7 @@ void Coordinator::on_failure(CallId id, const absl::Status& status) {
       }
       break;
     case Call::Kind::kRead:
-    case Call::Kind::kFetch:
-      for (const std::size_t index : call.operations) --request.states[index].outstanding;
-      read_failed(request, call.operations);
-      break;
+    case Call::Kind::kFetch: on_read(request, call, {}); break;
     case Call::Kind::kForward: forward_failed(request, call, status); break;
     case Call::Kind::kRepair: break;
   }

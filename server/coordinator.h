@@ -13,6 +13,12 @@
 //
 // Operations of a request on one key are done in order; a request is cut into waves for that.
 //
+// An operation may tell what its session has seen of the key (storage/model/session.h), and is answered with what it has seen
+// now, what an earlier operation of the same request on that key told included:
+//   read:  if what R owners hold does not reach that, all the others are asked at once; if those that answer do not reach it
+//          together either: Unavailable. What was seen to be superseded is left out, and for that nobody is waited for.
+//   write: never waits. Without a context it supersedes what this node knows and what the session has seen exactly.
+//
 // Nothing here waits for the disk. An operation whose key is not in memory is parked until that was
 // warmed; the others of its wave go on. Writes that the store refuses because its disk lags (a write
 // stall) queue up and are tried again, in order, every kStallPause, until they are in or their
@@ -37,6 +43,7 @@
 #include "server/ring.h"
 #include "storage/base/status.h"
 #include "storage/base/time.h"
+#include "storage/model/session.h"
 #include "storage/store.h"
 
 namespace grapevine::server {
@@ -109,6 +116,8 @@ struct CoordinatorCounters {
   std::uint64_t failed = 0;  // operations answered with an error
   std::uint64_t forwarded = 0;
   std::uint64_t read_repairs = 0;  // entries sent or stored because an owner lagged
+  std::uint64_t caught_up = 0;     // reads that asked more owners because of their session
+  std::uint64_t behind = 0;        // of them, those that were refused in the end
   std::uint64_t cold = 0;          // operations parked because their key was not in memory
   std::uint64_t queued = 0;        // writes that had to wait for a stalled store
   std::uint64_t overloaded = 0;    // of them, and beyond the queue's bounds: refused in the end
@@ -169,7 +178,9 @@ class Coordinator {
     };
     std::vector<Answered> answered;
     Owners asked;
-    bool fetching = false;  // has what it needs, but for values that only others have
+    bool fetching = false;            // has what it needs, but for values that only others have
+    bool catching_up = false;         // R owners did not reach what its session has seen
+    std::optional<model::Seen> seen;  // by the session of the key, when the operation began
   };
 
   struct Request {
@@ -180,6 +191,8 @@ class Coordinator {
     std::vector<std::vector<std::size_t>> waves;  // indices of operations; done one after another
     std::size_t wave = 0;                         // the one under way
     std::size_t unresolved = 0;                   // in it
+    // What the sessions of earlier waves have now seen of each key; empty in the last wave.
+    absl::btree_map<std::string, model::Session> sessions;
     bool may_forward = true;
     Instant deadline;
     WallTime wall;
@@ -205,10 +218,14 @@ class Coordinator {
   void start_wave(Request& request);
   void finish_if_done(Request& request);
   void resolve(Request& request, std::size_t index, OperationAnswer answer);
+  static void note_session(Request& request, const std::string& key, const OperationAnswer& answer);
   CallId send(NodeId to, std::variant<ReplicateCall, ReadCall, ForwardCall> body, Call call);
   std::size_t reachable_owners(const OperationState& state) const;
   // Whether this node may answer for the partition, as one of its owners.
   bool served_here(const OperationState& state) const;
+  model::SessionScope scope() const;
+  absl::StatusOr<model::Seen> seen_by_session(const Request& request,
+                                              const Operation& operation) const;
   void park(Request& request, const std::vector<std::size_t>& indices);
 
   // coordinator_write.cc
@@ -226,16 +243,17 @@ class Coordinator {
   // coordinator_read.cc
   void start_reads(Request& request, const std::vector<std::size_t>& indices, storage::Reach reach);
   void ask_more_owners(Request& request, const std::vector<std::size_t>& indices);
-  void read_answered(Request& request, std::size_t index);
+  // False when more owners must be asked first.
+  bool read_answered(Request& request, std::size_t index);
   void fetch_values(Request& request, std::size_t index, const model::Entry& joined);
-  void read_failed(Request& request, const std::vector<std::size_t>& indices);
+  void resolve_too_few(Request& request, std::size_t index);
   void finish_read(Request& request, std::size_t index, model::Entry joined);
   void repair(Request& request, std::size_t index, const model::Entry& joined);
 
   void forward(Request& request, const std::vector<std::size_t>& indices);
   void forward_failed(Request& request, const Call& call, const absl::Status& status);
 
-  void on_read(Request& request, const Call& call, ReadReply reply);
+  void on_read(Request& request, const Call& call, ReadReply reply);  // without entries: it failed
   void on_forwarded(Request& request, const Call& call, ForwardReply reply);
 
   storage::Store& store_;

@@ -2,6 +2,8 @@
 #include <algorithm>
 #include <utility>
 
+#include <fmt/format.h>
+
 #include "server/coordinator.h"
 #include "storage/base/planted_flaws.h"
 #include "storage/model/context.h"
@@ -45,9 +47,7 @@ void Coordinator::start_reads(Request& request, const std::vector<std::size_t>& 
     }
     state.asked.push_back(ring_.self());
     state.answered.push_back({ring_.self(), *std::move(entry)});
-    if (state.answered.size() >= state.needed) {
-      read_answered(request, index);
-    } else {
+    if (state.answered.size() < state.needed || !read_answered(request, index)) {
       wanting.push_back(index);
     }
   }
@@ -55,8 +55,8 @@ void Coordinator::start_reads(Request& request, const std::vector<std::size_t>& 
   park(request, cold);
 }
 
-// Asks as many owners more as each of the reads still needs; a read that can never have enough
-// ends.
+// Asks as many owners more as each of the reads still needs, all that are left if it is catching up;
+// a read that can never have enough ends.
 void Coordinator::ask_more_owners(Request& request, const std::vector<std::size_t>& indices) {
   struct ForPeer {
     ReadCall body;
@@ -68,7 +68,7 @@ void Coordinator::ask_more_owners(Request& request, const std::vector<std::size_
     if (state.resolved || state.fetching) continue;
     std::size_t hoped_for = state.answered.size() + state.outstanding;
     for (const NodeId owner : state.owners) {
-      if (hoped_for >= state.needed) break;
+      if (hoped_for >= state.needed && !state.catching_up) break;
       if (!ring_.reachable(owner) ||
           std::find(state.asked.begin(), state.asked.end(), owner) != state.asked.end()) {
         continue;
@@ -79,11 +79,7 @@ void Coordinator::ask_more_owners(Request& request, const std::vector<std::size_
       peers[owner].operations.push_back(index);
       ++hoped_for;
     }
-    if (hoped_for < state.needed) {
-      resolve(request, index,
-              absl::UnavailableError("too few owners of the key answered; try again later, or "
-                                     "with a lower consistency"));
-    }
+    if (hoped_for < state.needed || state.outstanding == 0) resolve_too_few(request, index);
   }
   for (auto& [owner, peer] : peers) {
     send(owner, std::move(peer.body),
@@ -91,41 +87,69 @@ void Coordinator::ask_more_owners(Request& request, const std::vector<std::size_
   }
 }
 
+void Coordinator::resolve_too_few(Request& request, std::size_t index) {
+  const OperationState& state = request.states[index];
+  if (state.answered.size() < state.needed) {
+    resolve(request, index,
+            absl::UnavailableError("too few owners of the key answered; try again later, or "
+                                   "with a lower consistency"));
+    return;
+  }
+  ++counters_.behind;
+  std::string missing;
+  for (const NodeId owner : state.owners) {
+    const bool has_answered =
+        std::any_of(state.answered.begin(), state.answered.end(),
+                    [&](const OperationState::Answered& answer) { return answer.owner == owner; });
+    if (has_answered) continue;
+    missing += missing.empty() ? "" : ", ";
+    missing += to_string(owner);
+  }
+  resolve(request, index,
+          absl::UnavailableError(fmt::format(
+              "the session has seen a write that {}: nothing was read; try again later, or begin a "
+              "new session",
+              missing.empty() ? std::string("no owner of the key has any more")
+                              : fmt::format("only {}, which did not answer, may have", missing))));
+}
+
 void Coordinator::on_read(Request& request, const Call& call, ReadReply reply) {
-  std::vector<std::size_t> failed;
+  std::vector<std::size_t> wanting;
   for (std::size_t i = 0; i < call.operations.size(); ++i) {
     const std::size_t index = call.operations[i];
     OperationState& state = request.states[index];
     --state.outstanding;
+    if (call.kind == Call::Kind::kFetch) state.fetching = false;
     if (state.resolved) continue;
-    if (i >= reply.entries.size() || !reply.entries[i].ok()) {
-      failed.push_back(index);
-      continue;
+    if (i < reply.entries.size() && reply.entries[i].ok()) {
+      state.answered.push_back({call.to, *std::move(reply.entries[i])});
     }
-    state.answered.push_back({call.to, *std::move(reply.entries[i])});
-    if (state.answered.size() >= state.needed) read_answered(request, index);
+    if (state.fetching) continue;
+    if (state.answered.size() < state.needed || !read_answered(request, index)) {
+      wanting.push_back(index);
+    }
   }
-  read_failed(request, failed);
+  if (!wanting.empty()) ask_more_owners(request, wanting);
 }
 
-// An owner failed these reads, before or after it had shown its versions (fetch_values): others are
-// asked in its place.
-void Coordinator::read_failed(Request& request, const std::vector<std::size_t>& indices) {
-  for (const std::size_t index : indices) request.states[index].fetching = false;
-  ask_more_owners(request, indices);
-}
-
-void Coordinator::read_answered(Request& request, std::size_t index) {
+bool Coordinator::read_answered(Request& request, std::size_t index) {
   OperationState& state = request.states[index];
   model::Entry joined = state.answered.front().entry;
   for (std::size_t i = 1; i < state.answered.size(); ++i) {
     joined = model::join(std::move(joined), state.answered[i].entry);
+  }
+  if (state.seen.has_value() && !model::reaches(joined, *state.seen) &&
+      !GRAPEVINE_FLAW(reads_what_lags_behind_a_session)) {
+    if (!state.catching_up) ++counters_.caught_up;
+    state.catching_up = true;
+    return false;
   }
   if (std::any_of(joined.versions.begin(), joined.versions.end(), lacks_value)) {
     fetch_values(request, index, joined);
   } else {
     finish_read(request, index, std::move(joined));
   }
+  return true;
 }
 
 // Asks an owner that holds a version whose value is missing for its whole entry.
@@ -150,8 +174,16 @@ void Coordinator::fetch_values(Request& request, std::size_t index, const model:
 
 void Coordinator::finish_read(Request& request, std::size_t index, model::Entry joined) {
   repair(request, index, joined);
+  const std::optional<model::Seen>& seen = request.states[index].seen;
+  if (seen.has_value() && !GRAPEVINE_FLAW(reads_what_lags_behind_a_session)) {
+    joined = model::join_seen(std::move(joined), *seen);
+  }
   if (!GRAPEVINE_FLAW(keeps_what_has_expired)) model::drop_expired(joined, request.wall);
   ReadAnswer answer;
+  if (seen.has_value()) {
+    answer.session =
+        model::encode_seen(scope(), request.operations[index].key, model::seen_of(joined));
+  }
   answer.context = model::encode_context(request.operations[index].key, joined.vector);
   answer.siblings = as_shown(std::move(joined));
   resolve(request, index, std::move(answer));

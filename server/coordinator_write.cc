@@ -11,6 +11,21 @@
 #include "storage/model/context.h"
 
 namespace grapevine::server {
+namespace {
+
+// `entry`: what the coordinator holds after the write, which it replicates whole: who gets the write
+// reaches all of it.
+model::Seen seen_after_write(const model::Seen& before, const model::Entry& entry) {
+  model::Seen after = model::seen_of(entry);
+  if (before.exact) return model::join(before, after);
+  if (after.vector.covers(before.vector)) return after;
+  after.exact = false;
+  after.live.clear();
+  after.vector.raise(before.vector);
+  return after;
+}
+
+}  // namespace
 
 void Coordinator::start_writes(Request& request, std::vector<std::size_t> indices,
                                storage::Reach reach) {
@@ -125,6 +140,8 @@ absl::Status Coordinator::write_here(Request& request, std::vector<std::size_t>&
       }
       write.context = *std::move(context);
     }
+    const std::optional<model::Seen>& seen = request.states[index].seen;
+    if (seen.has_value() && seen->exact) write.also_seen = seen->vector;
     auto outcome = batch->write(std::move(write));
     if (storage::is_cold(outcome.status())) {
       cold.push_back(index);
@@ -136,8 +153,8 @@ absl::Status Coordinator::write_here(Request& request, std::vector<std::size_t>&
       resolve(request, index, outcome.status());
       return true;
     }
-    request.states[index].written = {outcome->dot,
-                                     model::encode_context(operation.key, outcome->seen)};
+    request.states[index].written = {
+        outcome->dot, model::encode_context(operation.key, outcome->seen), {}};
     return false;
   };
   indices.erase(std::remove_if(indices.begin(), indices.end(), refused), indices.end());
@@ -157,6 +174,13 @@ void Coordinator::replicate(Request& request, const std::vector<std::size_t>& in
   for (model::KeyedEntry& entry : entries) {
     auto shared = std::make_shared<const model::KeyedEntry>(std::move(entry));
     by_key.emplace(shared->key, shared);
+  }
+  for (const std::size_t index : indices) {
+    OperationState& state = request.states[index];
+    if (!state.seen.has_value()) continue;
+    const std::string& key = request.operations[index].key;
+    state.written.session =
+        model::encode_seen(scope(), key, seen_after_write(*state.seen, by_key.at(key)->entry));
   }
   absl::btree_map<NodeId, ForPeer> peers;
   absl::flat_hash_set<const model::KeyedEntry*> sent;

@@ -170,6 +170,8 @@ void Node::fill_status(wire::NodeStatus::Builder out) const {
       {"operations_failed", requests.failed},
       {"operations_forwarded", requests.forwarded},
       {"read_repairs", requests.read_repairs},
+      {"session_reads_caught_up", requests.caught_up},
+      {"session_reads_refused", requests.behind},
       {"cold_operations", requests.cold},
       {"queued_writes", requests.queued},
       {"overloaded_writes", requests.overloaded},

@@ -37,19 +37,23 @@ struct Operation {
   std::uint64_t write_id = 0;  // of a put or remove; 0: none
   std::optional<std::string>
       context;  // of a put or remove, as a read returned it; nullopt: what the coordinator knows
-  std::uint64_t ttl_ms = 0;  // of a put; 0: for ever
+  std::uint64_t ttl_ms = 0;            // of a put; 0: for ever
+  std::optional<std::string> session;  // a model::Session, encoded; nullopt: none is kept
 
   bool writes() const { return kind != OperationKind::kGet; }
 };
 
+// `session`, of both: what is now seen of the key, encoded; empty unless the operation told one.
 struct ReadAnswer {
   std::vector<model::Version> siblings;  // sorted by dot; versions of one write id are shown as one
   std::string context;
+  std::string session = {};
 };
 
 struct WriteAnswer {
   model::Dot dot;
   std::string context;
+  std::string session = {};
 };
 
 using OperationAnswer = std::variant<absl::Status, ReadAnswer, WriteAnswer>;

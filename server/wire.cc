@@ -250,6 +250,7 @@ void write(const Operation& operation, wire::Operation::Builder out) {
   out.setConsistency(operation.consistency == Consistency::kOne   ? wire::Consistency::ONE
                      : operation.consistency == Consistency::kAll ? wire::Consistency::ALL
                                                                   : wire::Consistency::QUORUM);
+  if (operation.session.has_value()) out.getSession().setSeen(bytes_of(*operation.session));
   if (!operation.writes()) {
     out.setGet();
     return;
@@ -271,6 +272,7 @@ Operation read(wire::Operation::Reader in) {
   operation.consistency = in.getConsistency() == wire::Consistency::ONE   ? Consistency::kOne
                           : in.getConsistency() == wire::Consistency::ALL ? Consistency::kAll
                                                                           : Consistency::kQuorum;
+  if (in.getSession().isSeen()) operation.session = view(in.getSession().getSeen());
   if (in.isGet()) return operation;
   operation.kind = in.isPut() ? OperationKind::kPut : OperationKind::kRemove;
   const auto from = in.isPut() ? in.getPut() : in.getRemove();
@@ -313,11 +315,13 @@ void write(const OperationAnswer& answer, wire::Result::Builder out) {
     auto siblings = to.initSiblings(count(found->siblings));
     for (unsigned i = 0; i < siblings.size(); ++i) write(found->siblings[i], siblings[i]);
     to.setContext(bytes_of(found->context));
+    if (!found->session.empty()) out.setSession(bytes_of(found->session));
   } else {
     const auto& written = std::get<WriteAnswer>(answer);
     auto to = out.initWritten();
     write(written.dot, to.initDot());
     to.setContext(bytes_of(written.context));
+    if (!written.session.empty()) out.setSession(bytes_of(written.session));
   }
 }
 
@@ -330,11 +334,13 @@ OperationAnswer read(wire::Result::Reader in) {
         answer.siblings.push_back(read(from));
       }
       answer.context = view(in.getRead().getContext());
+      answer.session = view(in.getSession());
       return answer;
     }
     case wire::Result::WRITTEN:
       return WriteAnswer{read(in.getWritten().getDot()),
-                         std::string(view(in.getWritten().getContext()))};
+                         std::string(view(in.getWritten().getContext())),
+                         std::string(view(in.getSession()))};
   }
   return absl::InternalError("a peer answered with a result of an unknown kind");
 }

@@ -143,7 +143,8 @@ absl::StatusOr<WriteOutcome> Batch::write(WriteRequest request) {
     return WriteOutcome{version.dot, seen_after(std::move(seen), version.dot, entry)};
   }
 
-  const model::VersionVector seen = request.context.value_or(entry.vector);
+  model::VersionVector seen = request.context.value_or(entry.vector);
+  if (!request.context.has_value()) seen.raise(request.also_seen);
   if (seen.of(store_->actor_) > partition.clock.top(store_->actor_)) {
     return absl::InvalidArgumentError(fmt::format(
         "context: has seen write {} of node {}, which never made it; read the key again",

@@ -33,6 +33,8 @@ struct WriteRequest {
   WallTime written;
   std::uint64_t write_id = 0;  // as the client drew it
   WallTime expires = {};       // 0: never
+  // Without a context: supersede this beside all that this replica knows.
+  model::VersionVector also_seen = {};
 };
 
 struct WriteOutcome {

@@ -1,4 +1,4 @@
-// grapevine del KEY... [--context C]
+// grapevine del KEY... [--context C] [--session FILE]
 #include <memory>
 #include <optional>
 #include <variant>
@@ -9,6 +9,7 @@
 #include "tools/command.h"
 #include "tools/json_lines.h"
 #include "tools/readable.h"
+#include "tools/session_file.h"
 
 namespace grapevine::tools {
 namespace {
@@ -16,6 +17,7 @@ namespace {
 struct Flags {
   std::vector<std::string> keys;
   std::optional<std::string> context;
+  std::string session;  // a path; empty: none
 };
 
 // Tells of every key; the first that failed decides the code.
@@ -56,13 +58,19 @@ ExitCode del(const CommonOptions& common, const Flags& flags) {
     if (!parsed.ok()) return fail(ExitCode::kUsage, text_of(parsed.status()));
     context = *std::move(parsed);
   }
+  auto session = SessionFile::open(flags.session);
+  if (!session.ok()) return fail(ExitCode::kUsage, text_of(session.status()));
   auto client = connect(common);
   if (!client.ok()) return connect_failed(client.status());
   std::vector<Operation> removals;
   for (const std::string& key : flags.keys) {
-    removals.push_back(Remove{key, common.consistency, context});
+    removals.push_back(Remove{key, common.consistency, context, session->session()});
   }
-  return report(common, flags, (*client)->execute(std::move(removals)));
+  const auto results = (*client)->execute(std::move(removals));
+  const absl::Status saved = session->save();
+  const ExitCode reported = report(common, flags, results);
+  if (saved.ok() || reported != ExitCode::kDone) return reported;
+  return fail(ExitCode::kUsage, text_of(saved));
 }
 
 }  // namespace
@@ -75,6 +83,7 @@ void add_del(CLI::App& app, Invocation& invocation) {
       ->add_option("--context", flags->context,
                    "delete exactly what this context has seen (get --json prints it)")
       ->type_name("C");
+  SessionFile::add_flag(*command, flags->session);
   command->callback([&invocation, flags] { invocation.code = del(invocation.common, *flags); });
 }
 

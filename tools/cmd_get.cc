@@ -1,4 +1,4 @@
-// grapevine get KEY [--raw]
+// grapevine get KEY [--raw] [--session FILE]
 #include <memory>
 
 #include <fmt/format.h>
@@ -6,6 +6,7 @@
 #include "tools/command.h"
 #include "tools/json_lines.h"
 #include "tools/readable.h"
+#include "tools/session_file.h"
 
 namespace grapevine::tools {
 namespace {
@@ -13,13 +14,19 @@ namespace {
 struct Flags {
   std::string key;
   bool raw = false;
+  std::string session;  // a path; empty: none
 };
 
 ExitCode get(const CommonOptions& common, const Flags& flags) {
+  auto session = SessionFile::open(flags.session);
+  if (!session.ok()) return fail(ExitCode::kUsage, text_of(session.status()));
   auto client = connect(common);
   if (!client.ok()) return connect_failed(client.status());
-  const auto found = (*client)->get(flags.key, {.consistency = common.consistency});
+  const auto found =
+      (*client)->get(flags.key, {.consistency = common.consistency, .session = session->session()});
   if (!found.ok()) return fail(found.status());
+  const absl::Status saved = session->save();
+  if (!saved.ok()) return fail(ExitCode::kUsage, text_of(saved));
   if (common.json) print_out(print_found(flags.key, *found) + "\n");
   if (!found->found())
     return fail(ExitCode::kNo, fmt::format("key '{}' is not found", printable(flags.key)));
@@ -47,6 +54,7 @@ void add_get(CLI::App& app, Invocation& invocation) {
   const auto flags = std::make_shared<Flags>();
   command->add_option("KEY", flags->key, "1 byte to 32 KiB")->required();
   command->add_flag("--raw", flags->raw, "print exactly the value's bytes, without a line break");
+  SessionFile::add_flag(*command, flags->session);
   command->callback([&invocation, flags] { invocation.code = get(invocation.common, *flags); });
 }
 

@@ -16,19 +16,20 @@ enum class PlantedFlaw {
   keeps_the_actor,             // R7: whatever befell the directory
   leaves_out_dots_of_deletes,  // R1: a delete's dot is not added to the clock
   sends_unfilled,              // R3: what the clock's bases imply is left out of what a peer pulls
-  takes_read_errors_for_absence,  // R9
-  forgets_to_journal,             // the clock's record is not written with the batch
-  keeps_the_clock_after_damage,   // R9
-  acknowledges_before_sync,       // a write counts as durable when it is committed
-  counts_failed_owners,           // towards the W of a write
-  takes_timeouts_for_success,     // of a write that is under way when its time is over
-  drops_the_last_of_several,      // of the entries that a peer replicates in one call
-  carries_out_late_requests,      // whatever time they lay somewhere
-  keeps_links_to_nowhere,         // probes go on over a link whose other end has vanished
-  closes_without_hearing,         // R8: actors that have ended are closed at once
-  takes_stale_records,            // of members, whatever newer one is known
-  hands_nothing_over,             // who owned a partition once offers it to nobody
-  keeps_what_has_expired,         // and gives it to readers
+  takes_read_errors_for_absence,     // R9
+  forgets_to_journal,                // the clock's record is not written with the batch
+  keeps_the_clock_after_damage,      // R9
+  acknowledges_before_sync,          // a write counts as durable when it is committed
+  counts_failed_owners,              // towards the W of a write
+  takes_timeouts_for_success,        // of a write that is under way when its time is over
+  drops_the_last_of_several,         // of the entries that a peer replicates in one call
+  carries_out_late_requests,         // whatever time they lay somewhere
+  keeps_links_to_nowhere,            // probes go on over a link whose other end has vanished
+  closes_without_hearing,            // R8: actors that have ended are closed at once
+  takes_stale_records,               // of members, whatever newer one is known
+  hands_nothing_over,                // who owned a partition once offers it to nobody
+  keeps_what_has_expired,            // and gives it to readers
+  reads_what_lags_behind_a_session,  // whatever the session has seen
 };
 
 // Set by the test before anything runs, single-threaded.

@@ -24,6 +24,11 @@ std::uint64_t VersionVector::of(ActorId actor) const {
   return place == items_.end() || !tells_of(*place, actor) ? 0 : place->second;
 }
 
+bool VersionVector::covers(const VersionVector& other) const {
+  return std::all_of(other.items_.begin(), other.items_.end(),
+                     [&](const Item& item) { return item.second <= of(item.first); });
+}
+
 void VersionVector::raise(ActorId actor, std::uint64_t counter) {
   if (counter == 0) return;
   const auto place = find_place(items_, actor);

@@ -26,6 +26,7 @@ class VersionVector {
 
   std::uint64_t of(ActorId actor) const;  // kClosed for a closed one
   bool covers(Dot dot) const { return dot.counter <= of(dot.actor); }
+  bool covers(const VersionVector& other) const;
   bool empty() const { return items_.empty(); }
   const Items& items() const { return items_; }
 

@@ -27,6 +27,7 @@
 #include "rpc/client.capnp.h"
 #include "rpc/rpc_server.h"
 #include "storage/base/check.h"
+#include "storage/model/session.h"
 
 namespace grapevine::client {
 
@@ -37,6 +38,7 @@ class FakeNode {
     std::string key;
     std::string value;
     std::uint64_t write_id = 0;
+    std::optional<std::string> session = std::nullopt;
   };
   // Asked before each operation: ok carries it out, anything else is the answer in its place.
   using Judge = std::function<absl::Status(const Seen&)>;
@@ -85,6 +87,17 @@ class FakeNode {
     const std::lock_guard lock(mutex_);
     login_ = std::move(status);
   }
+  // Its id, and what it says of the others and itself.
+  void be(std::uint64_t node, std::map<std::uint64_t, std::uint32_t> busy) {
+    const std::lock_guard lock(mutex_);
+    node_id_ = node;
+    busy_ = std::move(busy);
+  }
+  // As a node of a version before sessions.
+  void know_no_sessions() {
+    const std::lock_guard lock(mutex_);
+    knows_sessions_ = false;
+  }
   void read_only() {
     const std::lock_guard lock(mutex_);
     read_only_ = true;
@@ -122,6 +135,16 @@ class FakeNode {
       node_.carry_out(context.getParams().getOperations(), context.getResults());
       return node_.when_released();
     }
+    kj::Promise<void> loads(LoadsContext context) override {
+      const std::lock_guard lock(node_.mutex_);
+      auto nodes = context.getResults().initNodes(static_cast<unsigned>(node_.busy_.size()));
+      unsigned i = 0;
+      for (const auto& [node, busy] : node_.busy_) {
+        nodes[i].setNode(node);
+        nodes[i++].setBusy(busy);
+      }
+      return kj::READY_NOW;
+    }
     kj::Promise<void> scan(ScanContext context) override {
       node_.scan(context.getParams(), context.getResults());
       return node_.when_released();
@@ -139,6 +162,7 @@ class FakeNode {
       to_wire(node_.login_, context.getResults().initStatus());
       if (!node_.login_.ok()) return kj::READY_NOW;
       context.getResults().setReader(kj::heap<WriterServer>(node_));
+      context.getResults().initNode().setId(node_.node_id_);
       if (!node_.read_only_) context.getResults().setWriter(kj::heap<WriterServer>(node_));
       return kj::READY_NOW;
     }
@@ -190,6 +214,9 @@ class FakeNode {
       seen.value = to_string(write->getValue());
       seen.write_id = write->getWriteId();
     }
+    if (operation.getSession().isSeen()) {
+      seen.session = to_string(operation.getSession().getSeen());
+    }
     seen_.push_back(seen);
     const absl::Status verdict = judge_ ? judge_(seen) : absl::OkStatus();
     if (!verdict.ok()) {
@@ -202,6 +229,7 @@ class FakeNode {
       auto siblings = read.initSiblings(static_cast<unsigned>(versions.size()));
       for (unsigned i = 0; i < versions.size(); ++i) fill(siblings[i], versions[i], true);
       read.setContext(to_data(context_of(versions)));
+      tell_session(seen, versions, out);
       return;
     }
     const std::string covered =
@@ -215,6 +243,17 @@ class FakeNode {
     written.initDot().setActor(1);
     written.getDot().setCounter(counter_);
     written.setContext(to_data(fmt::format("{},", counter_)));
+    tell_session(seen, versions, out);
+  }
+
+  // Of a session it says what it holds of the key, and how far it has come.
+  void tell_session(const Seen& seen, const std::vector<Stored>& versions,
+                    wire::Result::Builder out) const {
+    if (!seen.session.has_value() || !knows_sessions_) return;
+    model::Seen told;
+    for (const auto& stored : versions) told.live.push_back({ActorId{1}, stored.dot});
+    told.vector.raise({ActorId{1}, counter_});
+    out.setSession(to_data(model::encode_seen({1, 4}, seen.key, told)));
   }
 
   static std::string context_of(const std::vector<Stored>& versions) {
@@ -260,6 +299,9 @@ class FakeNode {
   std::condition_variable arrived_;
   bool held_ = false;  // guarded by mutex_, as all that follows
   bool read_only_ = false;
+  bool knows_sessions_ = true;
+  std::uint64_t node_id_ = 0;
+  std::map<std::uint64_t, std::uint32_t> busy_;
   Judge judge_;
   absl::Status login_;
   std::size_t calls_ = 0;

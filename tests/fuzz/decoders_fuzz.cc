@@ -35,6 +35,7 @@
 #include "storage/model/context.h"
 #include "storage/model/entries_codec.h"
 #include "storage/model/entry_codec.h"
+#include "storage/model/session.h"
 #include "storage/tree_checkpoint.h"
 
 namespace grapevine::fuzz {
@@ -285,6 +286,25 @@ const std::vector<Decoder>& decoders() {
          for (std::uint64_t i = 0; i < 10; ++i) sketch.change({i << 50}, {}, {i + 1, 0});
          std::string bytes;
          model::encode_cells(sketch.cells(), bytes);
+         return bytes;
+       }},
+      {"session",
+       // The checksum would hide all else.
+       [](std::string_view bytes) {
+         const std::string whole = model::with_session_checksum(bytes);
+         const auto session = model::Session::decode(whole, ~std::size_t{0});
+         if (!session.ok()) {
+           GRAPEVINE_CHECK(!text_of(session.status()).empty(), "an error says what is wrong");
+         } else {
+           GRAPEVINE_CHECK(session->encode() == whole, "what was decoded encodes to other bytes");
+         }
+       },
+       [] {
+         model::Session session({77, 64}, 1);
+         session.note("older", {true, {}, sample_entry().vector});
+         session.note(kKey, model::seen_of(sample_entry()));
+         std::string bytes = session.encode();
+         bytes.resize(bytes.size() - 4);
          return bytes;
        }},
   };

@@ -1,5 +1,6 @@
 // Goal: with R + W > N no acknowledged write is lost and every read that begins later sees it,
-// whichever nodes coordinate; every request is answered exactly once. Method: four coordinators on
+// whichever nodes coordinate; in a session no read goes back, whatever R and W are; every request is
+// answered exactly once. Method: four coordinators on
 // stores of their own, three owners a partition, and between them a network that delivers calls and
 // answers in any order, late, or never. A script of random steps drives it; a failing one is
 // shrunk.
@@ -13,6 +14,7 @@
 #include <fmt/format.h>
 
 #include "server/coordinator.h"
+#include "storage/model/session.h"
 #include "tests/server/scene.h"
 
 namespace grapevine::server::test {
@@ -22,6 +24,7 @@ constexpr std::size_t kNodes = 4;
 constexpr std::uint32_t kPartitions = 4;
 constexpr std::size_t kWriteQuorum = 2;
 constexpr Duration kTimeout = std::chrono::seconds(1);
+constexpr std::size_t kSessions = 2;
 
 struct Step {
   std::uint32_t kind;
@@ -39,6 +42,17 @@ struct Asked {
   Operation operation;
   Values superseded;  // of a write: the values that its context has seen
   Values must_see;    // of a read: what had been acknowledged when it began
+  std::optional<std::size_t> session;
+  Values seen_in_session;  // when it began: to be found, or superseded
+  Values gone_in_session;  // and not to be found again
+};
+
+// What one session knows, and what it was shown of each key.
+struct InSession {
+  explicit InSession(std::size_t keys_max) : known(keys_max) {}
+  model::Session known;
+  std::map<std::string, Values> seen;
+  std::map<std::string, Values> gone;
 };
 
 class Cluster {
@@ -107,6 +121,7 @@ class Cluster {
 
   std::size_t acknowledged() const { return acknowledged_dots_.size(); }
   std::size_t reads_checked() const { return reads_checked_; }
+  std::size_t session_reads_checked() const { return session_reads_checked_; }
 
  private:
   struct Node {
@@ -145,6 +160,29 @@ class Cluster {
     asked_.emplace(std::pair(at, *id), std::move(asked));
   }
 
+  // In one of the sessions, or in none.
+  void draw_session(Asked& asked, std::uint32_t what) {
+    if (what / 7 % 2 == 0) return;
+    asked.session = what / 14 % kSessions;
+    InSession& in = sessions_[*asked.session];
+    asked.operation.session = in.known.part_of(asked.operation.key).encode();
+    asked.operation.consistency = Consistency::kOne;
+    asked.must_see.clear();
+    asked.seen_in_session = in.seen[asked.operation.key];
+    asked.gone_in_session = in.gone[asked.operation.key];
+  }
+
+  void note_session(const Asked& asked, const std::string& said, const Values& shown) {
+    InSession& in = sessions_[*asked.session];
+    const auto told = model::Session::decode(said);
+    RC_ASSERT(told.ok());
+    RC_ASSERT(in.known.join(model::Session(told->scope())).ok());
+    const std::string& key = asked.operation.key;
+    in.known.note(key, told->of(key));
+    in.seen[key].insert(shown.begin(), shown.end());
+    for (const std::string& value : in.gone[key]) in.seen[key].erase(value);
+  }
+
   // A value that nobody wrote before, or a delete; its context has seen nothing, or what an answer
   // of before showed.
   void write(std::size_t at, std::uint32_t what) {
@@ -162,18 +200,24 @@ class Cluster {
     }
     superseded_[key].insert(asked.superseded.begin(), asked.superseded.end());
     written_.push_back(asked);
+    // A write at one owner may be gone with it for a while: only a session knows to ask for it.
+    if (what / 3 % 4 == 0) draw_session(asked, what);
     begin(at, std::move(asked));
   }
 
   // The same write under the same id, as a client that did not hear an answer sends it.
   void write_again(std::size_t at, std::uint32_t what) {
-    if (!written_.empty()) begin(at, written_[what % written_.size()]);
+    if (written_.empty()) return;
+    const Asked& again = written_[what % written_.size()];
+    written_again_.insert(again.operation.value);
+    begin(at, again);
   }
 
   void read(std::size_t at, std::uint32_t what) {
     Asked asked;
     asked.operation = get(key_of(what));
     asked.must_see = acknowledged_[asked.operation.key];
+    draw_session(asked, what);
     begin(at, std::move(asked));
   }
 
@@ -295,15 +339,32 @@ class Cluster {
     }
     known_[key].push_back({read.context, shown});
     ++reads_checked_;
+    if (!asked.session.has_value()) return;
+    ++session_reads_checked_;
+    for (const std::string& value : asked.seen_in_session) {
+      RC_ASSERT(shown.contains(value) || superseded.contains(value));
+      if (!shown.contains(value)) sessions_[*asked.session].gone[key].insert(value);
+    }
+    for (const std::string& value : asked.gone_in_session) {
+      // Written twice, it has two dots, and may be superseded under one of them only.
+      RC_ASSERT(!shown.contains(value) || written_again_.contains(value));
+    }
+    note_session(asked, read.session, shown);
   }
 
   void on_written(const Asked& asked, const WriteAnswer& written) {
     const std::string& key = asked.operation.key;
-    acknowledged_dots_.emplace(key, written.dot);
+    const bool at_one = asked.operation.consistency == Consistency::kOne;
+    if (!at_one) acknowledged_dots_.emplace(key, written.dot);
     Known known{written.context, asked.superseded};
     if (asked.operation.kind == OperationKind::kPut) {
-      acknowledged_[key].insert(asked.operation.value);
+      if (!at_one) acknowledged_[key].insert(asked.operation.value);
       known.seen.insert(asked.operation.value);
+    }
+    if (asked.session.has_value()) {
+      Values shown = known.seen;
+      for (const std::string& value : asked.superseded) shown.erase(value);
+      note_session(asked, written.session, shown);
     }
     known_[key].push_back(std::move(known));
   }
@@ -321,6 +382,10 @@ class Cluster {
   std::map<std::string, Values> superseded_;  // by a write that was at least tried
   std::set<std::pair<std::string, model::Dot>> acknowledged_dots_;
   std::size_t reads_checked_ = 0;
+  // One knows a single key exactly.
+  InSession sessions_[kSessions] = {InSession(model::Session::kKeysMax), InSession(1)};
+  Values written_again_;
+  std::size_t session_reads_checked_ = 0;
 };
 
 rc::Gen<std::vector<Step>> any_script() {
@@ -337,6 +402,7 @@ RC_GTEST_PROP(CoordinatorCluster, NoAcknowledgedWriteIsLostAndEveryRequestIsAnsw
   cluster.end();
   RC_CLASSIFY(cluster.acknowledged() > 0, "writes acknowledged");
   RC_CLASSIFY(cluster.reads_checked() > 0, "reads checked");
+  RC_CLASSIFY(cluster.session_reads_checked() > 0, "session reads checked");
 }
 
 // The property above would hold of a cluster that refuses everything.
@@ -349,6 +415,7 @@ TEST(CoordinatorCluster, LongScriptsAcknowledgeAndRead) {
     cluster.end();
     EXPECT_GT(cluster.acknowledged(), 50U);
     EXPECT_GT(cluster.reads_checked(), 50U);
+    EXPECT_GT(cluster.session_reads_checked(), 20U);
   }
 }
 

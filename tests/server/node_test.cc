@@ -41,6 +41,26 @@ TEST_F(NodeTest, ANodeAloneIsReadyAtOnceAndServesItsClients) {
   stop(node);
 }
 
+TEST_F(NodeTest, TellsItsClientsHowBusyTheNodesAre) {
+  auto node = start(config("n"));
+  Client client(loop_, record(*node).client_address);
+  auto reader = client.login().getReader();
+  constexpr std::uint32_t kQueued = 64'000;
+  std::uint32_t said = 0;
+  // The node's own measurement comes once a second, and may come in between.
+  while (said < kQueued / 64) {
+    gossip::Load load;
+    load.queue_depth = kQueued;
+    node->cluster().set_load(load);
+    const auto answer = loop_.run_until(reader.loadsRequest().send());
+    ASSERT_EQ(answer.getNodes().size(), 1U);
+    EXPECT_EQ(answer.getNodes()[0].getNode(), node->store().node().value);
+    said = answer.getNodes()[0].getBusy();
+  }
+  EXPECT_EQ(said, kQueued / 64);
+  stop(node);
+}
+
 TEST_F(NodeTest, AfterACleanStopTheDataAndTheActorAreAsBefore) {
   auto node = start(config("n"));
   const ActorId actor = node->store().actor();

@@ -156,11 +156,12 @@ class HandRing final : public Ring {
 };
 
 inline Operation get(std::string_view key, Consistency consistency = Consistency::kQuorum) {
-  return {OperationKind::kGet, consistency, std::string(key), {}, 0, std::nullopt};
+  return {OperationKind::kGet, consistency, std::string(key), {}, 0, std::nullopt, 0, std::nullopt};
 }
 inline Operation put(std::string_view key, std::string_view value,
                      Consistency consistency = Consistency::kQuorum) {
-  return {OperationKind::kPut, consistency, std::string(key), std::string(value), 0, std::nullopt};
+  return {OperationKind::kPut, consistency, std::string(key), std::string(value), 0,
+          std::nullopt,        0,           std::nullopt};
 }
 inline Operation put_seen(std::string_view key, std::string_view value, std::string_view context) {
   Operation operation = put(key, value);
@@ -173,7 +174,14 @@ inline Operation put_again(std::string_view key, std::string_view value, std::ui
   return operation;
 }
 inline Operation remove(std::string_view key) {
-  return {OperationKind::kRemove, Consistency::kQuorum, std::string(key), {}, 0, std::nullopt};
+  return {OperationKind::kRemove,
+          Consistency::kQuorum,
+          std::string(key),
+          {},
+          0,
+          std::nullopt,
+          0,
+          std::nullopt};
 }
 
 // An actor of some other node.

@@ -126,12 +126,16 @@ rc::Gen<Operation> any_operation() {
           rc::gen::element(OperationKind::kGet, OperationKind::kPut, OperationKind::kRemove),
           rc::gen::element(Consistency::kQuorum, Consistency::kOne, Consistency::kAll),
           rc::gen::arbitrary<std::string>(), rc::gen::arbitrary<std::string>(),
-          rc::gen::arbitrary<std::uint64_t>(), rc::gen::maybe(rc::gen::arbitrary<std::string>())),
+          rc::gen::arbitrary<std::uint64_t>(), rc::gen::maybe(rc::gen::arbitrary<std::string>()),
+          rc::gen::maybe(rc::gen::arbitrary<std::string>())),
       [](auto drawn) {
         Operation operation;
         operation.kind = std::get<0>(drawn);
         operation.consistency = std::get<1>(drawn);
         operation.key = std::get<2>(drawn);
+        // Empty is not absent: a session begins.
+        const auto& session = std::get<6>(drawn);
+        if (session) operation.session = *session;
         if (!operation.writes()) return operation;
         operation.value = std::get<3>(drawn);
         operation.write_id = std::get<4>(drawn);
@@ -149,15 +153,18 @@ RC_GTEST_PROP(WireOperation, ComesBackAsItWas, ()) {
   RC_ASSERT(back.value == operation.value);
   RC_ASSERT(back.write_id == operation.write_id);
   RC_ASSERT(back.context == operation.context);
+  RC_ASSERT(back.session == operation.session);
 }
 
-RC_GTEST_PROP(WireResult, AReadComesBackAsClientsSeeIt, (std::string context)) {
+RC_GTEST_PROP(WireResult, AReadComesBackAsClientsSeeIt,
+              (std::string context, std::string session)) {
   const model::Entry entry = *model::any_wide_entry();
-  const ReadAnswer answer{{entry.versions.begin(), entry.versions.end()}, context};
+  const ReadAnswer answer{{entry.versions.begin(), entry.versions.end()}, context, session};
   const OperationAnswer back = there_and_back<wire::Result>(OperationAnswer(answer));
   const auto* read = std::get_if<ReadAnswer>(&back);
   RC_ASSERT(read != nullptr);
   RC_ASSERT(read->context == context);
+  RC_ASSERT(read->session == session);
   RC_ASSERT(read->siblings.size() == answer.siblings.size());
   for (std::size_t i = 0; i < answer.siblings.size(); ++i) {
     RC_ASSERT(read->siblings[i].dot == answer.siblings[i].dot);
@@ -168,13 +175,14 @@ RC_GTEST_PROP(WireResult, AReadComesBackAsClientsSeeIt, (std::string context)) {
   }
 }
 
-RC_GTEST_PROP(WireResult, AWriteComesBackAsItWas, (std::string context)) {
-  const WriteAnswer answer{*model::any_wide_dot(), context};
+RC_GTEST_PROP(WireResult, AWriteComesBackAsItWas, (std::string context, std::string session)) {
+  const WriteAnswer answer{*model::any_wide_dot(), context, session};
   const OperationAnswer back = there_and_back<wire::Result>(OperationAnswer(answer));
   const auto* written = std::get_if<WriteAnswer>(&back);
   RC_ASSERT(written != nullptr);
   RC_ASSERT(written->dot == answer.dot);
   RC_ASSERT(written->context == context);
+  RC_ASSERT(written->session == session);
 }
 
 TEST(WireSibling, AVersionWithoutItsValueIsTakenForOne) {

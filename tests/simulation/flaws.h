@@ -29,6 +29,7 @@ inline constexpr std::pair<std::string_view, PlantedFlaw> kFlaws[] = {
     {"takes_stale_records", PlantedFlaw::takes_stale_records},
     {"hands_nothing_over", PlantedFlaw::hands_nothing_over},
     {"keeps_what_has_expired", PlantedFlaw::keeps_what_has_expired},
+    {"reads_what_lags_behind_a_session", PlantedFlaw::reads_what_lags_behind_a_session},
 };
 
 inline bool plant(std::string_view name) {

@@ -23,6 +23,30 @@ model::Dot dot_of(const WriteName& name) {
   return {ActorId{name.actor}, name.counter};
 }
 
+// Whether a read in a session that knew `before` may find this.
+std::optional<std::string> check_session(const std::string& key, const SessionRecord::OfKey& before,
+                                         const SessionRecord::Live& found,
+                                         const model::VersionVector& context) {
+  const auto holds = [](const SessionRecord::Live& live, WriteNumber number) {
+    return std::any_of(live.begin(), live.end(),
+                       [&](const auto& one) { return one.second == number; });
+  };
+  for (const auto& [dot, number] : before.live) {
+    if (context.covers(dot) || holds(found, number)) continue;
+    return fmt::format(
+        "a read of '{}' does not know of write {}, dot {}, which its session had written or found "
+        "there",
+        key, number, name_of(dot));
+  }
+  for (const auto& [dot, number] : found) {
+    if (!before.covers.covers(dot) || holds(before.live, number)) continue;
+    return fmt::format(
+        "a read of '{}' got write {}, dot {}, which its session knew to be superseded", key, number,
+        name_of(dot));
+  }
+  return std::nullopt;
+}
+
 }  // namespace
 
 std::string value_of(WriteNumber number, std::size_t size) {
@@ -38,6 +62,19 @@ std::optional<WriteNumber> number_of(std::string_view value) {
     return std::nullopt;
   }
   return number;
+}
+
+void SessionRecord::note(const std::string& key, const Live& live,
+                         const model::VersionVector& context) {
+  OfKey& known = keys_[key];
+  std::erase_if(known.live, [&](const auto& one) {
+    return context.covers(one.first) && !live.contains(one.first);
+  });
+  // What ends later may have been carried out earlier.
+  for (const auto& [dot, number] : live) {
+    if (!known.covers.covers(dot)) known.live.emplace(dot, number);
+  }
+  known.covers.raise(context);
 }
 
 std::size_t Records::required(Consistency consistency) const {
@@ -89,7 +126,8 @@ std::optional<std::string> Records::learn(WriteRecord& record, model::Dot dot) {
 
 std::optional<std::string> Records::end_write(WriteNumber number,
                                               const absl::StatusOr<Written>& result,
-                                              bool tried_again, Instant now) {
+                                              bool tried_again, Instant now,
+                                              const SessionCall* session) {
   WriteRecord& record = *writes_[number - 1];
   record.tried_again = tried_again;
   record.ended = now;
@@ -105,6 +143,21 @@ std::optional<std::string> Records::end_write(WriteNumber number,
   if (!covers.ok()) return fmt::format("write {} got a context that cannot be read", number);
   record.covers = *std::move(covers);
   record.dot = dot_of(result->dot);
+  if (session != nullptr) {
+    // The answer to an attempt after the first tells less.
+    if (session->record->exact_ && !record.context.has_value() && !tried_again) {
+      for (const auto& [dot, its_number] : session->before.live) {
+        if (record.covers.covers(dot)) continue;
+        return fmt::format(
+            "{} of key '{}' left write {} standing, which its session had written or "
+            "found there",
+            name_of(record), record.key, its_number);
+      }
+    }
+    SessionRecord::Live live;
+    if (!record.removes) live.emplace(*record.dot, number);
+    session->record->note(record.key, live, record.covers);
+  }
   return learn(record, *record.dot);
 }
 
@@ -136,7 +189,8 @@ std::optional<std::string> Records::check_missing(const WriteRecord& lost, const
 }
 
 std::optional<std::string> Records::end_read(const std::string& key, Consistency consistency,
-                                             Instant begun, const Found& found) {
+                                             Instant begun, const Found& found,
+                                             const SessionCall* session) {
   ++reads_;
   siblings_seen_ += found.siblings.size() > 1 ? 1U : 0U;
   model::VersionVector context;
@@ -165,6 +219,14 @@ std::optional<std::string> Records::end_read(const std::string& key, Consistency
     }
     if (auto broken = learn(record, dot_of(sibling.dot))) return broken;
     present.push_back(&record);
+  }
+  if (session != nullptr) {
+    SessionRecord::Live live;
+    for (std::size_t i = 0; i < present.size(); ++i) {
+      live.emplace(dot_of(found.siblings[i].dot), present[i]->number);
+    }
+    if (auto broken = check_session(key, session->before, live, context)) return broken;
+    session->record->note(key, live, context);
   }
   const bool back = back_since_.has_value() || begun < caught_up_at_;
   for (const WriteRecord* record : by_key_[key]) {

@@ -13,6 +13,9 @@
 //   written     every sibling is the value of a write to that key, once
 //   one life    a dot names one write
 //   in time     nothing is read that had expired before, by the clock that is furthest behind
+//   in session  a read in a session finds every version that the session had written or found there when it began, or knows of what
+//               superseded it, and none that the session knows to be superseded; a write without a context in a session
+//               that has forgotten nothing supersedes all that
 //   in order    where one client alone writes a key, each time with the context of its last write, and
 //               each was sent once and its outcome is known, there is one sibling at most
 //
@@ -65,6 +68,34 @@ struct WriteRecord {
   bool may_be_lost = false;         // the only copies were on a disk that went back in time
 };
 
+// What one client's session has seen of each key, by what its results said. Value.
+class SessionRecord {
+ public:
+  // Whether all its keys are known exactly (storage/model/session.h).
+  explicit SessionRecord(bool exact) : exact_(exact) {}
+
+  using Live = std::map<model::Dot, WriteNumber>;
+  struct OfKey {
+    Live live;                    // written or found, and not seen superseded
+    model::VersionVector covers;  // the contexts of its results
+  };
+  const OfKey& of(const std::string& key) { return keys_[key]; }
+
+ private:
+  friend class Records;
+  void note(const std::string& key, const Live& live, const model::VersionVector& context);
+
+  bool exact_;
+
+  std::map<std::string, OfKey> keys_;
+};
+
+// A call in a session: what it goes by, what it tells. Value.
+struct SessionCall {
+  SessionRecord* record;        // outlives the call
+  SessionRecord::OfKey before;  // when the call began
+};
+
 class Records {
  public:
   // `attempt_time`: for how long after its beginning a call may still be carried out.
@@ -75,10 +106,12 @@ class Records {
   // What broke, in one sentence.
   [[nodiscard]] std::optional<std::string> end_write(WriteNumber number,
                                                      const absl::StatusOr<Written>& result,
-                                                     bool tried_again, Instant now);
+                                                     bool tried_again, Instant now,
+                                                     const SessionCall* session = nullptr);
   // A read of `key` that began at `begun`.
   [[nodiscard]] std::optional<std::string> end_read(const std::string& key, Consistency consistency,
-                                                    Instant begun, const Found& found);
+                                                    Instant begun, const Found& found,
+                                                    const SessionCall* session = nullptr);
   // What an owner holds of `key` in the end.
   struct Held {
     std::vector<std::pair<model::Dot, std::string>> versions;

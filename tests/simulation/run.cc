@@ -117,6 +117,12 @@ void Run::make_clients() {
   }
   if (random_.chance(0.25)) workload_.expiring = random_.unit();
   counts_.expiring = workload_.expiring > 0 ? 1 : 0;
+  Random sessions(options_.seed ^ 0x5e55);  // apart, so that a run without them is what it was
+  if (sessions.chance(0.4)) {
+    workload_.in_session = sessions.unit();
+    workload_.one = sessions.unit();
+    if (sessions.chance(0.3)) workload_.session_keys = sessions.below(4);
+  }
   pause_ = workload_.pause;
   const std::size_t count = 1 + random_.below(4);
   for (std::size_t i = 0; i < count; ++i) {
@@ -391,11 +397,15 @@ RunResult Run::go() {
   for (const auto& client : clients_) {
     counts_.calls += client->calls();
     counts_.failed_calls += client->failures();
+    counts_.in_session += client->calls_in_session();
     if (client->siblings_max() >= 200) counts_.crowded = 1;
   }
   for (const SimulatedNode* const node : members_) {
-    if (node->ready())
-      counts_.settled += node->node().anti_entropy().counters().differences_settled;
+    if (!node->ready()) continue;
+    counts_.settled += node->node().anti_entropy().counters().differences_settled;
+    const auto& requests = node->node().coordination().coordinator().counters();
+    counts_.caught_up += requests.caught_up;  // in its last life
+    counts_.behind += requests.behind;
   }
   counts_.events_told = told_.size();
   if (!is_over()) result.heap_at_rest = heap_at_rest();
@@ -422,6 +432,9 @@ constexpr std::pair<const char*, std::uint64_t Counts::*> kCounts[] = {
     {"reads", &Counts::reads},
     {"reads with siblings", &Counts::reads_with_siblings},
     {"events told", &Counts::events_told},
+    {"calls in a session", &Counts::in_session},
+    {"session reads that asked more owners", &Counts::caught_up},
+    {"session reads refused", &Counts::behind},
     {"kills", &Counts::kills},
     {"power losses", &Counts::power_losses},
     {"stops", &Counts::stops},

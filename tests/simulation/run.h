@@ -38,6 +38,9 @@ struct Counts {
   std::uint64_t reads = 0;
   std::uint64_t reads_with_siblings = 0;
   std::uint64_t events_told = 0;
+  std::uint64_t in_session = 0;  // calls
+  std::uint64_t caught_up = 0;   // reads that asked more owners because of their session
+  std::uint64_t behind = 0;      // of those, refused
   std::uint64_t kills = 0;
   std::uint64_t power_losses = 0;
   std::uint64_t stops = 0;

@@ -50,20 +50,28 @@ SimulatedClient::SimulatedClient(World& world, Network& network, std::size_t ind
       records_(records),
       workload_(workload),
       random_(seed),
+      sessions_(seed ^ 0x5e55),
       on_broken_(std::move(on_broken)),
       own_key_(fmt::format("own{}", index + 1)),
       time_(world),
       loop_(world, network, time_, fmt::format("10.1.0.{}", index + 1),
             fmt::format("client{}", index + 1)),
-      machinery_(std::make_unique<Machinery>(loop_, nodes)) {}
+      machinery_(std::make_unique<Machinery>(loop_, nodes)) {
+  if (workload.in_session == 0) return;
+  std::vector<rpc::Address> turned = nodes;
+  std::rotate(turned.begin(), turned.begin() + 1, turned.end());
+  elsewhere_ = std::make_unique<Machinery>(loop_, turned);
+}
 
 SimulatedClient::~SimulatedClient() {
   machinery_->batcher.close();
+  if (elsewhere_ != nullptr) elsewhere_->batcher.close();
 }
 
 void SimulatedClient::start() {
   loop_.post([this] {
     machinery_->pool.start([](const absl::Status&) {});
+    if (elsewhere_ != nullptr) elsewhere_->pool.start([](const absl::Status&) {});
     call_later();
   });
 }
@@ -87,6 +95,30 @@ Consistency SimulatedClient::draw_consistency() {
   const double drawn = random_.unit();
   if (drawn < workload_.one) return Consistency::kOne;
   return drawn < workload_.one + workload_.all ? Consistency::kAll : Consistency::kQuorum;
+}
+
+std::shared_ptr<SimulatedClient::InSession> SimulatedClient::draw_session() {
+  if (!sessions_.chance(workload_.in_session)) return nullptr;
+  ++calls_in_session_;
+  if (session_ == nullptr || sessions_.chance(0.005)) {
+    session_ = std::make_shared<InSession>(
+        InSession{Session::begin(workload_.session_keys),
+                  SessionRecord(workload_.session_keys >= workload_.keys + 2)});
+  } else if (sessions_.chance(0.02)) {
+    auto resumed = Session::resume(session_->session->token(), workload_.session_keys);
+    if (resumed.ok()) {
+      session_ = std::make_shared<InSession>(InSession{*resumed, session_->record});
+    } else {
+      broken(fmt::format("a session's own token is refused: {}", text_of(resumed.status())));
+    }
+  }
+  return session_;
+}
+
+std::optional<SessionCall> SimulatedClient::call_in(const std::shared_ptr<InSession>& in,
+                                                    const std::string& key) {
+  if (in == nullptr) return std::nullopt;
+  return SessionCall{&in->record, in->record.of(key)};
 }
 
 void SimulatedClient::call() {
@@ -146,13 +178,16 @@ void SimulatedClient::call_own_key() {
 void SimulatedClient::read(const std::string& key, bool own) {
   const Consistency consistency = own ? Consistency::kQuorum : draw_consistency();
   if (own) own_under_way_ = true;
-  begin(Get{key, consistency}, 0, own,
-        [this, key, consistency, own, begun = world_.now()](OperationResult result) {
+  const auto in = draw_session();
+  begin(Get{key, consistency, in == nullptr ? nullptr : in->session}, 0, own,
+        [this, key, consistency, own, in, call = call_in(in, key),
+         begun = world_.now()](OperationResult result) {
           if (own) own_under_way_ = false;
           if (!result.ok()) return;
           const Found& found = std::get<Found>(*result);
           contexts_[key] = found.context;
-          broken(records_.end_read(key, consistency, begun, found));
+          broken(records_.end_read(key, consistency, begun, found,
+                                   call.has_value() ? &*call : nullptr));
           if (!own) return;
           if (own_certain_ && found.siblings.size() > 1) {
             broken(fmt::format("key '{}' has {} siblings, and its only writer knows no conflict",
@@ -169,23 +204,33 @@ void SimulatedClient::write(Operation operation, bool own) {
     const bool large = random_.chance(workload_.large) && !put->key.starts_with("crowd");
     put->value = value_of(number, large ? random_.below(workload_.large_bytes) : random_.below(60));
   }
-  begin(std::move(operation), random_.next() | 1, own, [this, number, own](OperationResult result) {
-    absl::StatusOr<Written> written = absl::UnknownError("");
-    if (result.ok()) {
-      written = std::get<Written>(*result);
-    } else {
-      written = result.status();
-    }
-    if (own) {
-      own_under_way_ = false;
-      if (written.ok()) {
-        own_context_ = written->context;
-      } else if (absl::IsUnknown(written.status())) {
-        own_certain_ = false;
-      }
-    }
-    broken(records_.end_write(number, written, tried_again_, world_.now()));
-  });
+  const auto in = draw_session();
+  const std::string key = client::key_of(operation);
+  if (in != nullptr) {
+    std::visit([&](auto& one) { one.session = in->session; }, operation);
+  }
+  begin(std::move(operation), random_.next() | 1, own,
+        [this, number, own, in, key, call = call_in(in, key)](OperationResult result) {
+          absl::StatusOr<Written> written = absl::UnknownError("");
+          if (result.ok()) {
+            written = std::get<Written>(*result);
+          } else {
+            written = result.status();
+          }
+          if (own) {
+            own_under_way_ = false;
+            if (written.ok()) {
+              own_context_ = written->context;
+            } else if (absl::IsUnknown(written.status())) {
+              own_certain_ = false;
+            }
+          }
+          broken(records_.end_write(number, written, tried_again_, world_.now(),
+                                    call.has_value() ? &*call : nullptr));
+          // As who loads the page anew that they have just changed.
+          const bool goes_on = calling_ && !own && outstanding_ < workload_.outstanding_max;
+          if (in != nullptr && in == session_ && written.ok() && goes_on) read(key, false);
+        });
 }
 
 void SimulatedClient::begin(Operation operation, std::uint64_t write_id, bool own,
@@ -206,8 +251,11 @@ void SimulatedClient::begin(Operation operation, std::uint64_t write_id, bool ow
     if (!result.ok()) ++failures_;
     done(std::move(result));
   };
-  machinery_->batcher.add(std::move(pending));
-  machinery_->batcher.pump();
+  const bool elsewhere =
+      client::session_of(pending->operation) != nullptr && !own && sessions_.chance(0.5);
+  client::Batcher& batcher = (elsewhere ? elsewhere_ : machinery_)->batcher;
+  batcher.add(std::move(pending));
+  batcher.pump();
 }
 
 }  // namespace grapevine::simulation

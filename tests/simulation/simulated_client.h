@@ -31,8 +31,10 @@ struct Workload {
   std::size_t large_bytes = 6'000;
   double expiring = 0;  // of the puts: they have a time to live
   std::chrono::milliseconds ttl_max{20'000};
-  double one = 0.2;   // of the calls: consistency one
-  double all = 0.05;  // consistency all
+  double one = 0.2;       // of the calls: consistency one
+  double all = 0.05;      // consistency all
+  double in_session = 0;  // of the calls, of one session at a time, to one node and another
+  std::size_t session_keys = 1'000;  // that it knows exactly
   std::chrono::milliseconds timeout{3'000};
 };
 
@@ -55,10 +57,15 @@ class SimulatedClient {
   std::size_t outstanding() const { return outstanding_; }
   std::uint64_t calls() const { return calls_; }
   std::uint64_t failures() const { return failures_; }
+  std::uint64_t calls_in_session() const { return calls_in_session_; }
   std::size_t siblings_max() const { return siblings_max_; }  // of a crowd
 
  private:
   struct Machinery;
+  struct InSession {
+    std::shared_ptr<Session> session;
+    SessionRecord record;
+  };
 
   void call_later();
   void call();
@@ -69,21 +76,30 @@ class SimulatedClient {
   void begin(Operation operation, std::uint64_t write_id, bool own,
              std::function<void(OperationResult)> done);
   Consistency draw_consistency();
+  // For a call; null: it is in none. Now and then a new one begins, or goes on from its token.
+  std::shared_ptr<InSession> draw_session();
+  static std::optional<SessionCall> call_in(const std::shared_ptr<InSession>& in,
+                                            const std::string& key);
   void broken(std::optional<std::string> what);
 
   World& world_;
   Records& records_;
   const Workload& workload_;
   Random random_;
+  Random sessions_;  // apart, so that a run without them is what it was
   const std::function<void(std::string)> on_broken_;
   const std::string own_key_;
   MachineTime time_;
   SimulatedLoop loop_;
   std::unique_ptr<Machinery> machinery_;
+  // As another process that has the session too: it prefers another node.
+  std::unique_ptr<Machinery> elsewhere_;
   bool calling_ = true;
   std::size_t outstanding_ = 0;
   std::uint64_t calls_ = 0;
   std::uint64_t failures_ = 0;
+  std::uint64_t calls_in_session_ = 0;
+  std::shared_ptr<InSession> session_;
   std::size_t siblings_max_ = 0;
   bool tried_again_ = false;                     // the call that is ending
   std::map<std::string, std::string> contexts_;  // the last read of each key

@@ -33,6 +33,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "grapevine/session.h"
 
 namespace grapevine {
 
@@ -73,7 +74,8 @@ struct Written {
 struct ReadOptions {
   Consistency consistency = Consistency::kQuorum;
   std::optional<std::chrono::milliseconds> timeout =
-      std::nullopt;  // ClientOptions::timeout unless given
+      std::nullopt;                            // ClientOptions::timeout unless given
+  std::shared_ptr<Session> session = nullptr;  // of whose writes and reads it is; see session.h
 };
 
 struct WriteOptions {
@@ -85,11 +87,13 @@ struct WriteOptions {
   // How long a put's value lives: from then on it reads as deleted, and every node drops it by its
   // own clock. 1 ms to 100 years; not given: for ever. Ignored by remove.
   std::optional<std::chrono::milliseconds> ttl = std::nullopt;
+  std::shared_ptr<Session> session = nullptr;
 };
 
 struct Get {
   std::string key;
   Consistency consistency = Consistency::kQuorum;
+  std::shared_ptr<Session> session = nullptr;
 };
 struct Put {
   std::string key;
@@ -97,11 +101,13 @@ struct Put {
   Consistency consistency = Consistency::kQuorum;
   std::optional<std::string> context = std::nullopt;
   std::optional<std::chrono::milliseconds> ttl = std::nullopt;  // as in WriteOptions
+  std::shared_ptr<Session> session = nullptr;
 };
 struct Remove {
   std::string key;
   Consistency consistency = Consistency::kQuorum;
   std::optional<std::string> context = std::nullopt;
+  std::shared_ptr<Session> session = nullptr;
 };
 using Operation = std::variant<Get, Put, Remove>;
 // Found for a Get, Written for a Put or Remove.
@@ -133,6 +139,9 @@ struct ClientOptions {
   std::string client_name = "grapevine-client";     // shown in the nodes' logs
   std::uint32_t batch_operations_max = 1024;        // operations that travel in one request
   std::uint32_t batches_in_flight_max = 4;          // requests outstanding on one connection
+  // How often the node in use is asked which of the endpoints are less busy, while anything is sent;
+  // 0: never. The client then moves, reluctantly, to one that is.
+  std::chrono::milliseconds balance_interval{1000};
   std::uint32_t operations_queued_max =
       100'000;  // beyond it calls fail at once with ResourceExhausted
 };
