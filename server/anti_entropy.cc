@@ -173,6 +173,7 @@ void AntiEntropy::begin(NodeId peer, std::optional<Told> theirs, gossip::Hint hi
                          options.hear_all = [this, peer](PartitionId partition) {
                            return must_hear(peer, partition);
                          };
+                         options.compares = cluster_.protocol_with(peer) >= 2;
                          options.settle = [this, peer](PartitionId partition) {
                            return must_settle(peer, partition);
                          };

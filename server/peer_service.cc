@@ -208,6 +208,9 @@ class PeerService final : public wire::Peer::Server {
   }
 
   kj::Promise<void> compare(CompareContext context) override {
+    if (node_.cluster().protocol_with(caller_) < 2) {
+      rpc::throw_if_error(absl::UnimplementedError("comparing came with protocol 2 between nodes"));
+    }
     const auto params = context.getParams();
     gossip::CompareRequest request;
     request.summary = server::read(params.getSummary());

@@ -4,8 +4,8 @@
 // `max` and says here what came with it; what a version brought is used only where both speak it.
 //
 //   1  the first
-//   2  small messages on streams are packed (rpc/message_stream.h); summaries on the answers to
-//      probes (gossip/summary.h)
+//   2  small messages on streams are packed (rpc/packing.h); summaries on the answers to probes
+//      (gossip/summary.h); Peer.compare
 #pragma once
 
 #include <algorithm>
