@@ -43,9 +43,10 @@ TEST_P(SimulatedFlaws, BreakARun) {
 INSTANTIATE_TEST_SUITE_P(
     Each, SimulatedFlaws,
     testing::Values(Planted{"leaves_out_dots_of_deletes", 5}, Planted{"sends_unfilled", 10},
-                    Planted{"takes_read_errors_for_absence", 10}, Planted{"forgets_to_journal", 40},
-                    Planted{"closes_without_hearing", 80}, Planted{"acknowledges_before_sync", 60},
-                    Planted{"counts_failed_owners", 60}, Planted{"takes_timeouts_for_success", 20},
+                    Planted{"takes_read_errors_for_absence", 10},
+                    Planted{"forgets_to_journal", 150}, Planted{"closes_without_hearing", 80},
+                    Planted{"acknowledges_before_sync", 60}, Planted{"counts_failed_owners", 60},
+                    Planted{"takes_timeouts_for_success", 20},
                     Planted{"drops_the_last_of_several", 80}, Planted{"hands_nothing_over", 150},
                     Planted{"keeps_what_has_expired", 40},
                     Planted{"reads_what_lags_behind_a_session", 30}),
