@@ -25,7 +25,7 @@ constexpr Duration kHealTime = seconds(180);
 constexpr Duration kIdleTime = server::ViewTable::kIdleTime + seconds(30);
 constexpr std::size_t kOwners = 3;
 // Of a node at rest, but for the last large values, which stay in memtables.
-constexpr std::size_t kHeapMax = std::size_t{6} << 20;
+constexpr std::size_t kHeapMax = std::size_t{8} << 20;
 constexpr std::size_t kLargeInMemtables = 3;
 constexpr std::size_t kSeeds = 3;
 // By how much a node may underrate how late a request is.
