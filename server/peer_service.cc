@@ -22,6 +22,18 @@ namespace {
 
 constexpr std::size_t kReadKeysMax = kBatchOperationsMax;
 
+// Of a request that names what differs by cells, or by slots.
+template <typename Params, typename Request>
+void read_cells_or_slots(const Params& params, Request& request) {
+  auto cells = model::decode_cells(view(params.getCells()));
+  rpc::throw_if_error(cells.status());
+  request.cells = *std::move(cells);
+  if (!params.hasSlots()) return;
+  auto slots = gossip::decode_slots(view(params.getSlots()));
+  rpc::throw_if_error(slots.status());
+  request.slots = *std::move(slots);
+}
+
 void write_compared(const gossip::CompareReply& reply, wire::Peer::CompareResults::Builder out) {
   switch (reply.verdict) {
     case gossip::CompareVerdict::kUnlike:
@@ -215,14 +227,7 @@ class PeerService final : public wire::Peer::Server {
     gossip::CompareRequest request;
     request.summary = server::read(params.getSummary());
     request.dots = params.getDots();
-    auto cells = model::decode_cells(view(params.getCells()));
-    rpc::throw_if_error(cells.status());
-    request.cells = *std::move(cells);
-    if (params.hasSlots()) {
-      auto slots = gossip::decode_slots(view(params.getSlots()));
-      rpc::throw_if_error(slots.status());
-      request.slots = *std::move(slots);
-    }
+    read_cells_or_slots(params, request);
     const std::vector<PartitionId> partitions = node_.cluster().shared_with(caller_);
     auto judgement = gossip::judge(node_.replica(), partitions, request, limits_);
     rpc::throw_if_error(judgement.status());
@@ -252,14 +257,7 @@ class PeerService final : public wire::Peer::Server {
       request.partitions.push_back(known(partition));
     }
     request.states_hash = params.getStatesHash();
-    auto cells = model::decode_cells(view(params.getCells()));
-    rpc::throw_if_error(cells.status());
-    request.cells = *std::move(cells);
-    if (params.hasSlots()) {
-      auto slots = gossip::decode_slots(view(params.getSlots()));
-      rpc::throw_if_error(slots.status());
-      request.slots = *std::move(slots);
-    }
+    read_cells_or_slots(params, request);
     auto slots = gossip::slots_of(node_.replica(), request, limits_);
     if (!slots.ok()) {
       write(slots.status(), context.getResults().initStatus());
