@@ -206,6 +206,7 @@ class Network::Side : public std::enable_shared_from_this<Side> {
     const size_t count = std::min(read.bytes_max_, arrived_.size());
     std::memcpy(read.buffer_, arrived_.data(), count);
     arrived_.erase(0, count);
+    if (arrived_.empty()) arrived_.shrink_to_fit();  // a window of megabytes, perhaps, each
     read.fulfiller_.fulfill(size_t{count});
   }
 

@@ -360,10 +360,9 @@ std::size_t Run::heap_at_rest() {
   };
   clients_.clear();
   const std::size_t with_nodes = in_use();
-  const std::size_t count = members_.size();
-  nodes_.clear();
+  for (SimulatedNode* const node : members_) node->kill();
   const std::size_t without = in_use();
-  const std::size_t each = (with_nodes - std::min(with_nodes, without)) / count;
+  const std::size_t each = (with_nodes - std::min(with_nodes, without)) / members_.size();
   world_.say(fmt::format("a node at rest holds {} KiB", each / 1024));
   if (each > kHeapMax + kLargeInMemtables * workload_.large_bytes)
     broken(fmt::format("a node at rest holds {} KiB of memory", each / 1024));
