@@ -62,16 +62,15 @@ void Comparison::on_reply(CompareReply reply) {
   finish(absl::InvalidArgumentError("a peer compared, and came to nothing that is known"));
 }
 
-// At most one key a dot where all of them are missing on one side; if the probes show many more, dots
-// are missing on both, if many fewer, keys were written again and again. (A guess of the probes is more
-// than three times too high or too low in less than one of 200 cases.)
+// One key a dot where all of them are missing on one side and no key was written twice; that is not so
+// where as many cells did not do.
 void Comparison::ask_with_more(const CompareReply& reply) {
   const std::uint64_t mine = dots_known(replica_, partitions_);
   const std::uint64_t dots = reply.dots > mine ? reply.dots - mine : mine - reply.dots;
-  const std::uint64_t guess =
-      model::estimate_slots(model::probes_of(sketches_of(replica_, partitions_)), reply.probes);
-  const bool guess_is_better = cells_ > kFirstCells || guess > 3 * dots;
-  const std::uint64_t slots = guess_is_better ? guess + guess / 2 : std::min(dots, 2 * guess + 2);
+  const std::string probes = model::probes_of(sketches_of(replica_, partitions_));
+  const std::uint64_t expected = cells_ > kFirstCells ? 0 : dots;
+  std::uint64_t slots = model::estimate_slots(probes, reply.probes, expected);
+  if (slots != expected) slots += slots / 2;  // a guess, and a rough one
   const std::size_t cells = std::min(model::cells_for(slots), cells_here());
   if (tries_ >= kTries || slots > few_keys(partitions_.size()) || cells <= cells_) {
     return finish(absl::OkStatus());

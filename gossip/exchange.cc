@@ -142,18 +142,10 @@ void Exchange::begin_pulls(std::vector<PartitionState> theirs) {
   std::stable_sort(theirs.begin(), theirs.end(), before);
   theirs.erase(std::unique(theirs.begin(), theirs.end(), same), theirs.end());
   for (PartitionState& state : theirs) {
-    dots_expected_ += dots_apart(state);
+    dots_expected_ += dots_apart(replica_->live(state.partition).clock(), state.clock);
     to_pull_.push_back({std::move(state), false});
   }
   go_on();
-}
-
-// How many dots one of the two sides lacks: at most so many keys differ, unless there is damage.
-std::uint64_t Exchange::dots_apart(const PartitionState& theirs) const {
-  constexpr std::uint64_t kMany = std::uint64_t{1} << 40;  // a marker counts as more than can be
-  const model::Clock& mine = replica_->live(theirs.partition).clock();
-  return std::min(kMany, model::count_dots(theirs.clock.minus(mine))) +
-         std::min(kMany, model::count_dots(mine.minus(theirs.clock)));
 }
 
 bool Exchange::pulls(PartitionId partition) const {
@@ -255,7 +247,8 @@ void Exchange::group_sketches() {
     group = {};
   };
   for (PartitionState& theirs : std::exchange(to_sketch_, {})) {
-    const std::uint64_t slots = std::max<std::uint64_t>(1, expected(dots_apart(theirs)));
+    const std::uint64_t dots = dots_apart(replica_->live(theirs.partition).clock(), theirs.clock);
+    const std::uint64_t slots = std::max<std::uint64_t>(1, expected(dots));
     if (slots > 2 * capacity) {
       to_pull_.push_back({std::move(theirs), true});
       continue;

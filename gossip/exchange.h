@@ -121,7 +121,6 @@ class Exchange {
   void end_pulls();
   void begin_next_pulls();
   void group_sketches();
-  std::uint64_t dots_apart(const PartitionState& theirs) const;
   void account(const PartitionPull& pull);
   void account(const SketchPull& pull);
   void fail(const absl::Status& status);

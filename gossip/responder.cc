@@ -183,16 +183,24 @@ StatesReply answer(const Replica& replica, const std::vector<PartitionId>& parti
                    const StatesRequest& request) {
   StatesReply reply;
   std::vector<PartitionId> told;
+  std::uint64_t dots = 0;
   for (const PartitionState& theirs : request.states) {
     if (!std::binary_search(partitions.begin(), partitions.end(), theirs.partition)) continue;
     PartitionState mine = state_of(replica, theirs.partition);
+    dots += dots_apart(mine.clock, theirs.clock);
     mine.log_reaches = replica.reaches(theirs.partition, mine.clock.minus(theirs.clock));
     reply.states.push_back(std::move(mine));
     told.push_back(theirs.partition);
   }
   const std::string probes = model::probes_of(sketches_of(replica, told));
-  reply.slots = model::estimate_slots(probes, request.probes);
+  reply.slots = model::estimate_slots(probes, request.probes, dots);
   return reply;
+}
+
+std::uint64_t dots_apart(const model::Clock& left, const model::Clock& right) {
+  constexpr std::uint64_t kMany = std::uint64_t{1} << 40;  // a marker counts as more than can be
+  return std::min(kMany, model::count_dots(left.minus(right))) +
+         std::min(kMany, model::count_dots(right.minus(left)));
 }
 
 PartitionState state_of(const Replica& replica, PartitionId partition) {

@@ -56,6 +56,8 @@ std::vector<const model::Sketch*> sketches_of(const Replica& replica,
 // `partitions`: those that are shared with the peer; others are left out.
 StatesReply answer(const Replica& replica, const std::vector<PartitionId>& partitions,
                    const StatesRequest& request);
+// How many dots one of the two lacks: at most so many keys differ, unless there is damage.
+std::uint64_t dots_apart(const model::Clock& left, const model::Clock& right);
 PartitionState state_of(const Replica& replica, PartitionId partition);
 PartitionState state_of(const PartitionView& view, PartitionId partition);
 Fingerprint fingerprint_of(const PartitionState& state);

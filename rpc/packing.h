@@ -1,4 +1,4 @@
-// Small messages in few bytes.
+// Messages that are not large in few bytes.
 //
 // A packed message is what it differs in from the last one of its kind (a call, an answer, ...) on the same
 // way, XORed, then packed as Cap'n Proto does, which leaves out zeros. So the frame around a call, some
@@ -32,7 +32,7 @@ class Packing {
   using Segments = kj::ArrayPtr<const kj::ArrayPtr<const capnp::word>>;
 
   static constexpr std::size_t kHeaderBytes = 2;
-  static constexpr std::size_t kUnpackedMax = 4 * 1024;
+  static constexpr std::size_t kUnpackedMax = 15 * 1024;
 
   Packing();
   ~Packing();

@@ -113,6 +113,7 @@ std::vector<std::size_t> probe_places(std::size_t cells) {
 
 // That a cell shows a difference, where so many slots differ.
 double chance_to_show(std::size_t cell, double slots) {
+  if (slots == 0) return 0;
   const double in_it = 1 / (1 + static_cast<double>(cell) / 2);
   if (in_it >= 1) return 255.0 / 256;
   return (1 - std::exp(slots * std::log1p(-in_it))) * 255.0 / 256;
@@ -271,22 +272,29 @@ std::string probes_of(const std::vector<const Sketch*>& sketches) {
   return probes;
 }
 
-std::uint64_t estimate_slots(std::string_view mine, std::string_view theirs) {
-  const std::size_t common = std::min(mine.size(), theirs.size());
-  if (mine.substr(0, common) == theirs.substr(0, common)) return 0;
+std::uint64_t estimate_slots(std::string_view mine, std::string_view theirs,
+                             std::uint64_t expected) {
   const std::vector<std::size_t> places = probe_places(Sketch::kCellsMax);
-  double likeliest = 0;
-  double best = -HUGE_VAL;
-  for (double slots = 1; slots < 2 * static_cast<double>(Sketch::kCellsMax); slots *= 1.1) {
-    double likelihood = 0;
-    for (std::size_t i = 0; i < std::min(common, places.size()); ++i) {
+  const std::size_t common = std::min({mine.size(), theirs.size(), places.size()});
+  // Its logarithm.
+  const auto likelihood = [&](double slots) {
+    double sum = 0;
+    for (std::size_t i = 0; i < common; ++i) {
       const double shows = chance_to_show(places[i], slots);
-      likelihood += std::log(mine[i] != theirs[i] ? shows : 1 - shows);
+      sum += std::log(mine[i] != theirs[i] ? shows : 1 - shows);
     }
-    if (likelihood <= best) continue;
-    best = likelihood;
+    return sum;
+  };
+  double likeliest = 0;
+  double best = likelihood(0);
+  for (double slots = 1; slots < 2 * static_cast<double>(Sketch::kCellsMax); slots *= 1.1) {
+    const double here = likelihood(slots);
+    if (here <= best) continue;
+    best = here;
     likeliest = slots;
   }
+  constexpr double kClearly = 7;  // more than log(256)
+  if (best - likelihood(static_cast<double>(expected)) < kClearly) return expected;
   return static_cast<std::uint64_t>(std::llround(likeliest));
 }
 

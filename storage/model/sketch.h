@@ -96,9 +96,12 @@ std::vector<SketchCell> first_cells(const std::vector<const Sketch*>& sketches, 
 // One byte of each of a few cells of the sketch of all these partitions together, further and
 // further apart: enough to guess how much differs.
 std::string probes_of(const std::vector<const Sketch*>& sketches);
-// The likeliest number of differing slots, give or take half of it; at most about as many as there
-// were cells. 0 when nothing shows. Of probes of different sizes the common ones are looked at.
-std::uint64_t estimate_slots(std::string_view mine, std::string_view theirs);
+// How many slots differ: as many as are expected, unless the probes are a thousand times as likely
+// with another number (one byte that is equal by chance does not make it so); else the likeliest one,
+// give or take half of it, at most about twice the cells. Of probes of different sizes the common ones
+// are looked at.
+std::uint64_t estimate_slots(std::string_view mine, std::string_view theirs,
+                             std::uint64_t expected);
 
 // 12 bytes a cell, little-endian. InvalidArgument for anything else.
 void encode_cells(const std::vector<SketchCell>& cells, std::string& out);

@@ -83,17 +83,18 @@ RC_GTEST_PROP(SketchLaw, WhatIsGivenAwayIsExactlyWhatDiffers, (std::uint64_t see
 }
 
 RC_GTEST_PROP(SketchLaw, TheSketchesOfPartitionsAddUpToThatOfAllOfThem, (std::uint64_t seed)) {
-  const Pair one(seed, 30, 6);
-  const Pair other(~seed, 30, 6);
-  std::vector<SketchCell> both = first_cells({&one.left, &other.left}, 60);
-  const std::vector<SketchCell> theirs = first_cells({&one.right, &other.right}, 60);
-  for (std::size_t i = 0; i < both.size(); ++i) both[i] -= theirs[i];
-  std::set<Slot> slots = one.slots;
-  slots.insert(other.slots.begin(), other.slots.end());
-  RC_PRE(slots.size() == 12U);
-  const auto found = differing_slots(both);
-  RC_ASSERT(found.has_value());
-  RC_ASSERT(*found == std::vector<Slot>(slots.begin(), slots.end()));
+  Random random(seed);
+  Sketch one(kCells);
+  Sketch other(kCells);
+  Sketch all(kCells);
+  for (int i = 0; i < 40; ++i) {
+    const Token token{random.next()};
+    const DigestSum digest = some_digest(random);
+    (random.chance(0.5) ? one : other).change(token, {}, digest);
+    all.change(token, {}, digest);
+  }
+  RC_ASSERT(first_cells({&one, &other}, 60) == first_cells({&all}, 60));
+  RC_ASSERT(probes_of({&one, &other}) == probes_of({&all}));
 }
 
 TEST(Sketch, EnoughCellsAreSeldomTooFew) {
@@ -148,25 +149,53 @@ TEST(Sketch, KeysOfOneSlotCountAsOne) {
   EXPECT_EQ(differing_slots(sketch.cells()), std::vector<Slot>{77});
 }
 
+std::uint64_t estimate(const Pair& pair, std::uint64_t expected) {
+  return estimate_slots(probes_of({&pair.left}), probes_of({&pair.right}), expected);
+}
+
 TEST(Sketch, TheEstimateIsOfTheRightOrder) {
   for (const std::size_t differing : {1UL, 4UL, 30UL, 300UL, 2'000UL, 5'000UL}) {
     double sum = 0;
     constexpr int kRuns = 20;
     for (std::uint64_t seed = 0; seed < kRuns; ++seed) {
-      const Pair pair(seed, 100, differing);
-      const auto estimate =
-          static_cast<double>(estimate_slots(probes_of({&pair.left}), probes_of({&pair.right})));
-      EXPECT_GE(estimate, static_cast<double>(differing) / 6) << differing;
-      EXPECT_LE(estimate, static_cast<double>(differing) * 6) << differing;
-      sum += estimate / static_cast<double>(differing);
+      const auto guess = static_cast<double>(estimate(Pair(seed, 100, differing), 0));
+      EXPECT_GE(guess, static_cast<double>(differing) / 6) << differing;
+      EXPECT_LE(guess, static_cast<double>(differing) * 6) << differing;
+      sum += guess / static_cast<double>(differing);
     }
     EXPECT_GT(sum / kRuns, 0.6) << differing;
     EXPECT_LT(sum / kRuns, 1.7) << differing;
   }
   const Pair equal(1, 100, 0);
-  EXPECT_EQ(estimate_slots(probes_of({&equal.left}), probes_of({&equal.right})), 0U);
-  EXPECT_EQ(estimate_slots("", "x"), 0U);
+  EXPECT_EQ(estimate(equal, 0), 0U);
+  EXPECT_EQ(estimate(equal, 100), 0U);
+  EXPECT_EQ(estimate_slots("", "x", 0), 0U);
   EXPECT_LT(probes_of({&equal.left}).size(), 64U);
+}
+
+TEST(Sketch, TheEstimateIsWhatIsExpectedUnlessAnotherIsClearlyLikelier) {
+  for (const std::size_t differing : {1UL, 4UL, 30UL, 300UL, 2'000UL, 5'000UL, 20'000UL}) {
+    int kept = 0;
+    constexpr int kRuns = 50;
+    for (std::uint64_t seed = 0; seed < kRuns; ++seed) {
+      const Pair pair(seed, 100, differing);
+      kept += estimate(pair, differing) == differing ? 1 : 0;
+      if (differing > 300) continue;  // where nearly all cells show something, more would not show
+      EXPECT_LT(estimate(pair, 20 * differing), 6 * differing);
+      EXPECT_GT(estimate(pair, differing / 20), differing / 20);
+    }
+    EXPECT_GE(kept, kRuns - 1) << differing;
+  }
+}
+
+TEST(Sketch, AByteThatIsEqualByChanceIsNoSignOfFewDifferences) {
+  const Pair pair(1, 100, 5'000);
+  const std::string mine = probes_of({&pair.left});
+  for (std::size_t i = 0; i < mine.size(); ++i) {
+    std::string theirs = probes_of({&pair.right});
+    theirs[i] = mine[i];
+    EXPECT_EQ(estimate_slots(mine, theirs, 5'000), 5'000U) << i;
+  }
 }
 
 TEST(Sketch, CellsThatNobodyMadeOfSlotsGiveNothingAway) {
