@@ -12,7 +12,7 @@
 namespace grapevine::model {
 namespace {
 
-constexpr std::uint8_t kFormat = 3;
+constexpr std::uint8_t kFormat = 4;
 constexpr std::size_t kHashesBytes = 16;
 // Of a version; those of an entry's only version stand in its head.
 enum Flag : std::uint8_t {
@@ -32,6 +32,8 @@ constexpr std::uint64_t kMarked = 1;
 constexpr std::uint64_t kWhole = 2;      // and then the counter itself, if the step is no small one
 constexpr std::uint64_t kFirstStep = 3;  // and beyond: how much larger it is, signed
 constexpr std::uint64_t kSmallStep = std::uint64_t{1} << 32;
+// In place of how many changes there are.
+constexpr std::uint64_t kOneOfLast = 0;  // one, and of the actor of the last one
 
 // A dot is told by how far it is behind what its entry's vector says of the actor, since what travels
 // is mostly new. Where the vector has no number there, this is what it is behind of.
@@ -125,9 +127,11 @@ class Encoder {
   }
 
   void put_changes(const std::vector<Dot>& changes) {
-    put_varint(body_, changes.size());
+    const bool same_actor = changes.size() == 1 && changes.front().actor == last_changed_;
+    put_varint(body_, same_actor ? kOneOfLast : changes.size());
     for (const Dot change : changes) {
-      put_actor(change.actor);
+      if (!same_actor) put_actor(change.actor);
+      last_changed_ = change.actor;
       if (change.counter == 0 || change.counter == kClosed) {
         put_varint(body_, change.counter == 0 ? kGone : kMarked);
       } else {
@@ -183,7 +187,8 @@ class Encoder {
     put_varint(body_, version.value_bytes);
   }
 
-  VersionVector before_;  // of the entry before
+  VersionVector before_;    // of the entry before
+  ActorId last_changed_{};  // in a vector
   std::int64_t time_ = 0;
   std::int64_t last_time_ = 0;  // of the version before
   ActorId last_actor_{};        // likewise
@@ -264,8 +269,11 @@ class Decoder {
   absl::Status read_changes() {
     VersionVector vector;
     std::vector<Dot> changes;
-    for (std::uint64_t left = in_.varint(); left > 0 && in_.ok(); --left) {
-      Dot change = dot();
+    const std::uint64_t told = in_.varint();
+    const bool same_actor = told == kOneOfLast;
+    for (std::uint64_t left = same_actor ? 1 : told; left > 0 && in_.ok(); --left) {
+      Dot change = same_actor ? Dot{last_changed_, in_.varint()} : dot();
+      last_changed_ = change.actor;
       if (change.counter < kWhole) {
         change.counter = change.counter == kGone ? 0 : kClosed;
       } else {
@@ -330,6 +338,7 @@ class Decoder {
   std::int64_t time_ = 0;
   std::int64_t last_time_ = 0;
   ActorId last_actor_{};
+  ActorId last_changed_{};
   VersionVector before_;
 };
 

@@ -1,6 +1,6 @@
 // Entries on their way from one replica to another, as bytes: what they share is said once.
 //
-//   byte       format, 3
+//   byte       format, 4
 //   varint n   actors, 8 bytes each; below named by their place
 //   signed     a time, in milliseconds since 1970
 //   vector     that of the first entry: varint n, then n times actor and counter
@@ -8,8 +8,8 @@
 //     byte     head: 8 has one version, whose flags are the other bits; 16 has the vector of the entry
 //              before; 32 its events are the dots of its versions
 //     bytes    key
-//     varint n changes against the vector of the entry before (unless 16), each an actor and a varint:
-//              0 it is not there any more, 1 it is closed, 2 its counter follows, else 3 and signed: its
+//     varint n changes against the vector of the entry before (unless 16), each an actor (n is 0: one
+//              change, of the actor of the last one, which is left out) and a varint: 0 it is not there any more, 1 it is closed, 2 its counter follows, else 3 and signed: its
 //              counter, beside that of the entry before, if there is one
 //     varint n versions (unless 8), each:
 //       byte   flags (unless 8): 1 has its value, 2 has a write id, 4 expires, 64 its actor and 128 its
