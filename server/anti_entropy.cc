@@ -440,16 +440,18 @@ void AntiEntropy::proven_equal(NodeId peer) {
 AntiEntropy::RepairReport AntiEntropy::repaired(Instant since,
                                                 const AntiEntropyCounters& before) const {
   RepairReport report;
+  report.finished = true;
   for (const gossip::MemberRecord& member : cluster_.members().all()) {
     if (member.id == cluster_.self() || member.state != gossip::MemberState::kUp) continue;
     ++report.peers;
     const auto peer = scheduler_.peers().find(member.id);
     const bool proven = peer != scheduler_.peers().end() && peer->second.proven_equal.has_value() &&
                         *peer->second.proven_equal >= since;
-    report.unreachable += cluster_.reachable(member.id) ? 0 : 1;
+    const bool reachable = cluster_.reachable(member.id);
+    report.unreachable += reachable ? 0 : 1;
     report.proven_equal += proven ? 1 : 0;
+    if (reachable && !proven) report.finished = false;
   }
-  report.finished = report.proven_equal + report.unreachable >= report.peers;
   report.keys_pulled = counters_.keys_pulled - before.keys_pulled;
   report.bytes_pulled = counters_.bytes_pulled - before.bytes_pulled;
   return report;

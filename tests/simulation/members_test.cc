@@ -250,6 +250,27 @@ TEST_P(SimulatedMembers, WhoCannotTellThatItLeavesSaysSo) {
   EXPECT_TRUE(ends_[0].second.ok()) << ends_[0].second;
 }
 
+TEST_P(SimulatedMembers, WhoLeavesWaitsForEachWhoCanBeReached) {
+  make(4, 2);
+  start_all();
+  meet();
+  // The two hear of each other through the others only.
+  network_.cut(nodes_[3]->host(), nodes_[0]->host());
+  network_.cut(nodes_[0]->host(), nodes_[3]->host());
+  std::optional<absl::Status> left;
+  as(3, [&](server::Node& node) {
+    node.loop().spawn(
+        node.leave(seconds(20)).then([&](const absl::Status& status) { left = status; }));
+  });
+  // One is proven equal, and then away: that does not stand in for the one that was never heard.
+  world_.run_for(seconds(5));
+  kill(1);
+  ASSERT_TRUE(run_until([&] { return left.has_value(); }, seconds(30)));
+  EXPECT_TRUE(absl::IsUnavailable(*left)) << *left;
+  EXPECT_THAT(std::string(text_of(*left)), HasSubstr("so it stays"));
+  EXPECT_EQ(cluster(3).members().self().state, gossip::MemberState::kUp);
+}
+
 // Node 0 is cut off from all others, and what it acknowledges then is at no other node; some of its
 // partitions go to two nodes that come meanwhile.
 class SimulatedFormerOwner : public SimulatedMembers {
