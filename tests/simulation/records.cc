@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <set>
 
 #include <fmt/format.h>
 
@@ -67,12 +68,15 @@ std::optional<WriteNumber> number_of(std::string_view value) {
 void SessionRecord::note(const std::string& key, const Live& live,
                          const model::VersionVector& context) {
   OfKey& known = keys_[key];
+  // A write that was sent twice may stand under two dots, of which a read tells one.
+  std::set<WriteNumber> held;
+  for (const auto& [dot, number] : known.live) held.insert(number);
   std::erase_if(known.live, [&](const auto& one) {
     return context.covers(one.first) && !live.contains(one.first);
   });
   // What ends later may have been carried out earlier.
   for (const auto& [dot, number] : live) {
-    if (!known.covers.covers(dot)) known.live.emplace(dot, number);
+    if (!known.covers.covers(dot) || held.contains(number)) known.live.emplace(dot, number);
   }
   known.covers.raise(context);
 }
