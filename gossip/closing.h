@@ -18,8 +18,8 @@
 // different entries under equal clocks, if ever that reasoning failed; an adopted marker comes with
 // the entries.
 //
-// An epoch ends when the node's member record carries a higher one, or says that the node was
-// removed; a record never goes back (member.h). Where a copied directory makes two lives of one
+// An epoch ends when the node's member record carries a higher one, as that of a node that has left
+// does, or says that the node was removed; a record never goes back (member.h). Where a copied directory makes two lives of one
 // node, each takes an epoch beyond the other's as soon as it hears of it, and until then counts as
 // an owner that was not told of the end.
 //

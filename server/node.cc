@@ -416,6 +416,13 @@ kj::Promise<absl::Status> Node::leave(Duration timeout) {
           spdlog::warn("does not leave the cluster: {}", text_of(may));
           return may;
         }
+        // Nothing is written under this epoch any more, so the others may close it; where it is
+        // started again, it goes on under the next one.
+        if (absl::Status ended = store_->renew_actor(); ended.ok()) {
+          cluster_->change_epoch(store_->actor().epoch());
+        } else {
+          spdlog::warn("leaves its epoch open: {}", text_of(ended));
+        }
         return cluster_->leave().then([this](bool heard) {
           absl::Status status;
           if (!heard) {

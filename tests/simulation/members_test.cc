@@ -78,6 +78,29 @@ class SimulatedMembers : public testing::TestWithParam<std::uint64_t> {
     world_.run_for(milliseconds(1));
   }
 
+  // 64 keys, at node `at`.
+  void write(std::size_t at, const std::string& prefix, server::Consistency consistency) {
+    std::vector<server::Operation> puts;
+    for (int i = 0; i < 64; ++i) {
+      server::Operation put;
+      put.kind = server::OperationKind::kPut;
+      put.consistency = consistency;
+      put.key = fmt::format("{}{}", prefix, i);
+      put.value = "value";
+      puts.push_back(std::move(put));
+    }
+    puts_.insert(puts_.end(), puts.begin(), puts.end());
+    std::size_t acknowledged = 0;
+    as(at, [&](server::Node& node) {
+      node.loop().spawn(node.coordination().execute(puts, true, seconds(5)).then([&](auto answers) {
+        for (const auto& answer : answers) {
+          acknowledged += std::holds_alternative<server::WriteAnswer>(answer) ? 1U : 0U;
+        }
+      }));
+    });
+    ASSERT_TRUE(run_until([&] { return acknowledged == puts.size(); }, seconds(6)));
+  }
+
   void have_the_last_of_four_leave(std::optional<absl::Status>& left) {
     make(4, 2);
     start_all();
@@ -125,7 +148,8 @@ class SimulatedMembers : public testing::TestWithParam<std::uint64_t> {
   Network network_{world_, world_.random().next()};
   storage::LossyDisk disk_;
   std::vector<std::unique_ptr<SimulatedNode>> nodes_;
-  std::vector<NodeId> ids_;  // as they were when they met
+  std::vector<NodeId> ids_;              // as they were when they met
+  std::vector<server::Operation> puts_;  // that were acknowledged
   std::vector<std::pair<std::size_t, absl::Status>> ends_;
 };
 INSTANTIATE_TEST_SUITE_P(Seeds, SimulatedMembers, testing::Range<std::uint64_t>(1, 6));
@@ -250,6 +274,38 @@ TEST_P(SimulatedMembers, WhoCannotTellThatItLeavesSaysSo) {
   EXPECT_TRUE(ends_[0].second.ok()) << ends_[0].second;
 }
 
+TEST_P(SimulatedMembers, WhatOneWhoHasLeftHadWrittenIsClosed) {
+  make(4, 2);
+  start_all();
+  meet();
+  write(3, "key", server::Consistency::kAll);
+  const ActorId actor = nodes_[3]->node().store().actor();
+  std::optional<absl::Status> left;
+  as(3, [&](server::Node& node) {
+    node.loop().spawn(
+        node.leave(seconds(20)).then([&](const absl::Status& status) { left = status; }));
+  });
+  ASSERT_TRUE(run_until([&] { return !ends_.empty(); }, seconds(30)));
+  ASSERT_TRUE(left.has_value() && left->ok());
+  const auto closed = [&] {
+    std::size_t partitions = 0;
+    for (std::size_t i = 0; i < 3; ++i) {
+      for (std::uint32_t partition = 0; partition < 8; ++partition) {
+        const model::Clock& clock = nodes_[i]->node().store().live({partition}).clock();
+        if (!clock.actors().contains(actor)) continue;
+        ++partitions;
+        if (!clock.closed(actor)) return false;
+      }
+    }
+    return partitions > 0;
+  };
+  EXPECT_TRUE(run_until(closed, seconds(60)));
+  start(3);
+  ASSERT_TRUE(run_until([this] { return acquainted(); }, seconds(15)));
+  EXPECT_EQ(nodes_[3]->node().store().node(), actor.node());
+  EXPECT_GT(nodes_[3]->node().store().actor().epoch(), actor.epoch());
+}
+
 TEST_P(SimulatedMembers, WhoLeavesWaitsForEachWhoCanBeReached) {
   make(4, 2);
   start_all();
@@ -280,39 +336,17 @@ class SimulatedFormerOwner : public SimulatedMembers {
     for (std::size_t i = 0; i < 3; ++i) start(i);
     meet();
     // Its epoch is known in every partition.
-    write("all", server::Consistency::kAll);
+    write(0, "all", server::Consistency::kAll);
     for (std::size_t i = 1; i < 5; ++i) {
       network_.cut(nodes_[0]->host(), nodes_[i]->host());
       network_.cut(nodes_[i]->host(), nodes_[0]->host());
     }
     ASSERT_TRUE(run_until(
         [&] { return !cluster(0).reachable(id(1)) && !cluster(0).reachable(id(2)); }, seconds(20)));
-    write("alone", server::Consistency::kOne);
+    write(0, "alone", server::Consistency::kOne);
     start(3);
     start(4);
     world_.run_for(seconds(20));
-  }
-  void write(const std::string& prefix, server::Consistency consistency) {
-    std::vector<server::Operation> puts;
-    for (int i = 0; i < 64; ++i) {
-      server::Operation put;
-      put.kind = server::OperationKind::kPut;
-      put.consistency = consistency;
-      put.key = fmt::format("{}{}", prefix, i);
-      put.value = "value";
-      puts.push_back(std::move(put));
-    }
-    puts_.insert(puts_.end(), puts.begin(), puts.end());
-    std::size_t acknowledged = 0;
-    as(0, [&](server::Node& node) {
-      node.loop().spawn(
-          node.coordination().execute(puts, false, seconds(5)).then([&](auto answers) {
-            for (const auto& answer : answers) {
-              acknowledged += std::holds_alternative<server::WriteAnswer>(answer) ? 1U : 0U;
-            }
-          }));
-    });
-    ASSERT_TRUE(run_until([&] { return acknowledged == puts.size(); }, seconds(6)));
   }
   bool known_to_all_owners() {
     if (!acquainted()) return false;
@@ -327,8 +361,6 @@ class SimulatedFormerOwner : public SimulatedMembers {
     }
     return true;
   }
-
-  std::vector<server::Operation> puts_;
 };
 INSTANTIATE_TEST_SUITE_P(Seeds, SimulatedFormerOwner, testing::Range<std::uint64_t>(1, 6));
 
