@@ -5,91 +5,10 @@
 
 #include <spdlog/spdlog.h>
 
-#include "gossip/states_codec.h"
 #include "rpc/errors.h"
-#include "server/wire.h"
 #include "storage/base/planted_flaws.h"
-#include "storage/model/entries_codec.h"
 
 namespace grapevine::server {
-namespace {
-
-[[noreturn]] void fail(const absl::Status& status) {
-  kj::throwFatalException(rpc::to_exception(status));
-}
-
-std::vector<model::KeyedEntry> read_entries(capnp::List<wire::KeyedEntry>::Reader in) {
-  std::vector<model::KeyedEntry> entries;
-  entries.reserve(in.size());
-  for (const auto from : in) {
-    auto entry = read(from);
-    if (!entry.ok()) fail(entry.status());
-    entries.push_back(*std::move(entry));
-  }
-  return entries;
-}
-
-template <typename Value>
-Value decoded(absl::StatusOr<Value> value) {
-  if (!value.ok()) fail(value.status());
-  return *std::move(value);
-}
-
-std::vector<model::KeyedEntry> read_entries(capnp::Data::Reader in) {
-  return decoded(model::decode_entries(view(in)));
-}
-
-void write(const gossip::SketchRequest& request,
-           capnp::Request<wire::Peer::SketchParams, wire::Peer::SketchResults>& out) {
-  auto partitions = out.initPartitions(static_cast<unsigned>(request.partitions.size()));
-  for (unsigned i = 0; i < partitions.size(); ++i) partitions.set(i, request.partitions[i].value);
-  out.setStatesHash(request.states_hash);
-  std::string cells;
-  model::encode_cells(request.cells, cells);
-  out.setCells(bytes_of(cells));
-  if (!request.slots.empty()) out.setSlots(bytes_of(gossip::encode_slots(request.slots)));
-}
-
-void write(const gossip::CompareRequest& request,
-           capnp::Request<wire::Peer::CompareParams, wire::Peer::CompareResults>& out) {
-  server::write(request.summary, out.initSummary());
-  out.setDots(request.dots);
-  std::string cells;
-  model::encode_cells(request.cells, cells);
-  if (!cells.empty()) out.setCells(bytes_of(cells));
-  if (!request.slots.empty()) out.setSlots(bytes_of(gossip::encode_slots(request.slots)));
-}
-
-gossip::CompareReply read_compared(wire::Peer::CompareResults::Reader in) {
-  gossip::CompareReply reply;
-  switch (in.getVerdict()) {
-    case wire::Peer::Verdict::UNLIKE:
-      reply.fingerprints = decoded(gossip::decode_fingerprints(view(in.getFingerprints())));
-      break;
-    case wire::Peer::Verdict::EQUAL: reply.verdict = gossip::CompareVerdict::kEqual; break;
-    case wire::Peer::Verdict::ENTRIES:
-      reply.verdict = gossip::CompareVerdict::kEntries;
-      reply.summary = read(in.getSummary());
-      reply.entries = read_entries(in.getEntries());
-      reply.in_flight = in.getInFlight();
-      if (in.hasLeft()) reply.left = decoded(gossip::decode_slots(view(in.getLeft())));
-      break;
-    case wire::Peer::Verdict::TOO_FEW_CELLS:
-      reply.verdict = gossip::CompareVerdict::kTooFewCells;
-      reply.dots = in.getDots();
-      reply.probes = view(in.getProbes());
-      break;
-    case wire::Peer::Verdict::PULLING: reply.verdict = gossip::CompareVerdict::kPulling; break;
-  }
-  return reply;  // unlike, where the peer says what this node does not know
-}
-
-gossip::PartitionState read_state(wire::PartitionState::Reader in) {
-  return decoded(read(in));
-}
-
-}  // namespace
-
 AntiEntropy::AntiEntropy(rpc::Loop& loop, StoreReplica& replica, Cluster& cluster, PeerLinks& links,
                          Random& random, const gossip::SchedulerOptions& options,
                          std::uint64_t bytes_per_second)
@@ -184,8 +103,10 @@ void AntiEntropy::begin(NodeId peer, std::optional<Told> theirs, gossip::Hint hi
                                        replica_, std::move(theirs->states), theirs->slots, options)
                                  : gossip::Exchange(replica_, cluster_.shared_with(peer), options,
                                                     std::move(hint));
-                         running_[peer] = std::make_unique<Running>(
-                             Running{peer, number, mark, std::move(exchange), kj::mv(link), {}});
+                         running_[peer] = std::make_unique<Running>(Running{
+                             peer, number, mark, std::move(exchange),
+                             ExchangeCalls(kj::mv(link),
+                                           [this](std::size_t bytes) { budget_.settle(bytes); })});
                          drain(peer, number);
                        },
                        [this, peer](kj::Exception&& exception) {
@@ -213,7 +134,7 @@ void AntiEntropy::drain(NodeId peer, std::uint64_t number) {
                        if (asked == nullptr) {
                          return rpc::to_exception(absl::CancelledError("the exchange has ended"));
                        }
-                       return ask(*asked, to.partition, body);
+                       return asked->calls.make(to.partition, body);
                      })
                      .then(
                          [this, peer, number, to = request.number,
@@ -227,7 +148,7 @@ void AntiEntropy::drain(NodeId peer, std::uint64_t number) {
                            drain(peer, number);
                          }));
   }
-  for (const PartitionId partition : output.close_views) running->views.erase(partition);
+  for (const PartitionId partition : output.close_views) running->calls.close_view(partition);
   if (!running->exchange.done()) return;
   const gossip::ExchangeReport report = running->exchange.report();
   if (running->mark.has_value()) closing_.heard(peer, *running->mark, report.heard_all);
@@ -472,136 +393,6 @@ kj::Promise<AntiEntropy::RepairReport> AntiEntropy::repair(Duration timeout) {
   const AntiEntropyCounters before = counters_;
   return until_repaired(since).exclusiveJoin(loop_.after(timeout)).then([this, since, before] {
     return repaired(since, before);
-  });
-}
-
-kj::Promise<gossip::ExchangeReply> AntiEntropy::ask(Running& running,
-                                                    std::optional<PartitionId> partition,
-                                                    const gossip::ExchangeRequest& request) {
-  using gossip::ExchangeReply;
-  if (const auto* summary = std::get_if<gossip::SummaryRequest>(&request)) {
-    auto call = running.link.summaryRequest();
-    write(*summary, call.initSummary());
-    return call.send().then([](auto&& in) -> ExchangeReply {
-      gossip::SummaryReply reply;
-      reply.equal = in.getEqual();
-      reply.fingerprints = decoded(gossip::decode_fingerprints(view(in.getFingerprints())));
-      return reply;
-    });
-  }
-  if (const auto* compare = std::get_if<gossip::CompareRequest>(&request)) {
-    auto call = running.link.compareRequest();
-    write(*compare, call);
-    return call.send().then([this](auto&& in) -> ExchangeReply {
-      if (const absl::Status status = read(in.getStatus()); !status.ok()) fail(status);
-      budget_.settle(in.totalSize().wordCount * sizeof(capnp::word));
-      return read_compared(in);
-    });
-  }
-  if (const auto* states = std::get_if<gossip::StatesRequest>(&request)) {
-    auto call = running.link.statesRequest();
-    call.setStates(bytes_of(gossip::encode_states(states->states)));
-    call.setProbes(bytes_of(states->probes));
-    call.setInTurn(states->in_turn);
-    return call.send().then([](auto&& in) -> ExchangeReply {
-      return gossip::StatesReply{decoded(gossip::decode_states(view(in.getStates()))),
-                                 in.getSlots()};
-    });
-  }
-  if (const auto* sketch = std::get_if<gossip::SketchRequest>(&request)) {
-    auto call = running.link.sketchRequest();
-    write(*sketch, call);
-    return call.send().then([this](auto&& in) -> ExchangeReply {
-      if (const absl::Status status = read(in.getStatus()); !status.ok()) fail(status);
-      budget_.settle(in.totalSize().wordCount * sizeof(capnp::word));
-      gossip::SketchReply reply;
-      reply.decoded = !in.getUndecoded();
-      if (!reply.decoded) return reply;
-      reply.states = decoded(gossip::decode_states(view(in.getStates())));
-      reply.entries = read_entries(in.getEntries());
-      reply.absent = decoded(gossip::decode_slots(view(in.getAbsent())));
-      reply.crowded = decoded(gossip::decode_slots(view(in.getCrowded())));
-      reply.left = decoded(gossip::decode_slots(view(in.getLeft())));
-      return reply;
-    });
-  }
-  if (const auto* delta = std::get_if<gossip::DeltaRequest>(&request)) {
-    auto call = running.link.deltaRequest();
-    call.setPartition(delta->partition.value);
-    write(delta->dots, [&](unsigned count) { return call.initDots(count); });
-    return call.send().then([this](auto&& in) -> ExchangeReply {
-      if (const absl::Status status = read(in.getStatus()); !status.ok()) fail(status);
-      budget_.settle(in.totalSize().wordCount * sizeof(capnp::word));
-      gossip::DeltaReply reply;
-      reply.entries = read_entries(in.getEntries());
-      reply.in_flight = in.getInFlight();
-      reply.log_reaches = in.getLogReaches();
-      reply.more = in.getMore();
-      return reply;
-    });
-  }
-  if (const auto* open = std::get_if<gossip::OpenViewRequest>(&request)) {
-    auto call = running.link.openViewRequest();
-    call.setPartition(open->partition.value);
-    return call.send().then([this, peer = running.peer, number = running.number,
-                             of = open->partition](auto&& in) -> ExchangeReply {
-      if (const absl::Status status = read(in.getStatus()); !status.ok()) fail(status);
-      if (Running* const asked = find(peer, number)) asked->views.emplace(of, in.getView());
-      return gossip::OpenViewReply{read_state(in.getState())};
-    });
-  }
-  if (const auto* add_up = std::get_if<gossip::AddUpRequest>(&request)) {
-    auto call = running.link.addUpRequest();
-    call.setPartition(add_up->partition.value);
-    return call.send().then([](auto&& in) -> ExchangeReply {
-      if (const absl::Status status = read(in.getStatus()); !status.ok()) fail(status);
-      return gossip::AddUpReply{};
-    });
-  }
-  const auto view = partition.has_value() ? running.views.find(*partition) : running.views.end();
-  if (view == running.views.end()) {
-    return rpc::to_exception(absl::InternalError("a view was asked before it was opened"));
-  }
-  return ask_view(view->second, request);
-}
-
-kj::Promise<gossip::ExchangeReply> AntiEntropy::ask_view(wire::ReplicaView::Client view,
-                                                         const gossip::ExchangeRequest& request) {
-  using gossip::ExchangeReply;
-  if (const auto* split = std::get_if<gossip::SplitRequest>(&request)) {
-    auto call = view.splitRequest();
-    write(split->ranges, [&](unsigned count) { return call.initRanges(count); });
-    return call.send().then([](auto&& in) -> ExchangeReply {
-      gossip::SplitReply reply;
-      for (const auto parts : in.getParts()) {
-        auto& shares = reply.parts.emplace_back();
-        for (const auto share : parts) shares.push_back(read(share));
-      }
-      return reply;
-    });
-  }
-  if (const auto* pull = std::get_if<gossip::PullRequest>(&request)) {
-    auto call = view.pullRequest();
-    write(pull->range, call.initRange());
-    call.setItems(bytes_of(model::encode_hashes(pull->items)));
-    call.setResumes(pull->after_key.has_value());
-    if (pull->after_key.has_value()) call.setAfterKey(bytes_of(*pull->after_key));
-    return call.send().then([this](auto&& in) -> ExchangeReply {
-      budget_.settle(in.totalSize().wordCount * sizeof(capnp::word));
-      gossip::PullReply reply;
-      reply.entries = read_entries(in.getEntries());
-      for (const std::uint64_t hash : in.getAbsent()) reply.absent.push_back(hash);
-      if (in.getMore()) reply.resume_after = std::string(server::view(in.getResumeAfter()));
-      return reply;
-    });
-  }
-  const auto& fetch = std::get<gossip::FetchRequest>(request);
-  auto call = view.fetchRequest();
-  auto keys = call.initKeys(static_cast<unsigned>(fetch.keys.size()));
-  for (unsigned i = 0; i < keys.size(); ++i) keys.set(i, bytes_of(fetch.keys[i]));
-  return call.send().then([this](auto&& in) -> ExchangeReply {
-    budget_.settle(in.totalSize().wordCount * sizeof(capnp::word));
-    return gossip::FetchReply{read_entries(in.getEntries())};
   });
 }
 

@@ -17,6 +17,7 @@
 #include "rpc/loop.h"
 #include "server/alarm.h"
 #include "server/cluster.h"
+#include "server/exchange_calls.h"
 #include "server/peer_links.h"
 #include "server/store_replica.h"
 #include "server/tasks.h"
@@ -101,8 +102,7 @@ class AntiEntropy {
     std::uint64_t number;
     std::optional<Instant> mark;  // of what the peer knew when it began; none: it tells nothing
     gossip::Exchange exchange;
-    wire::Peer::Client link;
-    std::map<PartitionId, wire::ReplicaView::Client> views;
+    ExchangeCalls calls;
   };
 
   void tick();
@@ -112,10 +112,6 @@ class AntiEntropy {
   };
   void begin(NodeId peer, std::optional<Told> theirs, gossip::Hint hint = {});
   void drain(NodeId peer, std::uint64_t number);
-  kj::Promise<gossip::ExchangeReply> ask(Running& running, std::optional<PartitionId> partition,
-                                         const gossip::ExchangeRequest& request);
-  kj::Promise<gossip::ExchangeReply> ask_view(wire::ReplicaView::Client view,
-                                              const gossip::ExchangeRequest& request);
   void hand_over(NodeId peer, std::uint64_t number, const gossip::Exchange::RequestNumber& to,
                  const gossip::ExchangeRequest& request, gossip::ExchangeReply reply);
   kj::Promise<void> within_budget(const gossip::ExchangeRequest& request);
