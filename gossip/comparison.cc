@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <map>
 
+#include "gossip/partition_states.h"
 #include "gossip/responder.h"
 
 namespace grapevine::gossip {

@@ -4,7 +4,7 @@
 #include <iterator>
 #include <utility>
 
-#include "gossip/responder.h"
+#include "gossip/partition_states.h"
 
 namespace grapevine::gossip {
 namespace {

@@ -5,6 +5,7 @@
 #include <set>
 #include <utility>
 
+#include "gossip/partition_states.h"
 #include "gossip/responder.h"
 #include "storage/base/planted_flaws.h"
 

@@ -30,8 +30,6 @@ struct ResponderLimits {
   std::function<bool(PartitionId, model::Dot)> on_its_way;
 };
 
-// What this replica holds of `partitions`, in order, for the peer to compare.
-Summary summarize(const Replica& replica, const std::vector<PartitionId>& partitions);
 SummaryReply answer(const Replica& replica, const std::vector<PartitionId>& partitions,
                     const SummaryRequest& request);
 // What is to be answered, before anything is read.
@@ -46,23 +44,9 @@ absl::StatusOr<CompareReply> answer(const Replica& replica,
                                     const std::vector<PartitionId>& partitions,
                                     const Judgement& judgement, const ResponderLimits& limits);
 
-// The one among `partitions`, sorted, that the token is of.
-std::optional<PartitionId> partition_of(const Replica& replica,
-                                        const std::vector<PartitionId>& partitions,
-                                        model::Token token);
-// Those of `partitions` that have one.
-std::vector<const model::Sketch*> sketches_of(const Replica& replica,
-                                              const std::vector<PartitionId>& partitions);
 // `partitions`: those that are shared with the peer; others are left out.
 StatesReply answer(const Replica& replica, const std::vector<PartitionId>& partitions,
                    const StatesRequest& request);
-// How many dots one of the two lacks: at most so many keys differ, unless there is damage.
-std::uint64_t dots_apart(const model::Clock& left, const model::Clock& right);
-PartitionState state_of(const Replica& replica, PartitionId partition);
-PartitionState state_of(const PartitionView& view, PartitionId partition);
-Fingerprint fingerprint_of(const PartitionState& state);
-std::vector<Fingerprint> fingerprints_of(const Replica& replica,
-                                         const std::vector<PartitionId>& partitions);
 
 absl::StatusOr<DeltaReply> answer(const Replica& replica, const DeltaRequest& request,
                                   const ResponderLimits& limits);

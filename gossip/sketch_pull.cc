@@ -5,6 +5,7 @@
 #include <map>
 #include <string_view>
 
+#include "gossip/partition_states.h"
 #include "gossip/responder.h"
 #include "gossip/states_codec.h"
 

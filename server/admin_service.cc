@@ -6,7 +6,7 @@
 
 #include <fmt/format.h>
 
-#include "gossip/responder.h"
+#include "gossip/partition_states.h"
 #include "rpc/errors.h"
 #include "server/node.h"
 

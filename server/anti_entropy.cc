@@ -5,6 +5,7 @@
 
 #include <spdlog/spdlog.h>
 
+#include "gossip/partition_states.h"
 #include "rpc/errors.h"
 #include "storage/base/planted_flaws.h"
 

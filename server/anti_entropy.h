@@ -12,7 +12,6 @@
 #include "gossip/closing.h"
 #include "gossip/comparison.h"
 #include "gossip/exchange.h"
-#include "gossip/responder.h"
 #include "gossip/scheduler.h"
 #include "rpc/loop.h"
 #include "server/alarm.h"

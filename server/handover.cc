@@ -4,7 +4,7 @@
 
 #include <spdlog/spdlog.h>
 
-#include "gossip/responder.h"
+#include "gossip/partition_states.h"
 #include "gossip/states_codec.h"
 #include "rpc/errors.h"
 #include "server/wire.h"

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
+#include "gossip/partition_states.h"
 #include "rpc/errors.h"
 #include "server/client_service.h"
 #include "server/peer_service.h"

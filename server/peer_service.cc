@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
+#include "gossip/partition_states.h"
 #include "gossip/responder.h"
 #include "gossip/states_codec.h"
 #include "rpc/errors.h"

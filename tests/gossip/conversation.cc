@@ -3,6 +3,8 @@
 #include <numeric>
 #include <utility>
 
+#include "gossip/partition_states.h"
+
 namespace grapevine::gossip {
 namespace {
 

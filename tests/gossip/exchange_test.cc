@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include "gossip/partition_states.h"
 #include "tests/gossip/conversation.h"
 #include "tests/gossip/fake_replica.h"
 

@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include "gossip/partition_states.h"
 #include "gossip/responder.h"
 #include "tests/gossip/fake_replica.h"
 

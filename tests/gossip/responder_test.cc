@@ -1,6 +1,7 @@
 // Goal: whatever a peer sends, the answer is a reply within the limits or InvalidArgument; what
 // cannot be read is never taken for absent; what was cut can be asked for until all of it has come.
 #include "gossip/responder.h"
+#include "gossip/partition_states.h"
 
 #include <limits>
 #include <set>

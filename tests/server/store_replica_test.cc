@@ -5,6 +5,7 @@
 
 #include <gtest/gtest.h>
 
+#include "gossip/partition_states.h"
 #include "gossip/responder.h"
 #include "tests/server/scene.h"
 

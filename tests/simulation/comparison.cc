@@ -8,6 +8,7 @@
 
 #include <fmt/format.h>
 
+#include "gossip/partition_states.h"
 #include "gossip/responder.h"
 #include "server/store_replica.h"
 #include "tools/key_difference.h"
