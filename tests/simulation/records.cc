@@ -24,9 +24,11 @@ model::Dot dot_of(const WriteName& name) {
   return {ActorId{name.actor}, name.counter};
 }
 
-// Whether a read in a session that knew `before` may find this.
+// Whether a read in a session that knew `before` may find this. `lasting`: what does not expire; what
+// does may have gone by one node's clock, and be there by another's.
 std::optional<std::string> check_session(const std::string& key, const SessionRecord::OfKey& before,
                                          const SessionRecord::Live& found,
+                                         const SessionRecord::Live& lasting,
                                          const model::VersionVector& context) {
   const auto holds = [](const SessionRecord::Live& live, WriteNumber number) {
     return std::any_of(live.begin(), live.end(),
@@ -39,7 +41,7 @@ std::optional<std::string> check_session(const std::string& key, const SessionRe
         "there",
         key, number, name_of(dot));
   }
-  for (const auto& [dot, number] : found) {
+  for (const auto& [dot, number] : lasting) {
     if (!before.covers.covers(dot) || holds(before.live, number)) continue;
     return fmt::format(
         "a read of '{}' got write {}, dot {}, which its session knew to be superseded", key, number,
@@ -226,10 +228,13 @@ std::optional<std::string> Records::end_read(const std::string& key, Consistency
   }
   if (session != nullptr) {
     SessionRecord::Live live;
+    SessionRecord::Live lasting;
     for (std::size_t i = 0; i < present.size(); ++i) {
-      live.emplace(dot_of(found.siblings[i].dot), present[i]->number);
+      const model::Dot dot = dot_of(found.siblings[i].dot);
+      live.emplace(dot, present[i]->number);
+      if (!present[i]->expires) lasting.emplace(dot, present[i]->number);
     }
-    if (auto broken = check_session(key, session->before, live, context)) return broken;
+    if (auto broken = check_session(key, session->before, live, lasting, context)) return broken;
     session->record->note(key, live, context);
   }
   const bool back = back_since_.has_value() || begun < caught_up_at_;
