@@ -3,9 +3,12 @@
 //
 //   client_{put,get}_{sync,os}_{1,16,256}        operations a second
 //   client_{put,get}_{sync,os}_{1,16,256}_{p50,p99}  latency of one operation, µs
+//   client_{put,get}_session_ratio               operations a second without a session against those in
+//                                                one; os, 256 outstanding, in turn, medians of five
 #include <chrono>
 #include <condition_variable>
 #include <cstdlib>
+#include <memory>
 #include <mutex>
 #include <string>
 #include <vector>
@@ -23,8 +26,12 @@ constexpr std::size_t kKeys = 100'000;
 
 class Load {
  public:
-  Load(Client& client, bool puts, std::size_t outstanding_max)
-      : client_(client), puts_(puts), outstanding_max_(outstanding_max) {}
+  Load(Client& client, bool puts, std::size_t outstanding_max,
+       std::shared_ptr<Session> session = nullptr)
+      : client_(client),
+        puts_(puts),
+        outstanding_max_(outstanding_max),
+        session_(std::move(session)) {}
 
   // Runs for about `seconds`; returns operations a second.
   double run(double seconds) {
@@ -47,11 +54,11 @@ class Load {
     const std::string key = fmt::format("{:016}", random_.below(kKeys));
     const Stopwatch watch;
     if (puts_) {
-      client_.put(key, value_, {}, [this, watch](const absl::StatusOr<Written>& written) {
-        done(written.status(), watch);
-      });
+      client_.put(
+          key, value_, {.session = session_},
+          [this, watch](const absl::StatusOr<Written>& written) { done(written.status(), watch); });
     } else {
-      client_.get(key, {}, [this, watch](const absl::StatusOr<Found>& found) {
+      client_.get(key, {.session = session_}, [this, watch](const absl::StatusOr<Found>& found) {
         done(found.status(), watch);
       });
     }
@@ -67,6 +74,7 @@ class Load {
   Client& client_;
   const bool puts_;
   const std::size_t outstanding_max_;
+  const std::shared_ptr<Session> session_;
   Random random_{3};
   const std::string value_ = random_bytes(random_, 100);
   std::mutex mutex_;
@@ -92,6 +100,22 @@ void measure(const std::string& durability, double seconds) {
   }
 }
 
+void measure_sessions(double seconds) {
+  cluster_test::Cluster cluster(1, {"--durability", "os"});
+  cluster.start(0);
+  const auto client = cluster.client_of(0);
+  for (const bool puts : {true, false}) {
+    std::vector<double> without;
+    std::vector<double> within;
+    for (int i = 0; i < 5; ++i) {
+      without.push_back(Load(*client, puts, 256).run(seconds));
+      within.push_back(Load(*client, puts, 256, Session::begin()).run(seconds));
+    }
+    report(fmt::format("client_{}_session_ratio", puts ? "put" : "get"),
+           median(without) / median(within), "ratio");
+  }
+}
+
 }  // namespace
 }  // namespace grapevine::benchmark
 
@@ -100,4 +124,5 @@ int main(int argc, char** argv) {
   const double seconds = argc > 1 ? std::atof(argv[1]) : 3.0;
   for (const std::string durability : {"sync", "os"})
     grapevine::benchmark::measure(durability, seconds);
+  grapevine::benchmark::measure_sessions(seconds);
 }
