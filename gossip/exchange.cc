@@ -238,8 +238,8 @@ void Exchange::group_sketches() {
     if (slots_expected_ == kEstimateFailed) return std::min(dots, capacity);
     if (slots_expected_ == 0 || dots_expected_ == 0) return dots;
     const double share = static_cast<double>(dots) / static_cast<double>(dots_expected_);
-    return std::min(
-        dots, static_cast<std::uint64_t>(2 * share * static_cast<double>(slots_expected_)) + 2);
+    const double slots = 2 * share * static_cast<double>(slots_expected_) + 2;
+    return slots < static_cast<double>(dots) ? static_cast<std::uint64_t>(slots) : dots;
   };
   Group group;
   const auto close_group = [&] {

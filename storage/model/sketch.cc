@@ -240,7 +240,8 @@ std::optional<std::vector<Slot>> differing_slots(std::vector<SketchCell> differe
 }
 
 std::size_t cells_for(std::uint64_t slots) {
-  const auto count = static_cast<double>(slots);
+  constexpr std::uint64_t kMany = std::uint64_t{1} << 40;  // a peer may say any number
+  const auto count = static_cast<double>(std::min(slots, kMany));
   return static_cast<std::size_t>(std::ceil(1.36 * count + 2.6 * std::sqrt(count))) + 6;
 }
 

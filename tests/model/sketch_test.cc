@@ -121,6 +121,7 @@ TEST(Sketch, CellsAndSlotsAreCountedAlikeBothWays) {
     EXPECT_GT(cells_for(slots_for(cells) + 1), cells);
   }
   EXPECT_EQ(slots_for(0), 0U);
+  EXPECT_GT(cells_for(~std::uint64_t{0}), std::size_t{1} << 40);
 }
 
 TEST(Sketch, EverySlotIsFoundTheLastOnesTogether) {
