@@ -53,8 +53,7 @@ absl::Status SessionPort::note(Session& session, std::string_view key, std::stri
   }
   GRAPEVINE_ASSIGN_OR_RETURN(const auto told, model::Session::decode(said));
   const std::lock_guard lock(session.state_->mutex);
-  // Joined with nothing, it binds a session that is new.
-  GRAPEVINE_RETURN_IF_ERROR(session.state_->known.join(model::Session(told.scope())));
+  GRAPEVINE_RETURN_IF_ERROR(session.state_->known.bind(told.scope()));
   session.state_->known.note(key, told.of(key));
   return absl::OkStatus();
 }

@@ -196,13 +196,18 @@ void Session::fold_oldest() {
   while (keys_.size() > keys_max_) fold(order_.begin()->second);
 }
 
-absl::Status Session::join(const Session& other) {
-  if (!other.bound_) return absl::OkStatus();
-  if (bound_ && scope_ != other.scope_) {
+absl::Status Session::bind(const SessionScope& scope) {
+  if (bound_ && scope_ != scope) {
     return refused("of another cluster, or of one with another number of partitions");
   }
   bound_ = true;
-  scope_ = other.scope_;
+  scope_ = scope;
+  return absl::OkStatus();
+}
+
+absl::Status Session::join(const Session& other) {
+  if (!other.bound_) return absl::OkStatus();
+  GRAPEVINE_RETURN_IF_ERROR(bind(other.scope_));
   // A key that one side knows exactly may stand below the floor of the other.
   std::vector<KeyHash> below;
   for (const auto& [key, known] : keys_) {

@@ -82,8 +82,9 @@ class Session {
   Seen of(std::string_view key) const;
   // Adds what an operation on the key returned. REQUIRES: bound().
   void note(std::string_view key, const Seen& seen);
-  // Adds what another session knows; binds this one if need be. InvalidArgument: it is of another
-  // cluster.
+  // It is of this cluster. InvalidArgument: it is of another one.
+  absl::Status bind(const SessionScope& scope);
+  // Adds what another session knows; binds this one if need be. InvalidArgument: as bind().
   absl::Status join(const Session& other);
   // A session that knows of this key what this one does, and nothing else.
   Session part_of(std::string_view key) const;
