@@ -122,6 +122,11 @@ bool is_connection_lost(const kj::Exception& exception) {
   return exception.getType() == Type::DISCONNECTED && !marked_status(description_of(exception));
 }
 
+bool is_answer(const kj::Exception& exception) {
+  return exception.getType() == Type::UNIMPLEMENTED ||
+         marked_status(description_of(exception)).has_value();
+}
+
 bool is_refusal(const kj::Exception& exception) {
   const kj::StringPtr description = exception.getDescription();
   const std::string_view text(description.begin(), description.size());

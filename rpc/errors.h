@@ -44,6 +44,11 @@ kj::Exception connection_lost(std::string_view action, const std::error_code& er
 // its own.
 bool is_connection_lost(const kj::Exception& exception);
 
+// True when it is a Status that somebody answered with, or that the other side has no such method: then
+// the Status says what became of the call. Else something broke, on the way or over there, and a call
+// that has been sent may have been carried out.
+bool is_answer(const kj::Exception& exception);
+
 // True when the other end itself said no: its machine, that nobody listens there (or not any more: a
 // process that just dies resets what has connected), or its process, with an error of its own. Not
 // when no answer came, nor when the way there was closed on this side of it (no route, a packet

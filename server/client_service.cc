@@ -53,6 +53,7 @@ kj::Promise<void> answer_operations(Node& node, capnp::List<wire::Operation>::Re
   return node.coordination()
       .execute(std::move(asked), /*may_forward=*/true, timeout)
       .then([results = kj::mv(results)](std::vector<OperationAnswer> answers) mutable {
+        fit_answers(answers);
         auto out = results.initResults(static_cast<unsigned>(answers.size()));
         for (unsigned i = 0; i < out.size(); ++i) write(answers[i], out[i]);
       });

@@ -161,6 +161,7 @@ class PeerService final : public wire::Peer::Server {
     return node_.coordination()
         .execute(std::move(operations), /*may_forward=*/false, *left)
         .then([context](std::vector<OperationAnswer> answers) mutable {
+          fit_answers(answers);
           auto results = context.getResults();
           write(answers, [&](unsigned count) { return results.initResults(count); });
         });

@@ -290,6 +290,15 @@ TEST(Client, AWriteWhoseNodeDiedEndsAsOutcomeUnknownNotAsUnavailable) {
   EXPECT_TRUE(is_outcome_unknown(results.wait()[0].status())) << text_of_error(results.wait()[0]);
 }
 
+TEST(Client, AWriteAfterWhichSomethingBrokeEndsAsOutcomeUnknown) {
+  FakeNode node;
+  auto client = connect_to({node.endpoint()});
+  node.lose_answers();
+  const auto written = client->put("k", "v");
+  EXPECT_TRUE(is_outcome_unknown(written.status())) << text_of_error(written);
+  EXPECT_THAT(text_of_error(written), HasSubstr("the answer is lost"));
+}
+
 TEST(Client, AWriteThatWasNeverSentEndsAsUnavailable) {
   auto node = std::make_unique<FakeNode>();
   auto client = connect_to({node->endpoint()});

@@ -98,6 +98,11 @@ class FakeNode {
     const std::lock_guard lock(mutex_);
     knows_sessions_ = false;
   }
+  // Calls are carried out, and something breaks then.
+  void lose_answers() {
+    const std::lock_guard lock(mutex_);
+    loses_answers_ = true;
+  }
   void read_only() {
     const std::lock_guard lock(mutex_);
     read_only_ = true;
@@ -129,6 +134,10 @@ class FakeNode {
     explicit WriterServer(FakeNode& node) : node_(node) {}
     kj::Promise<void> execute(ExecuteContext context) override {
       node_.carry_out(context.getParams().getOperations(), context.getResults());
+      {
+        const std::lock_guard lock(node_.mutex_);
+        if (node_.loses_answers_) return KJ_EXCEPTION(FAILED, "the answer is lost");
+      }
       return node_.when_released();
     }
     kj::Promise<void> read(ReadContext context) override {
@@ -299,6 +308,7 @@ class FakeNode {
   std::condition_variable arrived_;
   bool held_ = false;  // guarded by mutex_, as all that follows
   bool read_only_ = false;
+  bool loses_answers_ = false;
   bool knows_sessions_ = true;
   std::uint64_t node_id_ = 0;
   std::map<std::uint64_t, std::uint32_t> busy_;

@@ -72,6 +72,13 @@ TEST(Errors, OnlyTheOtherEndRefuses) {
   EXPECT_FALSE(is_refusal(exception(Type::DISCONNECTED, starting)));
 }
 
+TEST(Errors, WhatIsNoStatusSaysNothingOfWhatWasDone) {
+  EXPECT_TRUE(is_answer(to_exception(absl::UnavailableError("not enough owners"))));
+  EXPECT_TRUE(is_answer(exception(Type::UNIMPLEMENTED, "method not implemented")));
+  EXPECT_FALSE(is_answer(exception(Type::FAILED, "single-message size limit")));
+  EXPECT_FALSE(is_answer(exception(Type::DISCONNECTED, "Peer disconnected.")));
+}
+
 TEST(Errors, OnlyTheTransportLosesConnections) {
   EXPECT_TRUE(is_connection_lost(connection_lost("gone")));
   EXPECT_TRUE(
