@@ -110,6 +110,7 @@ interface Reader {
 interface Writer extends(Reader) {
   execute @0 (operations :List(Operation), timeoutMs :UInt32, sentMs :UInt64) -> (results :List(Result));
   # Any operations, at most 65,536 and 64 MiB. Each succeeds or fails alone; operations on one key are done in order.
+  # The answers have at most 64 MiB, too: reads that do not fit are Unavailable, one that never will ResourceExhausted.
 }
 
 struct Reachability {
