@@ -7,6 +7,7 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
+#include "gossip/responder.h"
 #include "server/coordinator.h"
 #include "storage/model/context.h"
 
@@ -166,9 +167,14 @@ absl::Status Coordinator::write_here(Request& request, std::vector<std::size_t>&
 
 void Coordinator::replicate(Request& request, const std::vector<std::size_t>& indices,
                             std::vector<model::KeyedEntry> entries) {
-  struct ForPeer {
+  struct Part {
     ReplicateCall body;
+    std::size_t bytes = 0;
     std::vector<std::size_t> operations;
+  };
+  struct ForPeer {
+    std::vector<Part> parts;
+    absl::flat_hash_map<const model::KeyedEntry*, std::size_t> part_of;
   };
   absl::flat_hash_map<std::string, std::shared_ptr<const model::KeyedEntry>> by_key;
   for (model::KeyedEntry& entry : entries) {
@@ -183,22 +189,29 @@ void Coordinator::replicate(Request& request, const std::vector<std::size_t>& in
         model::encode_seen(scope(), key, seen_after_write(*state.seen, by_key.at(key)->entry));
   }
   absl::btree_map<NodeId, ForPeer> peers;
-  absl::flat_hash_set<const model::KeyedEntry*> sent;
   for (const std::size_t index : indices) {
     OperationState& state = request.states[index];
     const auto& entry = by_key.at(request.operations[index].key);
-    const bool is_new = sent.insert(entry.get()).second;
     for (const NodeId owner : state.owners) {
       if (owner == ring_.self() || !ring_.reachable(owner)) continue;
-      ForPeer& peer = peers[owner];
-      if (is_new) peer.body.entries.push_back(entry);
-      peer.operations.push_back(index);
+      auto& [parts, part_of] = peers[owner];
+      const auto [part, is_new] = part_of.try_emplace(entry.get());
+      if (is_new) {
+        const std::size_t bytes = gossip::wire_bytes(*entry);
+        if (parts.empty() || parts.back().bytes + bytes > kReplicateBytesMax) parts.emplace_back();
+        part->second = parts.size() - 1;
+        parts.back().body.entries.push_back(entry);
+        parts.back().bytes += bytes;
+      }
+      parts[part->second].operations.push_back(index);
       ++state.outstanding;
     }
   }
   for (auto& [owner, peer] : peers) {
-    send(owner, std::move(peer.body),
-         {request.id, owner, Call::Kind::kReplicate, std::move(peer.operations)});
+    for (Part& part : peer.parts) {
+      send(owner, std::move(part.body),
+           {request.id, owner, Call::Kind::kReplicate, std::move(part.operations)});
+    }
   }
 }
 

@@ -121,6 +121,27 @@ TEST_F(CoordinatorWrite, ManyKeysAreOneCallAPeerAndAKeyIsSentOnce) {
   EXPECT_EQ(store_.values("k"), Strings{"3"});
 }
 
+TEST_F(CoordinatorWrite, WhatIsTooMuchForOneCallIsSeveral) {
+  ring_.owners_of_all = {store_.node(), kB};
+  const std::string large(Coordinator::kReplicateBytesMax / 2 - 10'000, 'v');
+  const RequestId id = begin({put("k", large), put("l", large), put("m", large), put("k", large)});
+  ASSERT_EQ(desk_.size(), 2U);
+  const PeerCall first = std::move(desk_[0]);
+  const PeerCall second = std::move(desk_[1]);
+  EXPECT_EQ(body<ReplicateCall>(first).entries.size(), 2U);
+  EXPECT_EQ(body<ReplicateCall>(second).entries.size(), 1U);
+  sync();
+  fail(second.id);
+  EXPECT_FALSE(answered(id));
+  reply(first.id, ReplicateReply{});
+  ASSERT_TRUE(answered(id));
+  EXPECT_EQ(code_of(answers(id)[0]), StatusCode::kOk);
+  EXPECT_EQ(code_of(answers(id)[1]), StatusCode::kOk);
+  EXPECT_TRUE(is_outcome_unknown(std::get<absl::Status>(answers(id)[2])));
+  EXPECT_EQ(code_of(answers(id)[3]), StatusCode::kOk);
+  desk_.clear();
+}
+
 TEST_F(CoordinatorWrite, OwnersThatCannotBeReachedAreNotCalled) {
   ring_.unreachable = {kB};
   const RequestId id = begin(put("k", "v"));
