@@ -47,7 +47,7 @@ INSTANTIATE_TEST_SUITE_P(
                     Planted{"forgets_to_journal", 150}, Planted{"closes_without_hearing", 80},
                     Planted{"acknowledges_before_sync", 60}, Planted{"counts_failed_owners", 60},
                     Planted{"takes_timeouts_for_success", 20},
-                    Planted{"drops_the_last_of_several", 80}, Planted{"hands_nothing_over", 150},
+                    Planted{"drops_the_last_of_several", 150}, Planted{"hands_nothing_over", 150},
                     Planted{"keeps_what_has_expired", 40},
                     Planted{"reads_what_lags_behind_a_session", 30}),
     [](const auto& planted) { return std::string(planted.param.name); });
