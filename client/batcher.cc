@@ -172,7 +172,7 @@ void Batcher::answered(BatchId id, capnp::List<wire::Result>::Reader results) {
 void Batcher::failed(BatchId id, const kj::Exception& exception) {
   std::unique_ptr<Batch> batch = landed(id);
   const absl::Status status = rpc::to_status(exception);
-  if (rpc::is_connection_lost(exception) || !rpc::is_answer(exception)) {
+  if (!rpc::is_answer(exception)) {
     for (auto& pending : batch->pendings) pending->maybe_written = is_write(pending->operation);
   }
   std::vector<OperationResult> outcomes(batch->pendings.size(), status);

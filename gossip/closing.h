@@ -19,9 +19,9 @@
 // the entries.
 //
 // An epoch ends when the node's member record carries a higher one, as that of a node that has left
-// does, or says that the node was removed; a record never goes back (member.h). Where a copied directory makes two lives of one
-// node, each takes an epoch beyond the other's as soon as it hears of it, and until then counts as
-// an owner that was not told of the end.
+// does, or says that the node was removed; a record never goes back (member.h). Where a copied
+// directory makes two lives of one node, each takes an epoch beyond the other's as soon as it hears
+// of it, and until then counts as an owner that was not told of the end.
 //
 // A machine, all in memory: after a restart it hears everybody again. Bounds: an instant for each
 // partition and each other owner of it.

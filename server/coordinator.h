@@ -128,8 +128,8 @@ class Coordinator {
   static constexpr std::size_t kRequestsMax = 20'000;
   static constexpr std::size_t kQueuedWritesMax = 10'000;
   static constexpr std::size_t kQueuedBytesMax = std::size_t{64} << 20;  // of keys and values
-  static constexpr std::size_t kReplicateBytesMax = std::size_t{16}
-                                                    << 20;  // of a call, or one entry
+  // Of entries in a call; one may have more by itself.
+  static constexpr std::size_t kReplicateBytesMax = std::size_t{16} << 20;
   static constexpr Duration kStallPause = std::chrono::milliseconds(5);
 
   Coordinator(storage::Store& store, const Ring& ring) : store_(store), ring_(ring) {}

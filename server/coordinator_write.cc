@@ -7,6 +7,7 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
+#include "absl/container/inlined_vector.h"
 #include "gossip/responder.h"
 #include "server/coordinator.h"
 #include "storage/model/context.h"
@@ -167,48 +168,50 @@ absl::Status Coordinator::write_here(Request& request, std::vector<std::size_t>&
 
 void Coordinator::replicate(Request& request, const std::vector<std::size_t>& indices,
                             std::vector<model::KeyedEntry> entries) {
+  struct Written {
+    std::shared_ptr<const model::KeyedEntry> entry;
+    absl::InlinedVector<std::size_t, 1> operations;
+  };
   struct Part {
     ReplicateCall body;
     std::size_t bytes = 0;
     std::vector<std::size_t> operations;
   };
-  struct ForPeer {
-    std::vector<Part> parts;
-    absl::flat_hash_map<const model::KeyedEntry*, std::size_t> part_of;
-  };
-  absl::flat_hash_map<std::string, std::shared_ptr<const model::KeyedEntry>> by_key;
+  absl::flat_hash_map<std::string_view, Written> by_key;
   for (model::KeyedEntry& entry : entries) {
     auto shared = std::make_shared<const model::KeyedEntry>(std::move(entry));
-    by_key.emplace(shared->key, shared);
+    const std::string_view key = shared->key;
+    by_key.emplace(key, Written{std::move(shared), {}});
   }
+  std::vector<const Written*> in_order;
   for (const std::size_t index : indices) {
     OperationState& state = request.states[index];
-    if (!state.seen.has_value()) continue;
     const std::string& key = request.operations[index].key;
+    Written& written = by_key.at(key);
+    if (written.operations.empty()) in_order.push_back(&written);
+    written.operations.push_back(index);
+    if (!state.seen.has_value()) continue;
     state.written.session =
-        model::encode_seen(scope(), key, seen_after_write(*state.seen, by_key.at(key)->entry));
+        model::encode_seen(scope(), key, seen_after_write(*state.seen, written.entry->entry));
   }
-  absl::btree_map<NodeId, ForPeer> peers;
-  for (const std::size_t index : indices) {
-    OperationState& state = request.states[index];
-    const auto& entry = by_key.at(request.operations[index].key);
-    for (const NodeId owner : state.owners) {
+  absl::btree_map<NodeId, std::vector<Part>> peers;
+  for (const Written* const written : in_order) {
+    const std::size_t bytes = gossip::wire_bytes(*written->entry);
+    for (const NodeId owner : request.states[written->operations.front()].owners) {
       if (owner == ring_.self() || !ring_.reachable(owner)) continue;
-      auto& [parts, part_of] = peers[owner];
-      const auto [part, is_new] = part_of.try_emplace(entry.get());
-      if (is_new) {
-        const std::size_t bytes = gossip::wire_bytes(*entry);
-        if (parts.empty() || parts.back().bytes + bytes > kReplicateBytesMax) parts.emplace_back();
-        part->second = parts.size() - 1;
-        parts.back().body.entries.push_back(entry);
-        parts.back().bytes += bytes;
+      std::vector<Part>& parts = peers[owner];
+      if (parts.empty() || parts.back().bytes + bytes > kReplicateBytesMax) parts.emplace_back();
+      Part& part = parts.back();
+      part.body.entries.push_back(written->entry);
+      part.bytes += bytes;
+      for (const std::size_t index : written->operations) {
+        part.operations.push_back(index);
+        ++request.states[index].outstanding;
       }
-      parts[part->second].operations.push_back(index);
-      ++state.outstanding;
     }
   }
-  for (auto& [owner, peer] : peers) {
-    for (Part& part : peer.parts) {
+  for (auto& [owner, parts] : peers) {
+    for (Part& part : parts) {
       send(owner, std::move(part.body),
            {request.id, owner, Call::Kind::kReplicate, std::move(part.operations)});
     }

@@ -60,9 +60,9 @@ struct WriteAnswer {
 
 using OperationAnswer = std::variant<absl::Status, ReadAnswer, WriteAnswer>;
 
-// Makes the answers to one call fit into a message: a read whose siblings do not fit
-// beside those before it is answered with Unavailable, so that it is made again; one whose siblings
-// never will, with ResourceExhausted.
+// Makes the answers to one call fit into a message: a read whose siblings do not fit beside those
+// before it is answered with Unavailable, so that it is made again; one whose siblings never will,
+// with ResourceExhausted.
 void fit_answers(std::vector<OperationAnswer>& answers, std::size_t bytes_max = kBatchBytesMax);
 
 // InvalidArgument with the key's size and the limit for a key or value over a limit; nothing else

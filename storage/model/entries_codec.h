@@ -9,8 +9,9 @@
 //              before; 32 its events are the dots of its versions
 //     bytes    key
 //     varint n changes against the vector of the entry before (unless 16), each an actor (n is 0: one
-//              change, of the actor of the last one, which is left out) and a varint: 0 it is not there any more, 1 it is closed, 2 its counter follows, else 3 and signed: its
-//              counter, beside that of the entry before, if there is one
+//              change, of the actor of the last one, which is left out) and a varint: 0 it is not
+//              there any more, 1 it is closed, 2 its counter follows, else 3 and signed: its counter,
+//              beside that of the entry before, if there is one
 //     varint n versions (unless 8), each:
 //       byte   flags (unless 8): 1 has its value, 2 has a write id, 4 expires, 64 its actor and 128 its
 //              time are those of the version before (and left out)

@@ -101,14 +101,17 @@ class SimulatedMembers : public testing::TestWithParam<std::uint64_t> {
     ASSERT_TRUE(run_until([&] { return acknowledged == puts.size(); }, seconds(6)));
   }
 
+  void have_leave(std::size_t i, Duration timeout, std::optional<absl::Status>& left) {
+    as(i, [&left, timeout](server::Node& node) {
+      node.loop().spawn(
+          node.leave(timeout).then([&left](const absl::Status& status) { left = status; }));
+    });
+  }
   void have_the_last_of_four_leave(std::optional<absl::Status>& left) {
     make(4, 2);
     start_all();
     meet();
-    as(3, [&](server::Node& node) {
-      node.loop().spawn(
-          node.leave(seconds(30)).then([&](const absl::Status& status) { left = status; }));
-    });
+    have_leave(3, seconds(30), left);
   }
 
   // Whether those that run are ready, and take exactly those of the members that run for up.
@@ -281,10 +284,7 @@ TEST_P(SimulatedMembers, WhatOneWhoHasLeftHadWrittenIsClosed) {
   write(3, "key", server::Consistency::kAll);
   const ActorId actor = nodes_[3]->node().store().actor();
   std::optional<absl::Status> left;
-  as(3, [&](server::Node& node) {
-    node.loop().spawn(
-        node.leave(seconds(20)).then([&](const absl::Status& status) { left = status; }));
-  });
+  have_leave(3, seconds(20), left);
   ASSERT_TRUE(run_until([&] { return !ends_.empty(); }, seconds(30)));
   ASSERT_TRUE(left.has_value() && left->ok());
   const auto closed = [&] {
@@ -314,10 +314,7 @@ TEST_P(SimulatedMembers, WhoLeavesWaitsForEachWhoCanBeReached) {
   network_.cut(nodes_[3]->host(), nodes_[0]->host());
   network_.cut(nodes_[0]->host(), nodes_[3]->host());
   std::optional<absl::Status> left;
-  as(3, [&](server::Node& node) {
-    node.loop().spawn(
-        node.leave(seconds(20)).then([&](const absl::Status& status) { left = status; }));
-  });
+  have_leave(3, seconds(20), left);
   // One is proven equal, and then away: that does not stand in for the one that was never heard.
   world_.run_for(seconds(5));
   kill(1);
